@@ -1,0 +1,41 @@
+# cryoalign: `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+export PYTHONWARNINGS ?= ignore::UserWarning:torch
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo ablation tensorboard test check clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(READY)  ## make .venv and install cryoalign with everything it was tested with
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(READY)  ## train on the embedded data set, test, print the table
+	$(BIN)/python -m cryoalign.train +experiment=demo
+
+ablation: $(READY)  ## the demo with and without the RPSD term, in one table
+	$(BIN)/python experiments/ablation.py
+
+tensorboard: $(READY)  ## watch all runs
+	$(BIN)/tensorboard --logdir outputs
+
+test: $(READY)  ## run all tests
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:  ## remove what was built, keep outputs and data
+	rm -rf $(VENV) dist build

@@ -1,0 +1,5 @@
+"""Give simulated cryo-EM particles the statistics of the measurement."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""What happens beside training: figures on a fixed batch, predictions as stacks."""

@@ -1,0 +1,1 @@
+"""From matched metadata and image stacks to batches."""

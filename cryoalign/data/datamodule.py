@@ -1,0 +1,285 @@
+"""The paired data of a run: from two STAR files to the loaders of training, validation and test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from cryoalign.data.dataset import Pair, PairedImages, others_of_like_defocus
+from cryoalign.data.loader import StreamLoader, StreamSampler
+from cryoalign.data.normalize import Normalization
+from cryoalign.data.pairs import match_pairs
+from cryoalign.data.split import Split, split_particles
+from cryoalign.data.stack import ParticleImages
+from cryoalign.errors import InputError
+from cryoalign.io.relion import locate_stacks, read_particles
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from cryoalign.particles import Particles
+
+Part = Literal["train", "validation", "test"]
+
+
+class PairedDataModule(LightningDataModule):
+    """Simulated and measured particles, matched, split by micrograph and normalized.
+
+    Parameters
+    ----------
+    sim, raw : str or Path
+        STAR files.
+    root : str or Path, optional
+        Folder that the stack names of `raw` are relative to; see `cryoalign.io.relion.locate_stacks`.
+    batch_size : int
+        Pairs in a batch, of one process.
+    workers : int
+        Loader processes; 0 loads in the training process.
+    box : int, optional
+        Fourier-crop every image to this box in px.
+    resample : bool
+        Bring optics groups of different pixel size to that of the first.
+    check_header : bool
+        Refuse a stack whose header tells another pixel size than the STAR file.
+    augment : bool
+        The same flips and quarter turns for both images of a pair, drawn by (seed, epoch, row).
+    split : mapping
+        Arguments of `cryoalign.data.split.split_particles` but its seed.
+    split_seed : int
+        Seed of the split alone.
+    normalization : mapping
+        ``radius``, ``range`` and ``percentiles`` of `cryoalign.data.normalize.Normalization`.
+    fit_images : int
+        How many training images the normalization is fitted on at the most, drawn by `split_seed`.
+    tolerances : mapping
+        Arguments of `cryoalign.data.pairs.match_pairs`: how far poses and CTFs of a pair may differ.
+    check : {"read", "all"}
+        Look for NaN and constant images when they are read, or in all images first.
+    bad_images : {"refuse", "leave_out"}
+        What becomes of them; to leave them out, all images are looked at first.
+    seed : int
+        Of the order and the augmentation.
+    """
+
+    def __init__(
+        self,
+        sim: str | Path,
+        raw: str | Path,
+        *,
+        root: str | Path | None = None,
+        batch_size: int = 8,
+        workers: int = 0,
+        box: int | None = None,
+        resample: bool = False,
+        check_header: bool = True,
+        augment: bool = True,
+        split: Mapping[str, Any] | None = None,
+        split_seed: int = 0,
+        normalization: Mapping[str, Any] | None = None,
+        fit_images: int = 2000,
+        tolerances: Mapping[str, float] | None = None,
+        check: Literal["read", "all"] = "read",
+        bad_images: Literal["refuse", "leave_out"] = "refuse",
+        seed: int = 1,
+    ) -> None:
+        super().__init__()
+        for name, value, choices in (
+            ("check", check, ("read", "all")),
+            ("bad_images", bad_images, ("refuse", "leave_out")),
+        ):
+            if value not in choices:
+                raise InputError(
+                    f"unknown choice for data.{name}", expected=" or ".join(choices), found=value
+                )
+        if batch_size < 1 or workers < 0:
+            raise InputError(
+                "no batches can be made",
+                expected="data.batch_size >= 1 and data.workers >= 0",
+                found=f"{batch_size}, {workers}",
+            )
+        self.sim_star, self.raw_star = Path(sim), Path(raw)
+        self.root = None if root is None else Path(root)
+        self.batch_size, self.workers, self.box_wanted, self.resample = batch_size, workers, box, resample
+        self.check_header = check_header
+        self.augment, self.split_settings, self.split_seed = augment, dict(split or {}), split_seed
+        self.normalization_settings, self.fit_images = dict(normalization or {}), fit_images
+        self.tolerances, self.check, self.bad_images, self.seed = (
+            dict(tolerances or {}),
+            check,
+            bad_images,
+            seed,
+        )
+        self.normalization: Normalization | None = None
+        self.left_out: list[str] = []
+        #: Batches of the whole training; the run sets it from the trainer's limit before fitting.
+        self.batches = 1
+
+    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002  Lightning's signature
+        """Read, match, check and split; the normalization is fitted unless the run already has one."""
+        if hasattr(self, "rows"):
+            return
+        sim, raw = match_pairs(
+            read_particles(self.sim_star), read_particles(self.raw_star), **self.tolerances
+        )
+        options: dict[str, Any] = {
+            "box": self.box_wanted,
+            "resample": self.resample,
+            "check_header": self.check_header,
+        }
+        sim_stacks, raw_stacks = locate_stacks(sim), locate_stacks(raw, root=self.root)
+        self.sim_images = ParticleImages(sim, sim_stacks, **options)
+        self.raw_images = ParticleImages(raw, raw_stacks, **options)
+        self._stacks = sorted({*sim_stacks.values(), *raw_stacks.values()})
+        self._check_pixels()
+        self.sim, self.raw = sim, raw
+        kept = self._scan()
+        split = split_particles(raw.take(kept), seed=self.split_seed, **self.split_settings)
+        self.rows: dict[Part, NDArray[np.int64]] = {
+            "train": kept[split.train], "validation": kept[split.validation], "test": kept[split.test]
+        }  # fmt: skip
+        self._find_others(split, kept)
+        if self.normalization is None:
+            self.normalization = self._fit()
+
+    def _check_pixels(self) -> None:
+        sim, raw = self.sim_images, self.raw_images
+        if sim.box != raw.box or abs(sim.pixel_size / raw.pixel_size - 1) > 0.02:
+            raise InputError(
+                "sim and raw do not show the same field",
+                file=self.sim_star,
+                expected=f"box {raw.box} px at {raw.pixel_size:.4f} A/px, as in {self.raw_star}",
+                found=f"box {sim.box} px at {sim.pixel_size:.4f} A/px",
+                remedy="simulate with python -m cryoalign.simulate, or bring both to one box with data.box=",
+            )
+
+    def _scan(self) -> NDArray[np.int64]:
+        """Give the rows to use, after looking at all images where that was asked for."""
+        rows = np.arange(len(self.raw), dtype=np.int64)
+        if self.check == "read" and self.bad_images == "refuse":
+            return rows
+        bad: dict[int, str] = {}
+        for images in (self.sim_images, self.raw_images):
+            bad.update(
+                {row: f"{images.particles.image_name[row]}: {reason}" for row, reason in images.scan()}
+            )
+        self.left_out = [bad[row] for row in sorted(bad)]
+        if bad and self.bad_images == "refuse":
+            listed = "\n    ".join(self.left_out[:20])
+            raise InputError(
+                f"{len(bad)} of {len(rows)} pairs hold an image that cannot be used\n    {listed}",
+                file=self.raw_star,
+                remedy="repair them, or leave them out with data.bad_images=leave_out",
+            )
+        return np.delete(rows, sorted(bad))
+
+    def _find_others(self, split: Split, kept: NDArray[np.int64]) -> None:
+        group = np.full(len(self.raw), "", dtype=object)
+        group[kept] = split.group
+        defocus = self.raw.defocus[:, :2].mean(axis=1)
+        names = group.astype(np.str_)
+        self.others = np.full(len(self.raw), -1, dtype=np.int64)
+        for part in ("validation", "test"):
+            rows = self.rows[part]
+            self.others[rows] = others_of_like_defocus(defocus, names, rows)[rows]
+
+    def _fit(self) -> Normalization:
+        rows = self.rows["train"]
+        if len(rows) > self.fit_images:
+            rows = np.sort(
+                np.random.default_rng(self.split_seed).choice(rows, self.fit_images, replace=False)
+            )
+        return Normalization.fit(
+            (self.sim_images.image(int(row)) for row in rows),
+            (self.raw_images.image(int(row)) for row in rows),
+            **self.normalization_settings,
+        )
+
+    @property
+    def box(self) -> int:
+        """Box size in px, after cropping."""
+        return self.raw_images.box
+
+    @property
+    def pixel_size(self) -> float:
+        """Pixel size in A, after cropping."""
+        return float(self.raw_images.pixel_size)
+
+    def particles(self, part: Part) -> tuple[Particles, Particles]:
+        """Give the sim and raw tables of one part of the split, in the order of its loader."""
+        return self.sim.take(self.rows[part]), self.raw.take(self.rows[part])
+
+    def _dataset(self, *, augment: bool, others: bool) -> PairedImages:
+        if self.normalization is None:
+            raise ValueError("setup() comes first")
+        return PairedImages(
+            self.sim_images,
+            self.raw_images,
+            self.normalization,
+            seed=self.seed,
+            augment=augment,
+            others=self.others if others else None,
+        )
+
+    def _processes(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.workers,
+            "persistent_workers": self.workers > 0,
+            "pin_memory": self.trainer is not None
+            and self.trainer.accelerator.__class__.__name__ == "CUDAAccelerator",
+        }
+
+    def train_dataloader(self) -> StreamLoader:
+        """Give the stream of training batches; its place is saved in checkpoints."""
+        rank, world_size = self._processes()
+        rows = self.rows["train"]
+        if len(rows) < world_size:
+            raise InputError(
+                "fewer training pairs than processes", expected=f">= {world_size}", found=len(rows)
+            )
+        sampler = StreamSampler(
+            rows, self.batch_size, self.batches, seed=self.seed, rank=rank, world_size=world_size
+        )
+        return StreamLoader(self._dataset(augment=self.augment, others=False), sampler, **self._options())
+
+    def evaluation_loader(self, part: Part, *, rank: int = 0, world_size: int = 1) -> DataLoader[Pair]:
+        """Give each pair of a part once, in the part's order, over all processes together."""
+        keys: Any = [(0, int(row)) for row in self.rows[part][rank::world_size]]
+        return DataLoader(
+            self._dataset(augment=False, others=True),
+            batch_size=self.batch_size,
+            sampler=keys,
+            **self._options(),
+        )
+
+    def val_dataloader(self) -> DataLoader[Pair]:
+        """Give each validation pair once, over all processes together."""
+        rank, world_size = self._processes()
+        return self.evaluation_loader("validation", rank=rank, world_size=world_size)
+
+    def fixed_batch(self, size: int) -> Pair:
+        """Give the first pairs of the validation set: the batch that figures and training curves show.
+
+        Parameters
+        ----------
+        size : int
+            Number of pairs; fewer where the set is smaller.
+        """
+        dataset = self._dataset(augment=False, others=False)
+        rows = self.rows["validation"]
+        chosen = rows[np.linspace(0, len(rows) - 1, min(size, len(rows))).astype(np.int64)]
+        loader = DataLoader(dataset, batch_size=len(chosen), sampler=[(0, int(row)) for row in chosen])
+        batch: Pair = next(iter(loader))
+        return batch
+
+    def files(self) -> list[Path]:
+        """Give every file that the data are read from: both STAR files and their stacks."""
+        return [self.sim_star, self.raw_star, *self._stacks]

@@ -1,0 +1,148 @@
+"""Pairs of images as tensors: read, normalized, and turned alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cryoalign.data.normalize import Normalization
+    from cryoalign.data.stack import ParticleImages
+
+    Key = tuple[int, int]
+
+
+class Pair(TypedDict, total=False):
+    """What a batch holds; one particle's item lacks the first axis.
+
+    Attributes
+    ----------
+    sim, raw : (B, 1, N, N) float32
+        Network values.
+    other : (B, 1, N, N) float32
+        Another particle's raw image of like defocus; validation and test only.
+    index : (B,) int64
+        Row of the pair in the matched table.
+    draw : (B,) int64
+        Which noise a generator draws: the epoch in training, 0 elsewhere.
+    sim_parameters, raw_parameters : (B, 5) float64
+        What undoes the normalization.
+    """
+
+    sim: Tensor
+    raw: Tensor
+    other: Tensor
+    index: Tensor
+    draw: Tensor
+    sim_parameters: Tensor
+    raw_parameters: Tensor
+
+
+class PairedImages(Dataset[Pair]):
+    """Simulated and measured images of the same particles.
+
+    Items are asked for by ``(epoch, row)``, so that what is drawn at random depends on nothing else.
+
+    Parameters
+    ----------
+    sim, raw : ParticleImages
+        Row for row the same particles.
+    normalization : Normalization
+    seed : int
+        Of the augmentation.
+    augment : bool
+        Draw flips and quarter turns by (seed, epoch, row), the same for both images.
+    others : (N,) int64, optional
+        For each row the row of another raw image of like defocus; it comes with the item where given.
+    """
+
+    def __init__(
+        self,
+        sim: ParticleImages,
+        raw: ParticleImages,
+        normalization: Normalization,
+        *,
+        seed: int,
+        augment: bool = False,
+        others: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.sim, self.raw, self.normalization = sim, raw, normalization
+        self.seed, self.augment, self.others = seed, augment, others
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __getitem__(self, key: Key) -> Pair:
+        epoch, row = key
+        turns, flip = self._turn(epoch, row) if self.augment else (0, False)
+        sim, sim_parameters = self.normalization.sim(self.sim.image(row))
+        raw, raw_parameters = self.normalization.raw(self.raw.image(row))
+        item: Pair = {
+            "sim": _tensor(sim, turns, flip),
+            "raw": _tensor(raw, turns, flip),
+            "index": torch.tensor(row),
+            "draw": torch.tensor(epoch),
+            "sim_parameters": torch.from_numpy(sim_parameters),
+            "raw_parameters": torch.from_numpy(raw_parameters),
+        }
+        if self.others is not None:
+            item["other"] = _tensor(
+                self.normalization.raw(self.raw.image(int(self.others[row])))[0], turns, flip
+            )
+        return item
+
+    def _turn(self, epoch: int, row: int) -> tuple[int, bool]:
+        """Draw one of the eight symmetries of the square."""
+        draw = int(np.random.SeedSequence([self.seed, epoch, row]).generate_state(1)[0] % 8)
+        return draw % 4, draw >= 4
+
+
+def _tensor(image: NDArray[np.float32], turns: int, flip: bool) -> Tensor:
+    turned = np.rot90(image, turns)
+    return torch.from_numpy(np.ascontiguousarray(turned[:, ::-1] if flip else turned))[None]
+
+
+def others_of_like_defocus(
+    defocus: NDArray[np.float64],
+    group: NDArray[np.str_],
+    rows: NDArray[np.int64],
+    *,
+    like: float = 500.0,
+) -> NDArray[np.int64]:
+    """Find for each particle another one whose image should have the same statistics.
+
+    Their distance is the floor of every comparison. A partner from another group is preferred, since images
+    of one micrograph may overlap; but it has to be of like defocus, or the floor would hold a difference of
+    CTFs.
+
+    Parameters
+    ----------
+    defocus : (N,) float64
+        Mean defocus in A of every particle.
+    group : (N,) str
+        Micrograph or tomogram of every particle.
+    rows : (M,) int64
+        The particles of one split; partners are sought among them.
+    like : float
+        Largest difference of defocus in A to a partner from another group. Where there is none, the
+        particle nearest in defocus is taken, of whatever group.
+
+    Returns
+    -------
+    (N,) int64
+        The partner of each of `rows`; -1 for particles that are not among them. A lone particle is its own.
+    """
+    partner = np.full(len(defocus), -1, dtype=np.int64)
+    for row in rows:
+        difference = np.abs(defocus[rows] - defocus[row])
+        elsewhere = (group[rows] != group[row]) & (difference <= like)
+        allowed = elsewhere if elsewhere.any() else rows != row
+        candidates = rows[allowed]
+        partner[row] = candidates[np.argmin(difference[allowed])] if len(candidates) else row
+    return partner

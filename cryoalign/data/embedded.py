@@ -1,0 +1,35 @@
+"""The embedded data set as the data of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cryoalign.data.datamodule import PairedDataModule
+from cryoalign.data.demo import make_demo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class EmbeddedDataModule(PairedDataModule):
+    """Pairs that need no download: made on first use, kept in a cache, read like any others.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The cache.
+    embedded : mapping
+        Parameters of `cryoalign.data.recipe.Recipe`.
+    **options
+        Of `PairedDataModule`.
+    """
+
+    def __init__(self, folder: str | Path, embedded: Mapping[str, Any] | None = None, **options: Any) -> None:
+        super().__init__(sim="", raw="", **options)
+        self.folder, self.embedded = Path(folder), dict(embedded or {})
+
+    def prepare_data(self) -> None:
+        """Make the data set, or find it in the cache."""
+        made = make_demo(self.folder, **self.embedded)
+        self.sim_star, self.raw_star = made.sim, made.raw

@@ -1,0 +1,204 @@
+"""Grey values: raw by its background, sim by one scale for the whole training set, both optionally into [-1,
+1].
+
+Two steps, each with its inverse. *Grey* values are what the exports hold: a raw image has mean 0 and
+standard deviation 1 outside the particle's circle (RELION's background normalization), a sim has mean 0 and
+standard deviation 1
+over the training set.
+*Network* values are grey values, or, for the paper's setting, grey values mapped linearly into [-1, 1],
+image by image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryoalign.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    Image = NDArray[np.float32]
+
+#: Order of the values that `Normalization.raw` and `Normalization.sim` return beside the image.
+PARAMETERS = ("offset", "scale", "low", "high", "clipped")
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """The grey-value maps of one run: fitted on its training set, stored with it, never refitted.
+
+    Attributes
+    ----------
+    radius : float
+        Radius of the particle's circle as a fraction of half the box, 0 to 1; beyond it is background.
+    range : str
+        ``none`` (network values are grey values), ``minmax`` (each image's extremes become -1 and 1) or
+        ``percentiles`` (the `percentiles` become -1 and 1, what lies beyond is clipped and counted).
+    percentiles : (float, float)
+        Used with ``range=percentiles``.
+    sim_offset, sim_scale : float
+        Sim's grey value is ``(value - sim_offset) / sim_scale``.
+    raw_low, raw_high : float
+        Mean over the training set of the grey values that become -1 and 1 in raw: what a fake without a raw
+        is mapped back with.
+    """
+
+    radius: float = 0.9
+    range: str = "none"
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    sim_offset: float = 0.0
+    sim_scale: float = 1.0
+    raw_low: float = -1.0
+    raw_high: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "percentiles", (float(self.percentiles[0]), float(self.percentiles[1])))
+        if self.range not in {"none", "minmax", "percentiles"}:
+            raise InputError(
+                "unknown normalization range",
+                expected="none, minmax or percentiles",
+                found=self.range,
+                remedy="set data.normalization.range",
+            )
+        if not 0.0 < self.radius <= 1.0:
+            raise InputError(
+                "the circle of the particle does not lie in the box",
+                expected="data.normalization.radius in (0, 1]",
+                found=self.radius,
+            )
+        low, high = self.percentiles
+        if not 0 <= low < high <= 100:
+            raise InputError(
+                "percentiles out of order", expected="0 <= low < high <= 100", found=f"{low}, {high}"
+            )
+
+    @classmethod
+    def fit(cls, sims: Iterable[Image], raws: Iterable[Image], **settings: Any) -> Normalization:
+        """Fit sim's scale, and raw's mean range where one is used.
+
+        Parameters
+        ----------
+        sims, raws : iterable of (N, N) float32
+            The images of the training set, in the same order or not.
+        **settings
+            `radius`, `range`, `percentiles`.
+
+        Returns
+        -------
+        Normalization
+        """
+        count, total, squares = 0, 0.0, 0.0
+        for image in sims:
+            values = image.astype(np.float64)
+            count, total, squares = (
+                count + values.size,
+                total + values.sum(),
+                squares + np.square(values).sum(),
+            )
+        if count == 0:
+            raise ValueError("no image to fit the normalization on")
+        offset = total / count
+        scale = float(np.sqrt(max(squares / count - offset**2, 0.0)))
+        if scale == 0.0:
+            raise InputError(
+                "every simulated image of the training set is constant",
+                remedy="check the volume and its pixel size",
+            )
+        fitted = cls(**settings, sim_offset=float(offset), sim_scale=scale)
+        if fitted.range == "none":
+            return fitted
+        limits = np.array([fitted.raw(image)[1][2:4] for image in raws], dtype=np.float64).mean(axis=0)
+        return cls(**{**asdict(fitted), "raw_low": float(limits[0]), "raw_high": float(limits[1])})
+
+    def raw(self, image: Image) -> tuple[Image, NDArray[np.float64]]:
+        """Map a measured image to network values.
+
+        Parameters
+        ----------
+        image : (N, N) float32
+
+        Returns
+        -------
+        image : (N, N) float32
+        parameters : (5,) float64
+            In the order of `PARAMETERS`: what undoes the map, and the fraction of pixels clipped.
+        """
+        background = image[_background(image.shape[-1], self.radius)].astype(np.float64)
+        return self._map(image, float(background.mean()), float(background.std()))
+
+    def sim(self, image: Image) -> tuple[Image, NDArray[np.float64]]:
+        """Map a simulated image to network values; see `raw`."""
+        return self._map(image, self.sim_offset, self.sim_scale)
+
+    def _map(self, image: Image, offset: float, scale: float) -> tuple[Image, NDArray[np.float64]]:
+        grey = (image.astype(np.float64) - offset) / scale
+        if self.range == "none":
+            return grey.astype(np.float32), np.array([offset, scale, -1.0, 1.0, 0.0])
+        low, high = (
+            np.percentile(grey, self.percentiles)
+            if self.range == "percentiles"
+            else (float(grey.min()), float(grey.max()))
+        )
+        values = 2 * (grey - low) / (high - low) - 1
+        clipped = float(np.mean(np.abs(values) > 1 + 1e-9))
+        return np.clip(values, -1, 1).astype(np.float32), np.array([offset, scale, low, high, clipped])
+
+    def grey(self, values: Image, parameters: NDArray[np.float64] | None = None) -> Image:
+        """Map network values back to grey values.
+
+        Parameters
+        ----------
+        values : (..., N, N) float32
+        parameters : (5,) float64, optional
+            Of the image's own map. Without them the mean range of the training set's raw is used: the only
+            choice for a fake that has no measured counterpart.
+
+        Returns
+        -------
+        (..., N, N) float32
+        """
+        low, high = (self.raw_low, self.raw_high) if parameters is None else (parameters[2], parameters[3])
+        grey: Image = ((values.astype(np.float64) + 1) / 2 * (high - low) + low).astype(np.float32)
+        return grey
+
+    def state(self) -> dict[str, Any]:
+        """Give the map as plain values, for JSON."""
+        return {**asdict(self), "percentiles": list(self.percentiles)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Normalization:
+        """Rebuild the map from `state`."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{key: value for key, value in state.items() if key in known})
+
+
+def undo(grey: Image, parameters: NDArray[np.float64]) -> Image:
+    """Map grey values to the values of the raw stack.
+
+    Parameters
+    ----------
+    grey : (N, N) float32
+    parameters : (5,) float64
+        Of the raw image, in the order of `PARAMETERS`.
+
+    Returns
+    -------
+    (N, N) float32
+    """
+    values: Image = (grey.astype(np.float64) * parameters[1] + parameters[0]).astype(np.float32)
+    return values
+
+
+@lru_cache(maxsize=8)
+def _background(box: int, radius: float) -> NDArray[np.bool_]:
+    """(N, N) mask of what lies outside the particle's circle, centred on pixel N//2."""
+    axis = np.arange(box) - box // 2
+    mask: NDArray[np.bool_] = np.hypot(axis[:, None], axis[None, :]) > radius * box / 2
+    return mask

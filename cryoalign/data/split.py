@@ -1,0 +1,281 @@
+"""Training, validation and test: parted by groups that stay together."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from cryoalign.data.partition import partition
+from cryoalign.errors import InputError
+from cryoalign.io.relion_read import HALF, IMAGE, MICROGRAPH, parse_image_names
+from cryoalign.io.star import read_star
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from cryoalign.particles import Particles
+
+PARTS = ("train", "validation", "test")
+FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
+PART = "part"
+"""Column of a split file that says ``train``, ``validation`` or ``test``."""
+
+_OPTICS_COLUMNS = {
+    "rlnOpticsGroup": "group",
+    "rlnOpticsGroupName": "name",
+    "rlnVoltage": "voltage",
+    "rlnImagePixelSize": "pixel_size",
+}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which particle serves for what.
+
+    Attributes
+    ----------
+    train, validation, test : (M,) int64
+        0-based indices into the table of particles, ascending; no index is in two of them.
+    group : (N,) str
+        The group of every particle.
+    """
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+    group: NDArray[np.str_]
+
+
+def split_particles(
+    particles: Particles,
+    *,
+    by: str = MICROGRAPH,
+    pattern: str | None = None,
+    fractions: Mapping[str, float] | None = None,
+    seed: int = 0,
+    kind: Literal["groups", "half", "file"] = "groups",
+    file: str | Path | None = None,
+) -> Split:
+    """Part the particles into training, validation and test.
+
+    Parameters
+    ----------
+    particles : Particles
+        N particles.
+    by : str
+        The column, of the particles or of their optics groups, whose values stay together.
+    pattern : str, optional
+        Regular expression that is searched for in that column: what its first group matches (or the
+        whole of it, if it has no group) names the group.
+    fractions : mapping
+        Wanted shares of ``train``, ``validation`` and ``test`` in the count of particles, with a sum of
+        1; met as well as the sizes of the groups permit, with at least one group for each share above 0.
+    seed : int
+        Of the order in which groups are drawn; the order of the rows does not matter.
+    kind : {"groups", "half", "file"}
+        ``half``: half-set 1 is parted into training and validation, by groups, and half-set 2 is the
+        test. ``file``: read from `file`.
+    file : str or Path, optional
+        A CSV or STAR table with the column ``part`` and either ``rlnImageName`` (image by image; the
+        ``split.csv`` of a run is one) or the column `by` (group by group).
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a row does not match `pattern`, there are fewer groups than parts, the
+        fractions make no sense, or a particle is not in `file`.
+    """
+    if kind not in {"groups", "half", "file"}:
+        raise InputError("unknown choice for data.split.kind", expected="groups, half or file", found=kind)
+    shares = _check_fractions(FRACTIONS if fractions is None else fractions)
+    if kind == "file":
+        return _from_file(particles, by, pattern, file)
+    group = _groups(particles, by, pattern)
+    what = f"{by} (pattern {pattern})" if pattern else by
+    if kind == "groups":
+        return _make(partition(group, shares, seed, what=what, file=particles.source), group)
+    first = _first_half(particles)
+    inner = {part: shares[part] for part in ("train", "validation")}
+    total = sum(inner.values())
+    parts = np.full(len(particles), "test", dtype="<U10")
+    inside = partition(
+        group[first],
+        {part: share / total for part, share in inner.items()},
+        seed,
+        what=what,
+        file=particles.source,
+    )
+    parts[first] = inside
+    return _make(parts, group)
+
+
+def _make(parts: NDArray[np.str_], group: NDArray[np.str_]) -> Split:
+    indices = {part: np.flatnonzero(parts == part).astype(np.int64) for part in PARTS}
+    return Split(group=group, **indices)
+
+
+def _check_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
+    shares = {part: float(fractions.get(part, 0.0)) for part in PARTS}
+    possible = all(0 <= share <= 1 for share in shares.values()) and abs(sum(shares.values()) - 1) < 1e-6
+    if set(fractions) - set(PARTS) or not possible or shares["train"] == 0:
+        raise InputError(
+            "the fractions of the split make no sense",
+            expected=f"{', '.join(PARTS)}, each 0 to 1 with the sum 1, and train above 0",
+            found=", ".join(f"{part}={share}" for part, share in fractions.items()),
+            remedy="correct data.split.fractions",
+        )
+    return shares
+
+
+def _groups(particles: Particles, by: str, pattern: str | None) -> NDArray[np.str_]:
+    """Give (N,) the name of each particle's group."""
+    values = _column(particles, by)
+    if pattern is not None:
+        try:
+            expression = re.compile(pattern)
+        except re.error as error:
+            raise InputError(
+                "data.split.pattern is not a regular expression",
+                expected="a pattern of Python's re",
+                found=f"{pattern}: {error}",
+            ) from error
+        names = {value: _matched(expression, value) for value in np.unique(values).tolist()}
+        values = np.array([names[value] for value in values.tolist()], dtype=np.str_)
+    empty = np.flatnonzero(values == "")
+    if len(empty):
+        row = int(empty[0])
+        raise InputError(
+            f"a particle has no group: {by} " + ("does not match the pattern" if pattern else "is empty"),
+            file=particles.source,
+            row=int(particles.row[row]),
+            expected=f"something that matches {pattern}" if pattern else "a name",
+            found=_column(particles, by)[row] or "an empty cell",
+            remedy="correct data.split.pattern, or split by another column",
+        )
+    return values
+
+
+def _matched(expression: re.Pattern[str], value: str) -> str:
+    match = expression.search(value)
+    return "" if match is None else (match.group(1) if expression.groups else match.group()) or ""
+
+
+def _column(particles: Particles, by: str) -> NDArray[np.str_]:
+    """Give (N,) the values of a column as text."""
+    if by == MICROGRAPH and (particles.micrograph != "").any():
+        return particles.micrograph
+    if by != MICROGRAPH and by in particles.table:
+        return np.array(particles.table[by].astype("str").to_list(), dtype=np.str_)
+    if by in _OPTICS_COLUMNS:
+        values = [str(getattr(group, _OPTICS_COLUMNS[by])) for group in particles.optics]
+        return np.array(values, dtype=np.str_)[particles.optics_index]
+    raise InputError(
+        "the column to split by is missing",
+        file=particles.source,
+        expected=by,
+        found=", ".join(map(str, particles.table.columns)),
+        remedy="choose one of those with data.split.by=",
+    )
+
+
+def _first_half(particles: Particles) -> NDArray[np.int64]:
+    """Give the indices of half-set 1 after checking that each particle is in one of the two."""
+    if not particles.half.any():
+        raise InputError(
+            "there are no half-sets to split by",
+            file=particles.source,
+            expected=HALF,
+            remedy="use the STAR file of a gold-standard refinement, or data.split.kind=groups",
+        )
+    strange = np.flatnonzero(~np.isin(particles.half, (1, 2)))
+    if len(strange):
+        raise InputError(
+            "a particle is in no half-set",
+            file=particles.source,
+            row=int(particles.row[strange[0]]),
+            expected=f"{HALF} 1 or 2",
+            found=particles.half[strange[0]],
+        )
+    if not (particles.half == 1).any() or not (particles.half == 2).any():
+        raise InputError(
+            "all particles are in one half-set", file=particles.source, expected=f"{HALF} 1 and 2"
+        )
+    return np.flatnonzero(particles.half == 1).astype(np.int64)
+
+
+def _from_file(particles: Particles, by: str, pattern: str | None, file: str | Path | None) -> Split:
+    """Look each particle up in a split file."""
+    if file is None:
+        raise InputError("no file to split by", expected="data.split.file=FILE with data.split.kind=file")
+    path = Path(file)
+    table = _read_split(path, by)
+    if IMAGE in table:
+        keys = _image_keys(*parse_image_names(table[IMAGE], IMAGE, path))
+        wanted = _image_keys(particles.stack, particles.slot)
+        group = _groups(particles, by, pattern) if by in particles.table else particles.image_name
+    else:
+        keys = table[by].to_list()
+        group = _groups(particles, by, pattern)
+        wanted = group.tolist()
+    known: dict[str, str] = {}
+    for row, (key, part) in enumerate(zip(keys, table[PART].to_list(), strict=True), start=1):
+        if part not in PARTS:
+            raise InputError(
+                "unknown part of a split", file=path, row=row, expected=", ".join(PARTS), found=part
+            )
+        if known.setdefault(key, part) != part:
+            raise InputError(
+                f"{key} is in two parts of the split", file=path, row=row, found=f"{known[key]} and {part}"
+            )
+    parts = np.array([known.get(key, "") for key in wanted], dtype=np.str_)
+    missing = np.flatnonzero(parts == "")
+    if len(missing):
+        raise InputError(
+            f"a particle is not in the split file {path} ({len(missing)} in all)",
+            file=particles.source,
+            row=int(particles.row[missing[0]]),
+            found=wanted[missing[0]],
+            remedy="add it there",
+        )
+    if not (parts == "train").any():
+        raise InputError(
+            "the split file leaves nothing to train on", file=path, expected="a row that says train"
+        )
+    return _make(parts, group)
+
+
+def _read_split(path: Path, by: str) -> pd.DataFrame:
+    """Read a CSV or STAR table with the part of each image or group."""
+    if path.suffix.lower() != ".csv":
+        tables = [table for table in read_star(path).values() if PART in table]
+        table = tables[0] if tables else pd.DataFrame()
+    elif not path.is_file():
+        raise InputError("there is no such file", file=path, expected="a CSV or STAR table of a split")
+    else:
+        try:
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        except ValueError as error:
+            raise InputError("this CSV file cannot be read", file=path, found=error) from error
+    if PART not in table or not {IMAGE, by} & set(table.columns):
+        raise InputError(
+            "this file does not hold a split",
+            file=path,
+            expected=f"the column {PART} and either {IMAGE} or {by}",
+            found=", ".join(map(str, table.columns)) or "no such columns",
+        )
+    return table
+
+
+def _image_keys(stack: NDArray[np.str_], slot: NDArray[np.int64]) -> list[str]:
+    return [f"{number + 1}@{name}" for name, number in zip(stack.tolist(), slot.tolist(), strict=True)]

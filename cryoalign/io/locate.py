@@ -1,0 +1,76 @@
+"""Where the image stacks that metadata name lie on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoalign.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryoalign.particles import Particles
+
+
+def locate_stacks(particles: Particles, root: Path | str | None = None) -> dict[str, Path]:
+    """Find every stack that the particles name.
+
+    Metadata name stacks relative to the project folder of the program that wrote them, and are
+    themselves often some levels below it. So a relative name is looked for in `root` where one is given,
+    else in the metadata file's folder and then in its parents, nearest first. An absolute name is taken
+    as it is, and below `root`.
+
+    Parameters
+    ----------
+    particles : Particles
+        The particles.
+    root : Path or str, optional
+        The folder that the names are relative to.
+
+    Returns
+    -------
+    dict of str to Path
+        The file of each distinct name in ``particles.stack``.
+
+    Raises
+    ------
+    InputError
+        If a stack is nowhere; every place that was tried is listed.
+    """
+    if root is not None and not Path(root).is_dir():
+        raise InputError("the root folder of the stacks is not there", file=root, expected="a folder")
+    source = particles.source.absolute()
+    folders = [Path(root)] if root is not None else list(source.parents)
+    names, first = np.unique(particles.stack, return_index=True)
+    found: dict[str, Path] = {}
+    missing: list[tuple[int, str]] = []
+    for name, row in zip(names.tolist(), first.tolist(), strict=True):
+        path = next((place for place in _places(name, folders) if place.is_file()), None)
+        if path is None:
+            missing.append((row, name))
+        else:
+            found[name] = path
+    if missing:
+        row, name = min(missing)
+        tried = "".join(f"\n    {place}" for place in _places(name, folders))
+        raise InputError(
+            f"the image stack {name} is not there"
+            + (f", nor are {len(missing) - 1} others" if len(missing) > 1 else ""),
+            file=particles.source,
+            row=int(particles.row[row]),
+            expected="a file at one of the places tried",
+            found=f"none; tried{tried}",
+            remedy="root=FOLDER names the folder that the stack names are relative to",
+        )
+    return found
+
+
+def _places(name: str, folders: Sequence[Path]) -> list[Path]:
+    """Every place where a stack of this name may lie, in order, each once."""
+    path = Path(name)
+    if path.is_absolute():
+        return list(dict.fromkeys([path, *(folder / path.relative_to(path.anchor) for folder in folders)]))
+    return list(dict.fromkeys(folder / path for folder in folders))

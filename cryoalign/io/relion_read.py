@@ -1,0 +1,183 @@
+"""RELION STAR files into the vocabulary: 3.0 (one table) and 3.1 and later (with a table of optics groups).
+
+RELION 3.1's convention is described in DOI 10.1107/S2052252520000081.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cryoalign.errors import InputError
+from cryoalign.io.relion_optics import read_optics
+from cryoalign.io.star import numbers, read_star, whole_numbers
+from cryoalign.particles import Particles
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+POSE = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+ORIGIN_ANGST = ("rlnOriginXAngst", "rlnOriginYAngst")
+ORIGIN_PIXELS = ("rlnOriginX", "rlnOriginY")
+DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
+IMAGE, ORIGINAL, MICROGRAPH, HALF = (
+    "rlnImageName",
+    "rlnImageOriginalName",
+    "rlnMicrographName",
+    "rlnRandomSubset",
+)
+
+
+def read_particles(path: Path | str) -> Particles:
+    """Read a RELION STAR file.
+
+    Parameters
+    ----------
+    path : Path or str
+        Of RELION 3.0 or older (a single table of any name) or of 3.1 or later (``data_optics`` and
+        ``data_particles``).
+
+    Returns
+    -------
+    Particles
+        Origins converted to A; columns that RELION may leave out (phase shift, B-factor, scale,
+        half-set) take their neutral values. In `table`, columns of numbers are numbers and names stay
+        text.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty or not a STAR file, lacks columns, or holds a cell that cannot be used.
+    """
+    path = Path(path)
+    tables = read_star(path)
+    table = _particle_table(path, tables)
+    _require(path, table, "pose", POSE)
+    _require(path, table, "CTF", DEFOCUS)
+    optics, index = read_optics(path, table, tables.get("optics"))
+    pixel_size = np.array([group.pixel_size for group in optics])[index]
+    stack, slot = parse_image_names(table[IMAGE], IMAGE, path)
+    return Particles(
+        source=path,
+        optics=optics,
+        row=np.arange(1, len(table) + 1),
+        optics_index=index,
+        stack=stack,
+        slot=slot,
+        micrograph=_text(table[MICROGRAPH]) if MICROGRAPH in table else np.full(len(table), ""),
+        angles=np.column_stack([numbers(table, name, path) for name in POSE]),
+        shift=_shift(path, table, pixel_size),
+        defocus=np.column_stack([numbers(table, name, path) for name in DEFOCUS]),
+        phase_shift=_optional(path, table, "rlnPhaseShift", 0.0),
+        ctf_bfactor=_optional(path, table, "rlnCtfBfactor", 0.0),
+        ctf_scale=_optional(path, table, "rlnCtfScalefactor", 1.0),
+        half=whole_numbers(table, HALF, path) if HALF in table else np.zeros(len(table), dtype=np.int64),
+        table=table.apply(_native),
+    )
+
+
+def parse_image_names(
+    names: pd.Series[str], column: str, path: Path, rows: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+    """Split ``NNNNNN@stack`` into stack and slot.
+
+    Parameters
+    ----------
+    names : (N,) Series of str
+        Image names; one without a number is the first image of its stack.
+    column : str
+        Where they come from, for the error.
+    path : Path
+        The file, for the error.
+    rows : (N,) int64, optional
+        Their 1-based rows in that file; default 1 to N.
+
+    Returns
+    -------
+    stack : (N,) str
+    slot : (N,) int64
+        0-based.
+
+    Raises
+    ------
+    InputError
+        Naming the first row whose cell is not the name of an image.
+    """
+    parts = names.astype("str").str.extract(r"^(?:(\d{1,18})@)?([^@].*)$")
+    number = pd.to_numeric(parts[0]).fillna(1).to_numpy(dtype=np.int64)
+    strange = parts[1].isna() | (number < 1) | (parts[0].isna() & names.str.contains("@", regex=False))
+    bad = np.flatnonzero(strange.to_numpy(dtype=bool))
+    if len(bad):
+        raise InputError(
+            f"{column} does not name an image",
+            file=path,
+            row=int(bad[0]) + 1 if rows is None else int(rows[bad[0]]),
+            expected="NNNNNN@stack.mrcs with a number from 1, or the name of a stack",
+            found=names.iloc[bad[0]] or "an empty cell",
+        )
+    return _text(parts[1]), number - 1
+
+
+def _particle_table(path: Path, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Find the one table that names images."""
+    found = [name for name, table in tables.items() if IMAGE in table and name != "optics"]
+    if not found:
+        raise InputError(
+            "no table of particles",
+            file=path,
+            expected=f"a table with the column {IMAGE}",
+            found=", ".join(f"data_{name}" for name in tables),
+            remedy="use the STAR file of extracted or refined particles",
+        )
+    if len(found) > 1 and "particles" not in found:
+        names = ", ".join(f"data_{name}" for name in found)
+        raise InputError(f"several tables have the column {IMAGE}", file=path, expected="one", found=names)
+    table = tables["particles" if "particles" in found else found[0]]
+    if not len(table):
+        raise InputError("the table of particles has no rows", file=path, expected="at least one particle")
+    return table
+
+
+def _require(path: Path, table: pd.DataFrame, what: str, names: tuple[str, ...]) -> None:
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise InputError(
+            f"there are no {what} columns" if len(missing) == len(names) else f"{what} columns are missing",
+            file=path,
+            expected=", ".join(names),
+            found=f"no {', '.join(missing)}",
+            remedy="use the STAR file of a 3D refinement, e.g. run_data.star",
+        )
+
+
+def _shift(path: Path, table: pd.DataFrame, pixel_size: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Origins in A; RELION, too, takes missing ones for zero."""
+    columns = []
+    for in_angst, in_pixels in zip(ORIGIN_ANGST, ORIGIN_PIXELS, strict=True):
+        if in_angst in table:
+            columns.append(numbers(table, in_angst, path))
+        elif in_pixels in table:
+            columns.append(numbers(table, in_pixels, path) * pixel_size)
+        else:
+            columns.append(np.zeros(len(table)))
+    return np.column_stack(columns)
+
+
+def _optional(path: Path, table: pd.DataFrame, name: str, default: float) -> NDArray[np.float64]:
+    return numbers(table, name, path) if name in table else np.full(len(table), default)
+
+
+def _text(column: pd.Series[str]) -> NDArray[np.str_]:
+    return np.array(column.to_list(), dtype=np.str_)
+
+
+def _native(column: pd.Series[str]) -> pd.Series[str] | pd.Series[float]:
+    """Turn a column into numbers unless it is a name or would not come back as it was."""
+    if "Name" in str(column.name) or column.str.match(r"[-+]?0\d").any():
+        return column
+    values = pd.to_numeric(column, errors="coerce")
+    no_number = values.isna() & (column != "nan")
+    return column if no_number.any() or values.isna().all() else values

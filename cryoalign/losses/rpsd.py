@@ -1,0 +1,64 @@
+"""The radial power spectral density (RPSD) as a loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+
+from cryoalign.errors import InputError
+from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cryoalign.physics.spectrum import Norm
+
+
+class RPSDLoss(nn.Module):
+    """Distance of the radial log power spectra of fake and raw: the mean over rings, then over images.
+
+    ``L_RPSD = mean |s(fake) - s(raw)|**power``, ``s(u) = mean over the ring of log(1 + |F|^2)``, one curve an
+    image (`cryoalign.physics.spectrum`). Only the fake gets a gradient.
+
+    Parameters
+    ----------
+    power : {1, 2}
+        1 for the mean absolute difference, 2 for the mean square.
+    norm : {"backward", "ortho", "forward"}
+        Of the Fourier transform; "backward" is unnormalized.
+
+    Raises
+    ------
+    InputError
+        If a parameter is another.
+    """
+
+    def __init__(self, power: Literal[1, 2] = 1, norm: Norm = "backward") -> None:
+        super().__init__()
+        if power not in {1, 2}:
+            raise InputError("loss.rpsd.power cannot be used", expected="1 or 2", found=power)
+        if norm not in {"backward", "ortho", "forward"}:
+            raise InputError(
+                "loss.rpsd.norm cannot be used", expected="backward, ortho or forward", found=norm
+            )
+        self.power = power
+        self.norm: Norm = norm
+
+    def forward(self, fake: Tensor, raw: Tensor) -> Tensor:
+        """Compare images.
+
+        Parameters
+        ----------
+        fake, raw : (..., N, N) tensor
+            As many of the one as of the other.
+
+        Returns
+        -------
+        () tensor
+            In float32 or better.
+        """
+        with torch.no_grad():
+            target = radial_log_power(raw, self.norm)
+        return rpsd_distance(radial_log_power(fake, self.norm), target, self.power).mean()

@@ -1,0 +1,118 @@
+"""The conditional PatchGAN discriminator."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from cryoalign.errors import InputError
+from cryoalign.models.layers import init_normal
+
+FIELDS = (70, 34, 16, 1)
+WIDEST = 8  # channels grow with the layer up to this multiple of the width
+
+
+class PatchGAN(nn.Module):
+    """Judge every patch of an image together with the simulation that it should belong to.
+
+    The discriminators of pix2pix (Isola et al. 2017, doi:10.1109/CVPR.2017.632), fully convolutional on the
+    concatenation [sim, image]: one logit for each patch of 70, 34, 16 or 1 px. Initial weights are N(0,
+    0.02).
+
+    Parameters
+    ----------
+    box : int
+        Image size in px.
+    field : {"auto", 70, 34, 16, 1}
+        Receptive field of a logit in px; "auto" takes the largest that fits the box.
+    width : int
+        Channels of the first layer; 64 as published.
+    norm : {"instance", "batch", "none"}
+        After all layers but the first and the last. pix2pix trained with batch norm and batches of one image,
+        which is instance norm, the default: it does not depend on the batch size, has no running statistics
+        for DDP to broadcast between D's and G's turn (which breaks the backward pass), and judges raw and
+        fake batches alike. It hides the overall scale of (sim, image) from the deeper layers, but not the
+        scale of one against the other. Without a norm D sees it all.
+
+    Raises
+    ------
+    InputError
+        If the field is another, or larger than the box, or the norm is another.
+    """
+
+    def __init__(
+        self,
+        box: int,
+        field: Literal["auto", 70, 34, 16, 1] = "auto",
+        *,
+        width: int = 64,
+        norm: Literal["instance", "batch", "none"] = "instance",
+    ) -> None:
+        super().__init__()
+        if norm not in {"instance", "batch", "none"}:
+            raise InputError(
+                "discriminator.norm cannot be used", expected="instance, batch or none", found=norm
+            )
+        self.field = _fitting_field(box, field)
+        if self.field == 1:
+            layers = [
+                nn.Conv2d(2, width, 1),
+                nn.LeakyReLU(0.2),
+                *_layer(width, 2 * width, norm, kernel=1),
+                nn.Conv2d(2 * width, 1, 1),
+            ]
+        else:
+            halvings = {16: 1, 34: 2, 70: 3}[self.field]
+            channels = [width * min(2**number, WIDEST) for number in range(halvings + 1)]
+            layers = [nn.Conv2d(2, width, 4, 2, padding=1), nn.LeakyReLU(0.2)]
+            for number in range(1, halvings + 1):
+                stride = 2 if number < halvings else 1
+                layers += _layer(channels[number - 1], channels[number], norm, kernel=4, stride=stride)
+            layers.append(nn.Conv2d(channels[-1], 1, 4, 1, padding=1))
+        self.layers = nn.Sequential(*layers)
+        self.apply(init_normal)
+
+    def forward(self, sim: Tensor, image: Tensor) -> Tensor:
+        """Judge images.
+
+        Parameters
+        ----------
+        sim, image : (B, 1, N, N) tensor
+            Simulated images, and the raw or fake ones to be judged.
+
+        Returns
+        -------
+        (B, 1, n, n) tensor
+            A logit for each patch; n is about N / 8, N / 4, N / 2 or N for fields of 70, 34, 16 and 1 px.
+        """
+        logits: Tensor = self.layers(torch.cat([sim, image], 1))
+        return logits
+
+
+def _layer(inputs: int, outputs: int, norm: str, *, kernel: int, stride: int = 1) -> list[nn.Module]:
+    padding = 1 if kernel > 1 else 0
+    # Batch norm has an offset of its own; the others do not.
+    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=norm != "batch")]
+    if norm == "batch":
+        layers.append(nn.BatchNorm2d(outputs))
+    elif norm == "instance":
+        layers.append(nn.InstanceNorm2d(outputs))
+    return [*layers, nn.LeakyReLU(0.2)]
+
+
+def _fitting_field(box: int, field: int | str) -> int:
+    if field == "auto":
+        return next(size for size in FIELDS if size <= box)
+    if field not in FIELDS:
+        raise InputError("discriminator.field cannot be used", expected="auto, 70, 34, 16 or 1", found=field)
+    if int(field) > box:
+        fitting = next(size for size in FIELDS if size <= box)
+        raise InputError(
+            "the discriminator's receptive field is larger than the box",
+            expected=f"{fitting} px or less",
+            found=f"{field} px for a box of {box} px",
+            remedy=f"set discriminator.field=auto, which takes {fitting}",
+        )
+    return int(field)

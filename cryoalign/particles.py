@@ -1,0 +1,166 @@
+"""The vocabulary: a table of particles, one row each, and the optics groups they belong to.
+
+Units are RELION's: angles in degrees, shifts, defocus and pixel sizes in angstrom (A), voltage in kilovolt,
+spherical aberration in millimetre. No pixels live here and nothing here reads a file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Optics:
+    """One optics group: what all its particles share.
+
+    Attributes
+    ----------
+    group : int
+        ``rlnOpticsGroup``, as written in the file.
+    name : str
+        ``rlnOpticsGroupName``.
+    pixel_size : float
+        Pixel size of the particle images in A.
+    voltage : float
+        Acceleration voltage in kV.
+    spherical_aberration : float
+        Spherical aberration in mm.
+    amplitude_contrast : float
+        Fraction, 0 to 1.
+    box_size : int or None
+        Image size in px, where the metadata say it.
+    premultiplied : bool
+        The images were already multiplied by their CTF (``rlnCtfDataAreCtfPremultiplied``).
+    aberrations : tuple of str
+        Names of the columns with higher aberrations or magnification matrices that are set to something, and
+        that the simulator does not model.
+    """
+
+    group: int
+    name: str
+    pixel_size: float
+    voltage: float
+    spherical_aberration: float
+    amplitude_contrast: float
+    box_size: int | None = None
+    premultiplied: bool = False
+    aberrations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Particles:
+    """One row a particle: where its image lies, its pose, its CTF, its micrograph.
+
+    Attributes
+    ----------
+    source : Path
+        The metadata file.
+    optics : tuple of Optics
+        The optics groups.
+    row : (N,) int64
+        1-based row in `source`.
+    optics_index : (N,) int64
+        Index into `optics`.
+    stack : (N,) str
+        Name of the image stack as the metadata write it.
+    slot : (N,) int64
+        0-based number of the image within its stack.
+    micrograph : (N,) str
+        Micrograph name, empty where the metadata have none.
+    angles : (N, 3) float64
+        Euler angles rot, tilt, psi in degrees (RELION's intrinsic ZYZ).
+    shift : (N, 2) float64
+        ``rlnOriginXAngst``, ``rlnOriginYAngst`` in A: what has to be added to the image's content to centre
+        it.
+    defocus : (N, 3) float64
+        Defocus U and V in A (underfocus positive), azimuth of U in degrees from x towards y.
+    phase_shift : (N,) float64
+        Phase plate shift in degrees.
+    ctf_bfactor : (N,) float64
+        B-factor of the CTF in A^2 (``rlnCtfBfactor``).
+    ctf_scale : (N,) float64
+        Scale of the CTF (``rlnCtfScalefactor``).
+    half : (N,) int64
+        Random half-set 1 or 2 (``rlnRandomSubset``), 0 where there is none.
+    table : pandas.DataFrame
+        Every per-particle column of `source`, as it was read, for splitting by any of them and for writing
+        them back.
+    """
+
+    source: Path
+    optics: tuple[Optics, ...]
+    row: NDArray[np.int64]
+    optics_index: NDArray[np.int64]
+    stack: NDArray[np.str_]
+    slot: NDArray[np.int64]
+    micrograph: NDArray[np.str_]
+    angles: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    defocus: NDArray[np.float64]
+    phase_shift: NDArray[np.float64]
+    ctf_bfactor: NDArray[np.float64]
+    ctf_scale: NDArray[np.float64]
+    half: NDArray[np.int64]
+    table: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f.name
+            for f in fields(self)
+            if f.name not in {"source", "optics"} and len(getattr(self, f.name)) != len(self)
+        ]
+        if wrong:
+            raise ValueError(f"columns of different length: {', '.join(wrong)}")
+
+    def take(self, rows: ArrayLike) -> Particles:
+        """Select and order rows.
+
+        Parameters
+        ----------
+        rows : array_like of int
+            0-based indices into this table.
+
+        Returns
+        -------
+        Particles
+            A new table; `row` still points into `source`.
+        """
+        index = np.asarray(rows, dtype=np.int64)
+        columns: dict[str, Any] = {
+            f.name: getattr(self, f.name)[index]
+            for f in fields(self)
+            if f.name not in {"source", "optics", "table"}
+        }
+        return replace(self, table=self.table.iloc[index].reset_index(drop=True), **columns)
+
+    def optics_column(self, name: str) -> NDArray[np.float64]:
+        """Give each particle the value of its optics group.
+
+        Parameters
+        ----------
+        name : str
+            A numeric attribute of `Optics`: ``pixel_size``, ``voltage``, ``premultiplied``, ...
+
+        Returns
+        -------
+        (N,) float64
+        """
+        return np.array([getattr(group, name) for group in self.optics], dtype=np.float64)[self.optics_index]
+
+    @property
+    def image_name(self) -> NDArray[np.str_]:
+        """(N,) names in RELION's form ``NNNNNN@stack``, 1-based."""
+        names = [f"{slot + 1:06d}@{stack}" for slot, stack in zip(self.slot, self.stack, strict=True)]
+        return np.array(names, dtype=np.str_)

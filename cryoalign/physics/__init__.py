@@ -1,0 +1,1 @@
+"""Batched tensors in, tensors out: no files, no configuration, arguments never changed in place."""

@@ -1,0 +1,164 @@
+"""Projections of a volume as central slices of its Fourier transform."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from cryoalign.physics.fourier import centred_blocks, frequency_grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Projector:
+    """Cut central slices out of the transform of a padded volume, as RELION does.
+
+    The volume is divided by the transform of the trilinear interpolator, sinc^2(r / P), padded with zeros to
+    P voxels, transformed, and kept inside the sphere of its Nyquist frequency. A slice is interpolated at the
+    frequencies of the image, inside the circle of the image's Nyquist frequency; everything else is zero.
+
+    The correction is radial, which is RELION's; the exact one is a product over the axes and equals it to
+    second order. Own code although torch-fourier-slice exists: version 0.6.0 samples the padded transform at
+    all its frequencies, four times those of the image, and took seven times as long at 128 px on a CPU. Here
+    one ``embedding_bag`` gathers and weights the eight neighbours of every sample in one pass, on CPU and
+    GPU.
+
+    Parameters
+    ----------
+    volume : (M, M, M) real tensor
+        Axes [z, y, x], origin at voxel ``M // 2``. Its device is where slices are made. It should span what
+        the images span: density further out than half a box is folded back into the image.
+    padding : float
+        Size of the padded volume in units of M, at least 1. At 2 slices agree with RELION's.
+    box : int, optional
+        Box size N of the images in px; M if not given.
+
+    Raises
+    ------
+    ValueError
+        The volume is not a cube, or the padding is below 1.
+
+    Notes
+    -----
+    A volume of 256 voxels padded twice keeps a table of 550 MB and needs three times that while it is built.
+    """
+
+    def __init__(self, volume: Tensor, padding: float = 2.0, *, box: int | None = None) -> None:
+        if volume.ndim != 3 or len(set(volume.shape)) != 1:
+            raise ValueError(f"a projector needs a cubic volume, not one of shape {tuple(volume.shape)}")
+        if padding < 1:
+            raise ValueError(f"the padding has to be at least 1, not {padding}")
+        self.box = volume.shape[0] if box is None else box
+        self.size = volume.shape[0]
+        self.padded = 2 * math.ceil(round(padding * self.size) / 2)
+        self.device = volume.device
+        self._table = self._transform(volume.to(torch.float32))
+
+        ky, kx = frequency_grid(self.box, 1 / self.box, device=self.device)  # in index units
+        radius = torch.hypot(ky, kx).flatten()
+        self._inside = torch.nonzero(radius <= self.box // 2)[:, 0]
+        self._radius = radius[self._inside]
+        grid = torch.stack([(kx + 0 * ky).flatten(), (ky + 0 * kx).flatten()])
+        self._frequencies = grid[:, self._inside]  # (2, S), rows x and y
+
+    def slices(self, rotations: Tensor, pixel_ratio: Tensor | float = 1.0) -> Tensor:
+        """Cut one central slice for each rotation.
+
+        Parameters
+        ----------
+        rotations : (B, 3, 3) tensor
+            Image frame to volume frame, as `cryoalign.physics.rotation.euler_to_matrix` gives them.
+        pixel_ratio : (B,) tensor or float
+            Pixel size of each image in units of the voxel size.
+
+        Returns
+        -------
+        (B, N, N // 2 + 1) complex64 tensor
+            In the convention of `cryoalign.physics.fourier.rfft2`. Back in real space each pixel holds the
+            line integral of the density in units of its own pixel size: with `pixel_ratio` 1, the plain sum
+            over voxels along the beam.
+        """
+        rotations = rotations.to(self.device, torch.float32)
+        ratio = torch.as_tensor(pixel_ratio, device=self.device, dtype=torch.float64).reshape(-1, 1)
+        step = (self.padded / (self.box * ratio)).to(torch.float32)  # image frequency index -> padded index
+        # Samples beyond the volume's own Nyquist are taken at the origin with weight zero; the margin is for
+        # rounding only.
+        known = self._radius * step <= self.padded / 2 + 1e-3
+        points = (rotations[:, :, :2] @ self._frequencies) * (step * known)[:, None]
+        sign = torch.where(points[:, 0] < 0, -1.0, 1.0)  # the half space x < 0 is the conjugate of the other
+
+        samples = self._interpolate(points * sign[:, None], known * (ratio**-3).to(torch.float32))
+        plane = samples.new_zeros(len(rotations), self.box * (self.box // 2 + 1), dtype=torch.complex64)
+        plane[:, self._inside] = torch.complex(samples[..., 0], samples[..., 1] * sign)
+        return plane.reshape(len(rotations), self.box, -1)
+
+    def _transform(self, volume: Tensor) -> Tensor:
+        """Transform the corrected, padded volume inside its Nyquist sphere; rows of (real, imaginary)."""
+        size, padded = self.size, self.padded
+        axis = torch.arange(size, device=volume.device, dtype=torch.float32) - size // 2
+        square = axis.square()
+        radius = torch.sqrt(square[:, None, None] + square[:, None] + square)
+        corrected = volume / torch.sinc(radius / padded).square()
+        del radius
+        spectrum = torch.fft.rfftn(corrected, s=(padded,) * 3)
+
+        # The padding went behind the volume: a phase for each axis moves the origin from voxel size // 2 to
+        # the corner.
+        index = torch.fft.fftfreq(padded, 1 / padded, device=volume.device, dtype=torch.float64)
+        phase = 2 * math.pi * (size // 2) / padded * index
+        origin = torch.polar(torch.ones_like(phase), phase).to(spectrum.dtype)
+        half = padded // 2 + 1
+        spectrum *= origin[:, None, None]
+        spectrum *= origin[:, None]
+        spectrum *= origin[:half]
+        k2 = index.square().to(torch.float32)
+        spectrum.masked_fill_(k2[:, None, None] + k2[:, None] + k2[:half] > (padded / 2) ** 2, 0)
+
+        # One empty layer all round: the neighbours of a sample on the sphere exist, and are zero.
+        rows, columns = self._shape
+        table = spectrum.new_zeros(rows, rows, columns)
+        inner = table[1 : padded + 1, 1 : padded + 1, :half]
+        for source, target in centred_blocks(padded):
+            inner[target] = spectrum[source]
+        return torch.view_as_real(table).reshape(-1, 2)
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        """Rows (along z and along y) and columns (along x) of the table."""
+        return self.padded + 3, self.padded // 2 + 2
+
+    def _interpolate(self, points: Tensor, scale: Tensor) -> Tensor:
+        """Interpolate at (B, 3, S) points x, y, z with x >= 0, times (B, S) `scale`; returns (B, S, 2)."""
+        rows, columns = self._shape
+        corner = points.floor()
+        # Narrow indices halve the traffic; a table of more than 2^31 rows (1,000 voxels padded twice) needs
+        # wide ones.
+        index_type = torch.int32 if len(self._table) < 2**31 else torch.int64
+        x, y, z = corner.to(index_type).unbind(1)
+        centre = self.padded // 2 + 1
+        first = ((z + centre) * rows + (y + centre)) * columns + x
+        steps = [dx + columns * (dy + rows * dz) for dz in (0, 1) for dy in (0, 1) for dx in (0, 1)]
+        neighbours = first[..., None] + torch.tensor(steps, device=first.device, dtype=first.dtype)
+        # Split the weight between the two neighbours of one axis after the other: eight planes, stacked
+        # once, are five times as fast as the outer product of (.., 2) pairs.
+        weights = [scale]
+        upper = points - corner
+        for axis in (2, 1, 0):
+            weights = [part for weight in weights for part in _split(weight, upper[:, axis])]
+        samples = F.embedding_bag(
+            neighbours.reshape(-1, 8),
+            self._table,
+            per_sample_weights=torch.stack(weights, dim=-1).reshape(-1, 8),
+            mode="sum",
+        )
+        return samples.reshape(*first.shape, 2)
+
+
+def _split(weight: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    """Share a weight between the lower and the upper neighbour."""
+    second = weight * upper
+    return weight - second, second

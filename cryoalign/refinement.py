@@ -1,0 +1,141 @@
+"""Refine simulated stacks of any size with a trained generator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch.utils.data import DataLoader, Dataset
+
+from cryoalign.data.stack import ParticleImages
+from cryoalign.errors import InputError
+from cryoalign.io.mrc_write import StackWriter
+from cryoalign.io.output import staged
+from cryoalign.io.relion import locate_stacks, read_particles, write_particles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from cryoalign.data.normalize import Normalization
+    from cryoalign.particles import Particles
+    from cryoalign.run import Run
+    from cryoalign.system import PairedGAN
+
+
+class _Sims(Dataset["tuple[Tensor, Tensor]"]):
+    """Simulated images alone, normalized as in the run, with their rows."""
+
+    def __init__(self, images: ParticleImages, normalization: Normalization) -> None:
+        self.images, self.normalization = images, normalization
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        image, _ = self.normalization.sim(self.images.image(row))
+        return torch.from_numpy(image)[None], torch.tensor(row)
+
+
+def refine_stack(
+    run: Run,
+    system: PairedGAN,
+    star: Path,
+    out: Path,
+    *,
+    root: Path | None = None,
+    draws: int = 1,
+    batch_size: int = 32,
+    workers: int = 0,
+    device: str = "cpu",
+    overwrite: bool = False,
+    progress: bool = True,
+) -> list[Path]:
+    """Turn a simulated stack into fakes, batch by batch.
+
+    Grey values are background-normalized, as raw images of the training set are.
+
+    Parameters
+    ----------
+    run : Run
+        Whose normalization, box and pixel size hold.
+    system : PairedGAN
+        Trained.
+    star : Path
+        STAR file of the simulated stack.
+    out : Path
+        Folder to make: ``fake.mrcs`` and ``fake.star``, or ``fake_draw01.mrcs``, ... where `draws` is above
+        1.
+    root : Path, optional
+        Folder that the stack names are relative to.
+    draws : int
+        How many fakes of each sim; they differ only for a generator with noise maps or dropout.
+    batch_size, workers : int
+        Of the loader.
+    device : str
+        Where the generator runs.
+    overwrite : bool
+        Replace a folder of an earlier export.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    list of Path
+        The STAR files.
+
+    Raises
+    ------
+    InputError
+        If the stack is not of the run's box and pixel size, or `out` exists.
+    """
+    if draws < 1 or batch_size < 1:
+        raise InputError(
+            "nothing to export", expected="draws >= 1 and batch_size >= 1", found=f"{draws}, {batch_size}"
+        )
+    particles = read_particles(star)
+    stacks = locate_stacks(particles, root=root)
+    images = ParticleImages(particles, stacks, box=run.cfg.data.box, resample=run.cfg.data.resample)
+    _check_pixels(run, images, star)
+    names = ["fake"] if draws == 1 else [f"fake_draw{draw + 1:02d}" for draw in range(draws)]
+    loader = DataLoader(_Sims(images, run.normalization), batch_size=batch_size, num_workers=workers)
+    system = system.to(device).eval()
+    with staged(out, overwrite=overwrite, inputs=[star, *stacks.values()]) as folder:
+        for draw, name in enumerate(names):
+            with StackWriter(folder / f"{name}.mrcs", len(images), images.box, images.pixel_size) as writer:
+                for sims, rows in track(loader, description=name, disable=not progress):
+                    fakes = system.refine(sims.to(device), rows, torch.full_like(rows, draw))
+                    writer.write(run.normalization.grey(fakes.squeeze(1).cpu().numpy()))
+            _write_star(folder / f"{name}.star", particles, images)
+    return [out / f"{name}.star" for name in names]
+
+
+def _check_pixels(run: Run, images: ParticleImages, star: Path) -> None:
+    box, pixel_size = run.data["box"], run.data["pixel_size"]
+    if images.box != box or abs(images.pixel_size / pixel_size - 1) > 0.02:
+        raise InputError(
+            "the generator was trained on other images",
+            file=star,
+            expected=f"box {box} px at {pixel_size:.4f} A/px",
+            found=f"box {images.box} px at {images.pixel_size:.4f} A/px",
+            remedy="simulate at the box and pixel size of the training data",
+        )
+
+
+def _write_star(path: Path, particles: Particles, images: ParticleImages) -> None:
+    table = particles.table
+    original = (
+        table["rlnImageOriginalName"].to_numpy() if "rlnImageOriginalName" in table else particles.image_name
+    )
+    write_particles(
+        path,
+        particles,
+        image_names=[f"{number:06d}@{path.stem}.mrcs" for number in range(1, len(particles) + 1)],
+        original_names=original.tolist(),
+        box=images.box,
+        pixel_size=images.pixel_size,
+        extra={"rlnParticleId": np.asarray(particles.row)},
+    )

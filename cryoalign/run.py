@@ -1,0 +1,228 @@
+"""A run and its folder: built from a configuration, described on disk, and loaded again from what it says of
+itself.
+
+RUN/config.yaml       the whole configuration, resolved
+RUN/provenance.json   versions, commit, command, seeds, fingerprint of the data
+RUN/data.json         box, pixel size, sizes of the split, what was left out, the normalization
+RUN/split.csv         which image is in which part
+RUN/checkpoints/      last.ckpt, best.ckpt, step_NNNNNN.ckpt
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from cryoalign.checkpoint import binding, find_checkpoint, read_checkpoint
+from cryoalign.data.normalize import Normalization
+from cryoalign.errors import InputError
+from cryoalign.io.output import atomic_write
+from cryoalign.provenance import fingerprint, provenance
+from cryoalign.system import PairedGAN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cryoalign.data.datamodule import PairedDataModule
+
+# Lightning announces every device it did not find.
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+
+#: Warnings of Lightning's that are of no use here.
+_KNOWN = (
+    ".*does not have many workers.*",  # 0 is right for most data sets; data.workers is there for the others
+    ".*Checkpoint directory .* exists and is not empty.*",  # so it is in a continued run
+    ".*Experiment logs directory .* exists and is not empty.*",
+    ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",  # between Lightning and torch
+    "Using ModelCheckpoint with manual optimization.*",  # the state after the update is the one wanted
+    ".*smaller than the logging interval.*",  # the system decides what is logged
+)
+
+_DATA_PATHS = ("sim", "raw", "root", "folder", "split.file")
+
+
+@contextmanager
+def without_known_warnings() -> Iterator[None]:
+    """Leave out warnings that a user can do nothing about."""
+    with warnings.catch_warnings():
+        for message in _KNOWN:
+            warnings.filterwarnings("ignore", message=message)
+        yield
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that has been read.
+
+    Attributes
+    ----------
+    folder : Path
+    cfg : DictConfig
+        As the run stored it.
+    data : dict
+        Content of ``data.json``.
+    """
+
+    folder: Path
+    cfg: DictConfig
+    data: dict[str, Any]
+
+    @property
+    def normalization(self) -> Normalization:
+        """The run's grey-value maps."""
+        return Normalization.from_state(self.data["normalization"])
+
+
+def absolute_paths(cfg: DictConfig) -> None:
+    """Make the data's paths absolute, in place, so that the run can be used from any folder."""
+    for key in _DATA_PATHS:
+        value = OmegaConf.select(cfg.data, key)
+        if value is not None:
+            OmegaConf.update(cfg.data, key, str(Path(value).expanduser().absolute()))
+
+
+def build_data(cfg: DictConfig, normalization: Normalization | None = None) -> PairedDataModule:
+    """Make the data module and read what it needs.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        Of a run.
+    normalization : Normalization, optional
+        Of an existing run; fitted anew without it.
+
+    Raises
+    ------
+    InputError
+        If the data cannot be used.
+    """
+    module: PairedDataModule = instantiate(cfg.data, _convert_="all")
+    module.normalization = normalization
+    module.prepare_data()
+    module.setup()
+    module.batches = int(cfg.trainer.max_steps) * int(cfg.optimizer.accumulate)
+    return module
+
+
+def build_system(cfg: DictConfig, box: int) -> PairedGAN:
+    """Make the networks, the objective and what trains them.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        Of a run.
+    box : int
+        Box size in px of the images.
+    """
+    optimizer = {key: value for key, value in cfg.optimizer.items() if key != "algorithm"}
+    return PairedGAN(
+        instantiate(cfg.generator, box=box),
+        instantiate(cfg.discriminator, box=box),
+        instantiate(cfg.loss, _convert_="all"),
+        instantiate(cfg.optimizer.algorithm, _convert_="all"),
+        box=box,
+        seed=cfg.seed,
+        log_every=cfg.callbacks.log_every,
+        configuration=binding(cfg),
+        **optimizer,
+    )
+
+
+def describe(folder: Path, cfg: DictConfig, data: PairedDataModule) -> None:
+    """Write what the run folder says of itself.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder; made where needed.
+    cfg : DictConfig
+    data : PairedDataModule
+        Set up.
+    """
+    facts = provenance() | {
+        "seed": cfg.seed,
+        "split_seed": cfg.data.split_seed,
+        "data": fingerprint(data.files()),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / "config.yaml") as path:
+        OmegaConf.save(cfg, path, resolve=True)
+    _write_json(folder / "provenance.json", facts)
+    normalization = cast("Normalization", data.normalization)
+    _write_json(
+        folder / "data.json",
+        {
+            "box": data.box,
+            "pixel_size": data.pixel_size,
+            "pairs": {part: len(rows) for part, rows in data.rows.items()},
+            "left_out": data.left_out,
+            "normalization": normalization.state(),
+        },
+    )
+    with atomic_write(folder / "split.csv") as path, path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["rlnImageName", "part"])
+        for part in data.rows:
+            writer.writerows([name, part] for name in data.particles(part)[1].image_name.tolist())
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    with atomic_write(path) as place:
+        place.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def read_run(folder: str | Path) -> Run:
+    """Read a run folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or it holds no run.
+    """
+    folder = Path(folder).expanduser().absolute()
+    if not (folder / "config.yaml").is_file() or not (folder / "data.json").is_file():
+        raise InputError(
+            "this is not the folder of a run" if folder.is_dir() else "this folder does not exist",
+            file=folder,
+            expected="a folder made by python -m cryoalign.train, with config.yaml and data.json",
+            remedy="give the run folder that the training printed",
+        )
+    cfg = OmegaConf.load(folder / "config.yaml")
+    return Run(folder, cast("DictConfig", cfg), json.loads((folder / "data.json").read_text()))
+
+
+def load_system(run: Run, checkpoint: str) -> PairedGAN:
+    """Rebuild the trained networks of a run.
+
+    Parameters
+    ----------
+    run : Run
+    checkpoint : str
+        See `find_checkpoint`.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is missing or of another configuration.
+    """
+    path = find_checkpoint(run.folder, checkpoint)
+    state = read_checkpoint(path, run.cfg)
+    system = build_system(run.cfg, run.data["box"])
+    try:
+        system.load_state_dict(state["state_dict"])
+    except RuntimeError as error:
+        raise InputError(
+            "this checkpoint does not fit the networks of the configuration",
+            file=path,
+            found=str(error).splitlines()[0],
+        ) from error
+    return system.eval()

@@ -1,0 +1,1 @@
+"""Images of particles as a simulator makes them: too clean, but at the right pose and CTF."""

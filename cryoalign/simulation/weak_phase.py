@@ -1,0 +1,158 @@
+"""The weak-phase image: a central slice, times the CTF, moved to where the particle sits."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from cryoalign.physics.ctf import ctf
+from cryoalign.physics.fourier import fourier_resize_volume, irfft2, shift
+from cryoalign.physics.projection import Projector
+from cryoalign.physics.rotation import euler_to_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+    from torch import Tensor
+
+    from cryoalign.particles import Particles
+
+_VOXEL_TOLERANCE = 0.01  # a pixel size rounded in a header must not cost a voxel
+
+
+class WeakPhase:
+    """Simulate particles as projections of one volume under the weak-phase approximation.
+
+    image = F^-1[ CTF(k) slice(k) exp(2 pi i k.origin) ], the CTF squared where the particle's images are
+    CTF-premultiplied, each
+    row with the pixel size, voltage, aberration and amplitude contrast of its own optics group. Signs and
+    units are RELION's: the images agree with those of ``relion_project --ctf`` (``--ctf2`` where
+    premultiplied).
+
+    Parameters
+    ----------
+    volume : (M, M, M) tensor
+        Density, axes [z, y, x], origin at voxel ``M // 2``. Its device is where images are made.
+    pixel_size : float
+        Voxel size of `volume` in A.
+    box : int
+        Box size N of the images in px. Density outside a cube of that size is cut off.
+    image_pixel_size : float or sequence of float, optional
+        Pixel sizes in A of all images that will be asked for; that of the volume if not given.
+    padding : float
+        See `cryoalign.physics.projection.Projector`.
+    """
+
+    def __init__(
+        self,
+        volume: Tensor,
+        *,
+        pixel_size: float,
+        box: int,
+        image_pixel_size: float | Sequence[float] | None = None,
+        padding: float = 2.0,
+    ) -> None:
+        sizes = np.atleast_1d(
+            np.asarray(pixel_size if image_pixel_size is None else image_pixel_size, dtype=np.float64)
+        )
+        self.box = box
+        self.finest, self.coarsest = float(sizes.min()), float(sizes.max())
+        fitted, self.pixel_size = fit_volume(
+            volume, pixel_size, box, finest=self.finest, coarsest=self.coarsest
+        )
+        self.projector = Projector(fitted, padding, box=box)
+
+    @torch.no_grad()
+    def __call__(self, particles: Particles, rows: ArrayLike | None = None) -> Tensor:
+        """Simulate images.
+
+        Parameters
+        ----------
+        particles : Particles
+        rows : array_like of int, optional
+            0-based rows to simulate, in this order; all if not given.
+
+        Returns
+        -------
+        (B, N, N) float32 tensor
+            Grey values are line integrals of the density in units of the image's pixel size.
+
+        Raises
+        ------
+        ValueError
+            A particle's pixel size lies outside those announced to the constructor.
+        """
+        index = np.arange(len(particles)) if rows is None else np.atleast_1d(np.asarray(rows, dtype=np.int64))
+        pixel = particles.optics_column("pixel_size")[index]
+        if len(pixel) and (pixel.min() < 0.999 * self.finest or pixel.max() > 1.001 * self.coarsest):
+            raise ValueError(
+                f"made for pixel sizes of {self.finest:g} to {self.coarsest:g} A, "
+                f"not {pixel.min():g} to {pixel.max():g} A"
+            )
+        rotations = euler_to_matrix(torch.from_numpy(particles.angles[index]))
+        spectra = self.projector.slices(rotations, torch.from_numpy(pixel / self.pixel_size))
+        spectra = spectra * self._transfer(particles, index)
+        # The origin is what has to be added to centre the content: the content sits at minus the origin.
+        spectra = shift(spectra, self._tensor(-particles.shift[index] / pixel[:, None]), self.box)
+        return irfft2(spectra, self.box)
+
+    def _transfer(self, particles: Particles, index: NDArray[np.int64]) -> Tensor:
+        """(B, N, N // 2 + 1) factor of each image: its CTF, or the square of it."""
+        once = ctf(
+            self.box,
+            self._tensor(particles.optics_column("pixel_size")[index]),
+            defocus=self._tensor(particles.defocus[index]),
+            voltage=self._tensor(particles.optics_column("voltage")[index]),
+            spherical_aberration=self._tensor(particles.optics_column("spherical_aberration")[index]),
+            amplitude_contrast=self._tensor(particles.optics_column("amplitude_contrast")[index]),
+            phase_shift=self._tensor(particles.phase_shift[index]),
+            bfactor=self._tensor(particles.ctf_bfactor[index]),
+            scale=self._tensor(particles.ctf_scale[index]),
+        )
+        twice = self._tensor(particles.optics_column("premultiplied")[index]) > 0
+        return torch.where(twice[:, None, None], once.square(), once)
+
+    def _tensor(self, values: NDArray[np.float64]) -> Tensor:
+        return torch.from_numpy(values).to(self.projector.device, torch.float32)
+
+
+def fit_volume(
+    volume: Tensor, pixel_size: float, box: int, *, finest: float, coarsest: float
+) -> tuple[Tensor, float]:
+    """Give a volume the span of the images, and no more resolution than they can show.
+
+    A volume sampled finer than the finest images is Fourier-cropped to the next whole number of voxels that
+    still carries their Nyquist frequency; then it is cropped or padded with zeros about its origin to the
+    span of the coarsest images. What remains between voxel and pixel size is left to the projector, which
+    samples any frequency: no resampling to a common pixel size is needed, whatever the ratio.
+
+    Parameters
+    ----------
+    volume : (M, M, M) tensor
+    pixel_size : float
+        Voxel size in A.
+    box : int
+        Box size of the images in px.
+    finest, coarsest : float
+        Smallest and largest pixel size of the images in A.
+
+    Returns
+    -------
+    volume : (L, L, L) tensor
+    pixel_size : float
+        Its voxel size in A.
+    """
+    size = volume.shape[-1]
+    reduced = max(math.ceil(size * pixel_size / finest - _VOXEL_TOLERANCE), 1)
+    if reduced < size:
+        volume = fourier_resize_volume(volume, reduced)
+        pixel_size, size = pixel_size * size / reduced, reduced
+    span = max(math.ceil(box * coarsest / pixel_size - _VOXEL_TOLERANCE), 1)
+    before = span // 2 - size // 2
+    after = span - size - before
+    return F.pad(volume, (before, after) * 3), pixel_size

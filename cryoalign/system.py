@@ -1,0 +1,300 @@
+"""The conditional GAN as one LightningModule: the discriminator's turn, then the generator's, batch after
+batch.
+
+A *step* is one update of the generator, wherever steps are counted: limits, logs, file names.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchmetrics import MeanMetric
+
+from cryoalign.errors import InputError
+from cryoalign.metrics.suite import PairedSuite
+from cryoalign.models.noise import noise_maps
+from cryoalign.random_state import capture, restore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from lightning.pytorch.core.optimizer import LightningOptimizer
+    from torch.optim import Optimizer
+
+    from cryoalign.data.dataset import Pair
+    from cryoalign.losses.objective import Objective
+
+    OptimizerFactory = Callable[[Iterator[nn.Parameter]], Optimizer]
+
+#: Names of the objective's terms in logs: the paper's.
+TERMS = {"gan": "GAN", "l1": "L1", "rpsd": "RPSD"}
+
+
+class PairedGAN(LightningModule):
+    """Paired conditional GAN with a spectral loss.
+
+    Parameters
+    ----------
+    generator : Module
+        ``(sim (B, 1, N, N), noise (B, n, N, N) or None) -> fake (B, 1, N, N)`` with an attribute
+        ``noise_channels``.
+    discriminator : Module
+        ``(sim, image) -> logits``. Not used, and not trained, where the objective's weight ``gan`` is 0.
+    objective : Objective
+    optimizer : callable
+        ``parameters -> Optimizer``, called once for each network.
+    box : int
+        Box size in px.
+    seed : int
+        Of the noise maps.
+    decay_start, decay_end : int, optional
+        The learning rates fall linearly to zero between these steps; constant without them.
+    accumulate : int
+        Batches whose gradients are added up for one step.
+    clip : float, optional
+        Largest norm of a network's gradient.
+    ema_decay : float, optional
+        Keep an exponential moving average of the generator, and use it wherever nothing is trained.
+    log_every : int
+        Training values are logged every so many steps.
+    configuration : str
+        The run's configuration as text; a checkpoint carries it, and one of another configuration is refused.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        objective: Objective,
+        optimizer: OptimizerFactory,
+        *,
+        box: int,
+        seed: int = 1,
+        decay_start: int | None = None,
+        decay_end: int | None = None,
+        accumulate: int = 1,
+        clip: float | None = None,
+        ema_decay: float | None = None,
+        log_every: int = 10,
+        configuration: str = "",
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator, self.objective = generator, objective
+        self.discriminator = discriminator if objective.uses_discriminator else None
+        self.optimizer_factory, self.box, self.seed = optimizer, box, seed
+        self.decay_start, self.decay_end = decay_start, decay_end
+        self.accumulate, self.clip, self.log_every = accumulate, clip, log_every
+        self.configuration = configuration
+        self._check_numbers(ema_decay)
+        self.average: AveragedModel | None = None
+        if ema_decay is not None:
+            average = get_ema_multi_avg_fn(ema_decay)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(generator, multi_avg_fn=average, use_buffers=True)
+            self.average.requires_grad_(False)
+        adversarial = self.discriminator is not None
+        suite = partial(PairedSuite, box, floor=True, discriminator=adversarial, norm=objective.rpsd.norm)
+        self.validation_suite, self.test_suite = suite(), suite()
+        self.validation_terms = nn.ModuleDict(
+            {name: MeanMetric().set_dtype(torch.float64) for name in TERMS if adversarial or name != "gan"}
+        )
+        self._random_state: dict[str, Any] | None = None
+
+    def _check_numbers(self, ema_decay: float | None) -> None:
+        for name, value, holds in (
+            ("optimizer.accumulate", self.accumulate, self.accumulate >= 1),
+            ("optimizer.clip", self.clip, self.clip is None or self.clip > 0),
+            ("optimizer.ema_decay", ema_decay, ema_decay is None or 0 <= ema_decay < 1),
+            (
+                "optimizer.decay_start",
+                self.decay_start,
+                self.decay_start is None or self.decay_start < (self.decay_end or 0),
+            ),
+        ):
+            if not holds:
+                raise InputError(
+                    f"{name} is out of range",
+                    expected="accumulate >= 1, clip > 0, 0 <= ema_decay < 1, decay_start < decay_end",
+                    found=value,
+                )
+
+    # networks
+
+    def forward(self, sim: Tensor, index: Tensor, draw: Tensor) -> Tensor:
+        """Make (B, 1, N, N) fakes with the generator in training; `index` and `draw` say which noise."""
+        return cast("Tensor", self.generator(sim, self._noise(sim, index, draw)))
+
+    def _noise(self, sim: Tensor, index: Tensor, draw: Tensor) -> Tensor | None:
+        channels = cast("int", self.generator.noise_channels)
+        if channels == 0:
+            return None
+        return noise_maps(self.seed, index, draw, channels=channels, box=sim.shape[-1]).to(sim)
+
+    @torch.no_grad()
+    def refine(self, sim: Tensor, index: Tensor, draw: Tensor) -> Tensor:
+        """Make fakes for use: float32, in evaluation mode, with the generator's average where one is kept."""
+        model: nn.Module = self.generator if self.average is None else self.average
+        training = model.training
+        model.eval()
+        fake = model(sim, self._noise(sim, index, draw))
+        model.train(training)
+        return cast("Tensor", fake.float())
+
+    # training
+
+    def configure_optimizers(self) -> Any:
+        """Give one optimizer for each network, each with the same linear decay."""
+        networks = [self.generator] + ([self.discriminator] if self.discriminator is not None else [])
+        optimizers = [self.optimizer_factory(network.parameters()) for network in networks]
+        return optimizers, [LambdaLR(optimizer, self._decay) for optimizer in optimizers]
+
+    def _decay(self, step: int) -> float:
+        if self.decay_start is None or self.decay_end is None:
+            return 1.0
+        return min(1.0, max(0.0, (self.decay_end - step) / (self.decay_end - self.decay_start)))
+
+    def training_step(self, batch: Pair, batch_idx: int) -> None:
+        """Update the discriminator, then the generator."""
+        found = self.optimizers()
+        optimizers = cast("list[LightningOptimizer]", found if isinstance(found, list) else [found])
+        update = (batch_idx + 1) % self.accumulate == 0
+        fake = self(batch["sim"], batch["index"], batch["draw"])
+        values: dict[str, Tensor] = {}
+        if self.discriminator is not None:
+            values["loss_D"] = self._discriminator_turn(batch, fake.detach(), optimizers[1], update=update)
+        values |= self._generator_turn(batch, fake, optimizers[0], update=update)
+        if not update:
+            return
+        if self.average is not None:
+            self.average.update_parameters(self.generator)
+        schedulers = self.lr_schedulers()
+        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+            cast("LambdaLR", scheduler).step()
+        self._log_training(values)
+
+    def _discriminator_turn(
+        self, batch: Pair, fake: Tensor, optimizer: LightningOptimizer, *, update: bool
+    ) -> Tensor:
+        discriminator = cast("nn.Module", self.discriminator)
+        loss = self.objective.adversarial.discriminator(
+            discriminator(batch["sim"], batch["raw"]), discriminator(batch["sim"], fake)
+        )
+        self.manual_backward(loss / self.accumulate)
+        if update:
+            # Lightning counts the steps of all optimizers; these two hooks are what it counts by, set anew
+            # for every batch.
+            optimizer._on_before_step = optimizer._on_after_step = lambda: None
+            self._step(optimizer)
+        return loss.detach()
+
+    def _generator_turn(
+        self, batch: Pair, fake: Tensor, optimizer: LightningOptimizer, *, update: bool
+    ) -> dict[str, Tensor]:
+        logits = None
+        if self.discriminator is not None:
+            self.discriminator.requires_grad_(False)
+            logits = self.discriminator(batch["sim"], fake)
+        terms = self.objective.terms(fake, batch["raw"], logits)
+        loss = self.objective.total(terms)
+        self.manual_backward(loss / self.accumulate)
+        if self.discriminator is not None:
+            self.discriminator.requires_grad_(True)
+        if update:
+            self._step(optimizer)
+        return {"loss_G": loss.detach()} | {TERMS[name]: term.detach() for name, term in terms.items()}
+
+    def _step(self, optimizer: LightningOptimizer) -> None:
+        if self.clip is not None:
+            self.clip_gradients(cast("Any", optimizer), self.clip, "norm")
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def _log_training(self, values: dict[str, Tensor]) -> None:
+        self.log("loss_G", values["loss_G"], prog_bar=True, logger=False)
+        if self.global_step % self.log_every == 0:
+            mean = {
+                name: self.trainer.strategy.reduce(value, reduce_op="mean") for name, value in values.items()
+            }
+            self.publish({f"train/{name}": cast("Tensor", value) for name, value in mean.items()})
+
+    def publish(self, values: Mapping[str, Tensor]) -> None:
+        """Hand values to the loggers, at the current step.
+
+        Lightning's own way would count batches, and repeat what was logged earlier in the same epoch.
+        """
+        plain = {name: float(value) for name, value in values.items()}
+        for logger in self.loggers:
+            logger.log_metrics(plain, step=self.global_step)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Stop at the last step by way of a validation, so that the last checkpoint is of the last step."""
+        if 0 < self.trainer.max_steps <= self.global_step:
+            self.trainer.should_stop = True
+
+    # validation and test
+
+    def validation_step(self, batch: Pair, batch_idx: int) -> None:  # noqa: ARG002  Lightning's signature
+        """Accumulate the metrics and every term of the objective, also those of weight 0."""
+        fake = self.refine(batch["sim"], batch["index"], batch["draw"])
+        judged = self._accumulate(self.validation_suite, batch, fake)
+        terms = self.objective.terms(fake, batch["raw"], judged, every=True)
+        for name, metric in self.validation_terms.items():
+            cast("MeanMetric", metric).update(terms[name], weight=len(fake))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation set's values."""
+        values = self.validation_suite.compute()
+        values |= {
+            TERMS[name]: cast("MeanMetric", metric).compute()
+            for name, metric in self.validation_terms.items()
+        }
+        named = {f"val/{name}": value for name, value in values.items()}
+        self.log_dict(named, logger=False)  # for the checkpoints, and for whoever reads callback_metrics
+        self.publish(named)
+        self.validation_suite.reset()
+        for metric in self.validation_terms.values():
+            cast("MeanMetric", metric).reset()
+
+    def test_step(self, batch: Pair, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002  Lightning's signature
+        """Accumulate the metrics; the fakes go to the callbacks."""
+        fake = self.refine(batch["sim"], batch["index"], batch["draw"])
+        self._accumulate(self.test_suite, batch, fake)
+        return {"fake": fake}
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test set's values."""
+        self.log_dict({f"test/{name}": value for name, value in self.test_suite.compute().items()})
+        self.test_suite.reset()
+
+    def _accumulate(self, suite: PairedSuite, batch: Pair, fake: Tensor) -> Tensor | None:
+        """Update a suite of metrics; give the discriminator's view of the fakes."""
+        seen: dict[str, Tensor] = {}
+        if self.discriminator is not None:
+            seen = {
+                "d_raw": self.discriminator(batch["sim"], batch["raw"]),
+                "d_fake": self.discriminator(batch["sim"], fake),
+            }
+        suite.update(batch["sim"], fake, batch["raw"], other=batch["other"], **seen)
+        return seen.get("d_fake")
+
+    # checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the random states, which Lightning leaves out, and the configuration."""
+        checkpoint["cryoalign"] = {"configuration": self.configuration, "random": capture()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the random states until training begins: what runs before then draws numbers too."""
+        self._random_state = checkpoint["cryoalign"]["random"]
+
+    def on_train_start(self) -> None:
+        """Continue the random streams of the interrupted run."""
+        if self._random_state is not None:
+            restore(self._random_state)
+            self._random_state = None

@@ -1,0 +1,237 @@
+"""A training from its configuration to its table: new, or continued in the folder of an interrupted run."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import lightning.pytorch as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.loggers import TensorBoardLogger
+from omegaconf import DictConfig, OmegaConf, read_write
+from rich.console import Console
+
+from cryoalign.checkpoint import find_checkpoint, read_checkpoint
+from cryoalign.errors import InputError
+from cryoalign.evaluation import evaluate
+from cryoalign.io.output import atomic_write
+from cryoalign.run import (
+    absolute_paths,
+    build_data,
+    build_system,
+    describe,
+    load_system,
+    read_run,
+    without_known_warnings,
+)
+from cryoalign.table import metrics_table
+from cryoalign.trainer import build_loggers, build_trainer, first_process
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
+
+    from cryoalign.data.datamodule import PairedDataModule
+    from cryoalign.run import Run
+
+_log = logging.getLogger(__name__)
+#: What may differ when a run is continued: its limits.
+_LIMITS = ("trainer.max_steps", "trainer.max_time")
+_COUNTS = (
+    "trainer.max_steps",
+    "trainer.val_check_interval",
+    "callbacks.figures_every",
+    "callbacks.log_every",
+)
+_MONITORED = tuple(f"val/{name}" for name in ("RPSD_L1", "RPSD_MSE", "pixel_L1", "pixel_MSE"))
+
+
+def train(cfg: DictConfig) -> float:
+    """Train, test, and print the table.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        ``conf/train.yaml`` as composed.
+
+    Returns
+    -------
+    float
+        The monitored value of the last validation.
+
+    Raises
+    ------
+    InputError
+        If the data, the configuration or the run to be continued cannot be used.
+    """
+    run = None if cfg.resume is None else _continued(cfg.resume)
+    folder = Path(HydraConfig.get().runtime.output_dir) if run is None else run.folder
+    try:
+        if run is not None:
+            cfg = run.cfg
+        else:
+            absolute_paths(cfg)
+        _check(cfg)
+        if cfg.threads is not None:
+            torch.set_num_threads(cfg.threads)
+        data = build_data(cfg, None if run is None else run.normalization)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # Hydra made it before anything was known to be good; it goes if it is still empty
+        raise
+    return _fit(cfg, folder, data, run)
+
+
+def _continued(folder: str) -> Run:
+    """Read the run to be continued, with the limits that were given anew."""
+    given = [override for override in HydraConfig.get().overrides.task if not override.startswith("resume=")]
+    run = read_run(folder)
+    for override in given:
+        key, _, value = override.lstrip("+").partition("=")
+        if key not in _LIMITS:
+            raise InputError(
+                f"{key} cannot change when a run is continued",
+                file=run.folder,
+                expected=" or ".join(_LIMITS),
+                found=override,
+                remedy="leave it out, or start a new run",
+            )
+        OmegaConf.update(
+            run.cfg, key, OmegaConf.create({"value": value}).value if key != _LIMITS[0] else int(value)
+        )
+    return run
+
+
+def _check(cfg: DictConfig) -> None:
+    for key in _COUNTS:
+        value = OmegaConf.select(cfg, key)
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"{key} is out of range", expected="a whole number, at least 1", found=value)
+    for key, choices in (("test_checkpoint", ("last", "best")), ("monitor", _MONITORED)):
+        if cfg[key] not in choices:
+            raise InputError(f"unknown choice for {key}", expected=" or ".join(choices), found=cfg[key])
+
+
+def _fit(cfg: DictConfig, folder: Path, data: PairedDataModule, run: Run | None) -> float:
+    pl.seed_everything(cfg.seed, verbose=False)
+    system = build_system(cfg, data.box)
+    checkpoint = None
+    if run is not None:
+        checkpoint = find_checkpoint(folder, "last")
+        begun = int(read_checkpoint(checkpoint, cfg)["global_step"])
+        _check_resumed(run, data, begun)
+    elif first_process():
+        describe(folder, cfg, data)
+        _log.info(_summary(folder, data, system))
+    loggers = build_loggers(cfg, folder, None if checkpoint is None else begun)
+    trainer = build_trainer(cfg, folder, loggers)
+    _tell_children(folder)
+    with without_known_warnings():
+        trainer.fit(system, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    if trainer.is_global_zero:
+        final = {
+            name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")
+        }
+        _log_hyperparameters(cfg, loggers, final)
+    if trainer.world_size > 1:  # the test runs on one process
+        torch.distributed.destroy_process_group()
+    if trainer.is_global_zero and cfg.test and len(data.rows["test"]):
+        _test(cfg, folder, data, loggers, trainer.global_step)
+    return float(trainer.callback_metrics[cfg.monitor])
+
+
+def _check_resumed(run: Run, data: PairedDataModule, begun: int) -> None:
+    found = {part: len(rows) for part, rows in data.rows.items()}
+    if found != run.data["pairs"] or data.box != run.data["box"]:
+        raise InputError(
+            "the data are no longer those of the run",
+            file=run.folder,
+            expected=f"{run.data['pairs']}, box {run.data['box']}",
+            found=f"{found}, box {data.box}",
+            remedy="put the data back, or start a new run",
+        )
+    if begun >= run.cfg.trainer.max_steps:
+        raise InputError(
+            "this run has reached its last step",
+            file=run.folder,
+            expected=f"trainer.max_steps above {begun}",
+            found=run.cfg.trainer.max_steps,
+            remedy=f"give a higher limit, e.g. trainer.max_steps={2 * begun}",
+        )
+    if first_process():
+        with atomic_write(run.folder / "config.yaml") as path:
+            OmegaConf.save(run.cfg, path, resolve=True)
+        _log.info("continuing %s at step %d", run.folder, begun)
+
+
+def _summary(folder: Path, data: PairedDataModule, system: pl.LightningModule) -> str:
+    sizes = ", ".join(f"{len(rows)} {part}" for part, rows in data.rows.items())
+    networks = {"generator": system.generator, "discriminator": system.discriminator}
+    counts = ", ".join(
+        f"{name} {sum(p.numel() for p in cast('torch.nn.Module', network).parameters()) / 1e6:.2f} M"
+        for name, network in networks.items()
+        if network is not None
+    )
+    left_out = f", {len(data.left_out)} left out" if data.left_out else ""
+    return (
+        f"run         {folder}\n"
+        f"pairs       {sizes}{left_out}; {data.box} px at {data.pixel_size:.4g} A/px\n"
+        f"parameters  {counts}"
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- the
+# trainer's parts
+
+
+def _tell_children(folder: Path) -> None:
+    """Let the processes that Lightning starts for DDP run this one job, in this one folder.
+
+    Lightning repeats the command line with ``hydra.run.dir`` behind it; that of a sweep would start the
+    sweep again.
+    """
+    composed = cast("DictConfig", HydraConfig.instance().cfg)
+    with read_write(composed.hydra):
+        composed.hydra.run.dir = str(folder)
+    sys.argv[1:] = list(composed.hydra.overrides.task)
+
+
+def _log_hyperparameters(cfg: DictConfig, loggers: list[Logger], final: dict[str, float]) -> None:
+    plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
+    chosen = {
+        key: plain[key]
+        for key in ("seed", "data", "generator", "discriminator", "loss", "optimizer", "trainer")
+    }
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(chosen, metrics=final)
+            logger.save()
+
+
+def _test(cfg: DictConfig, folder: Path, data: PairedDataModule, loggers: list[Logger], step: int) -> None:
+    system = load_system(read_run(folder), cfg.test_checkpoint)
+    data.trainer = None
+    values = evaluate(
+        system,
+        data,
+        folder / "test",
+        overwrite=True,
+        accelerator=cfg.trainer.accelerator,
+        progress=cfg.trainer.enable_progress_bar,
+    )
+    for logger in loggers:
+        logger.log_metrics({f"test/{name}": value for name, value in values.items()}, step=step)
+        logger.finalize("success")
+    console = Console(width=100)
+    console.print(metrics_table(values, f"test set, {len(data.rows['test'])} pairs, step {step}"))
+    for line in (
+        f"figures      {folder / 'test' / 'panels.png'}",
+        f"             {folder / 'test' / 'spectra.png'}",
+        f"predictions  {folder / 'test' / 'fake.star'}",
+        f"to watch     tensorboard --logdir {shlex.quote(str(folder))}",
+    ):
+        console.print(line, soft_wrap=True, highlight=False)

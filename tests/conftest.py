@@ -1,0 +1,95 @@
+"""Fixtures that several rooms' tests share."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real data beside the project, or skip."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real data of ../shared/data are not on this machine")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@dataclass
+class Done:
+    """What a command line left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Done]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Cli:
+    """Run a command in this process, in an empty folder."""
+
+    def call(name: str, *arguments: str) -> Done:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [f"cryoalign.{name}", *arguments])
+        GlobalHydra.instance().clear()
+        code = 0
+        try:
+            importlib.import_module(f"cryoalign.{name}").main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capfd.readouterr()
+        return Done(code, out, err)
+
+    return call
+
+
+#: An embedded data set and networks that train in seconds.
+SMALL = [
+    "data.embedded.box=32",
+    "data.embedded.particles=60",
+    "data.embedded.micrographs=10",
+    "data.batch_size=4",
+    "trainer=cpu",
+    "trainer.enable_progress_bar=false",
+]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder where all tests find the embedded data set."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """A run of a few steps, tested; not to be changed."""
+    folder = tmp_path_factory.mktemp("work")
+    command = [sys.executable, "-m", "cryoalign.train", "+debug=smoke", *SMALL, f"paths.cache={cache}"]
+    subprocess.run(command, cwd=folder, check=True)
+    (made,) = (folder / "outputs" / "train").iterdir()
+    return made
+
+
+def read_csv(run: Path) -> list[dict[str, str]]:
+    """Rows of a run's logged values, without empty cells."""
+    with (run / "csv" / "metrics.csv").open(newline="") as file:
+        return [{key: value for key, value in row.items() if value != ""} for row in csv.DictReader(file)]

@@ -1,0 +1,83 @@
+"""Pairs come turned alike, drawn by (seed, epoch, row), and the floor's partners are of like defocus."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from cryoalign.data.dataset import PairedImages, others_of_like_defocus
+from cryoalign.data.normalize import Normalization
+
+
+class Images(SimpleNamespace):
+    """A stack in memory, with the two methods that the data set asks for."""
+
+    def __len__(self) -> int:
+        return len(self.stack)
+
+    def image(self, row: int) -> np.ndarray:
+        return self.stack[row]
+
+
+def dataset(**options: object) -> PairedImages:
+    stack = np.random.default_rng(0).normal(size=(20, 16, 16)).astype(np.float32)
+    same = Normalization(radius=1.0)
+    pairs = PairedImages(Images(stack=stack), Images(stack=stack), same, **{"seed": 3, **options})  # type: ignore[arg-type]
+    return pairs
+
+
+def aligned(item: dict[str, torch.Tensor]) -> float:
+    """Correlation of sim with raw: 1 where both were turned alike, as both hold the same image."""
+    return float(torch.corrcoef(torch.stack([item["sim"].flatten(), item["raw"].flatten()]))[0, 1])
+
+
+def test_both_images_are_turned_alike() -> None:
+    pairs = dataset(augment=True)
+    assert min(aligned(pairs[epoch, row]) for epoch in range(3) for row in range(20)) > 0.9999
+
+
+def test_all_eight_turns_occur_and_depend_on_seed_epoch_and_row() -> None:
+    pairs = dataset(augment=True)
+    looks = {tuple(pairs[epoch, 0]["sim"].flatten().tolist()) for epoch in range(100)}
+    assert len(looks) == 8
+    assert torch.equal(pairs[5, 7]["raw"], dataset(augment=True)[5, 7]["raw"])
+    other_seed = dataset(augment=True, seed=4)
+    assert any(not torch.equal(pairs[e, 7]["raw"], other_seed[e, 7]["raw"]) for e in range(5))
+
+
+def test_without_augmentation_nothing_is_turned() -> None:
+    pairs = dataset()
+    assert torch.equal(pairs[0, 4]["raw"], pairs[9, 4]["raw"])
+
+
+def test_draw_is_the_epoch_and_index_the_row() -> None:
+    item = dataset()[6, 11]
+    assert (int(item["draw"]), int(item["index"])) == (6, 11)
+
+
+def test_partners_are_of_like_defocus_and_of_another_group_where_possible() -> None:
+    defocus = np.array([10000.0, 10010.0, 10200.0, 20000.0, 20050.0, 10000.0])
+    group = np.array(["a", "a", "b", "c", "c", "d"])
+    partner = others_of_like_defocus(defocus, group, np.arange(5))
+    assert partner.tolist() == [2, 2, 1, 4, 3, -1]  # c has no like defocus elsewhere; row 5 is in another split
+
+
+def test_a_lone_particle_is_its_own_partner() -> None:
+    assert others_of_like_defocus(np.ones(1), np.array(["a"]), np.arange(1)).tolist() == [0]
+
+
+def test_other_comes_with_the_item() -> None:
+    pairs = dataset(others=np.roll(np.arange(20), 1))
+    assert torch.equal(pairs[0, 4]["other"], pairs[0, 3]["raw"])
+
+
+@pytest.mark.parametrize("row", [0, 19])
+def test_parameters_undo_the_normalization(row: int) -> None:
+    item = dataset()[0, row]
+    offset, scale = item["raw_parameters"][:2]
+    assert item["raw"].numpy() * float(scale) + float(offset) == pytest.approx(
+        dataset().raw.image(row)[None], abs=1e-5
+    )

@@ -1,0 +1,245 @@
+"""Pairs are found by name or by row, and never made of what disagrees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.spatial.transform import Rotation
+
+from cryoalign.data.pairs import match_pairs
+from cryoalign.errors import InputError
+from cryoalign.particles import Optics, Particles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COUNT = 6
+
+
+@pytest.fixture
+def raw() -> Particles:
+    rng = np.random.default_rng(8)
+    return Particles(
+        source=Path("raw.star"),
+        optics=(Optics(1, "a", 1.5, 300.0, 2.7, 0.1, 64), Optics(2, "b", 1.5, 200.0, 2.7, 0.1, 64)),
+        row=np.arange(COUNT) + 1,
+        optics_index=np.arange(COUNT) % 2,
+        stack=np.array(["Extract/a.mrcs", "Extract/b.mrcs"] * (COUNT // 2)),
+        slot=np.arange(COUNT),
+        micrograph=np.full(COUNT, "m"),
+        angles=rng.uniform([-180, 10, -180], [180, 170, 180], (COUNT, 3)),
+        shift=rng.normal(size=(COUNT, 2)),
+        defocus=np.tile([12000.0, 11000.0, 30.0], (COUNT, 1)),
+        phase_shift=np.zeros(COUNT),
+        ctf_bfactor=np.zeros(COUNT),
+        ctf_scale=np.ones(COUNT),
+        half=np.zeros(COUNT, dtype=np.int64),
+        table=pd.DataFrame({"rlnClassNumber": np.arange(COUNT)}),
+    )
+
+
+def _simulated(raw: Particles, names: list[str] | None = None) -> Particles:
+    """What a simulator makes of them: its own stack, and the raw names in a column."""
+    table = raw.table.assign(rlnImageOriginalName=raw.image_name if names is None else names)
+    own = {
+        "stack": np.full(len(raw), "sim.mrcs"),
+        "slot": np.arange(len(raw)),
+        "row": np.arange(len(raw)) + 1,
+    }
+    return replace(raw, source=Path("sim.star"), table=table, **own)
+
+
+def _foreign(raw: Particles) -> Particles:
+    sim = _simulated(raw)
+    return replace(sim, table=sim.table.drop(columns="rlnImageOriginalName"))
+
+
+def test_by_name_in_any_order(raw: Particles) -> None:
+    order = [4, 0, 2]
+    sim, matched = match_pairs(_simulated(raw.take(order)), raw)
+    assert matched.row.tolist() == [5, 1, 3]
+    assert sim.slot.tolist() == [0, 1, 2]
+    assert len(matched) == 3  # a raw image without a simulated one is left out
+
+
+def test_number_and_folder_of_a_name_may_be_written_otherwise(raw: Particles) -> None:
+    names = [f"{slot + 1}@/moved/{Path(stack).name}" for slot, stack in zip(raw.slot, raw.stack, strict=True)]
+    _, matched = match_pairs(_simulated(raw, names), raw)
+    assert matched.row.tolist() == list(range(1, COUNT + 1))
+
+
+def test_exact_names_come_before_last_parts(raw: Particles) -> None:
+    mixed = replace(raw, stack=np.array(["x/a.mrcs", "y/a.mrcs"] * 3), slot=np.arange(COUNT) // 2)
+    _, matched = match_pairs(_simulated(mixed), mixed)
+    assert matched.row.tolist() == list(range(1, COUNT + 1))
+
+
+@pytest.mark.parametrize("moved", ["z/a.mrcs", "a.mrcs"])
+def test_ambiguous_last_part_is_refused(raw: Particles, moved: str) -> None:
+    mixed = replace(raw, stack=np.array(["x/a.mrcs", "y/a.mrcs"] * 3), slot=np.arange(COUNT) // 2)
+    with pytest.raises(
+        InputError, match=r"sim\.star, row 1: the raw image of a simulated particle is not there"
+    ):
+        match_pairs(_simulated(mixed, [f"{i // 2 + 1}@{moved}" for i in range(COUNT)]), mixed)
+
+
+def test_two_names_never_become_one_stack(raw: Particles) -> None:
+    single = replace(raw, stack=np.full(COUNT, "x/a.mrcs"))
+    names = [f"{i + 1}@{'x' if i < 3 else 'z'}/a.mrcs" for i in range(COUNT)]
+    with pytest.raises(InputError, match=r"row 4: the raw image(.|\n)*4@z/a\.mrcs"):
+        match_pairs(_simulated(single, names), single)
+
+
+def test_missing_raw_image(raw: Particles) -> None:
+    with pytest.raises(
+        InputError, match=r"sim\.star, row 3: the raw image .* \(2 rows in all\)(.|\n)*000003@Extract/a"
+    ) as e:
+        match_pairs(_simulated(raw), raw.take([0, 1, 4, 5]))
+    assert "raw.star" in str(e.value)
+
+
+def test_duplicates(raw: Particles) -> None:
+    with pytest.raises(
+        InputError, match=r"sim\.star, row 2: two simulated particles(.|\n)*image as in row 1"
+    ):
+        match_pairs(_simulated(raw.take([2, 2, 0])), raw)
+    with pytest.raises(InputError, match=r"raw\.star, row 3: two raw particles(.|\n)*image as in row 3"):
+        match_pairs(_simulated(raw), raw.take([0, 1, 2, 3, 4, 5, 2]))
+    _, matched = match_pairs(_simulated(raw.take([0, 1])), raw.take([0, 1, 2, 2]))
+    assert matched.row.tolist() == [1, 2]  # duplicates that nobody asks for do no harm
+
+
+@pytest.mark.parametrize("name", ["", "x@a.mrcs"])
+def test_name_that_is_none(raw: Particles, name: str) -> None:
+    names = raw.image_name.tolist()
+    names[3] = name
+    with pytest.raises(InputError, match=r"sim\.star, row 4: rlnImageOriginalName"):
+        match_pairs(_simulated(raw, names), raw)
+
+
+def test_row_by_row_without_the_column(raw: Particles) -> None:
+    sim, matched = match_pairs(_foreign(raw), raw)
+    assert matched.row.tolist() == sim.row.tolist()
+    with pytest.raises(InputError, match=r"not as many(.|\n)*6 rows(.|\n)*5 rows"):
+        match_pairs(_foreign(raw).take(range(5)), raw)
+    with pytest.raises(InputError, match=r"row 1: .*differ in pose \(6 of 6 rows\)"):
+        match_pairs(_foreign(raw.take([1, 2, 3, 4, 5, 0])), raw)
+
+
+def test_the_same_rotation_in_other_angles(raw: Particles) -> None:
+    rot, tilt, psi = raw.angles.T
+    other = np.column_stack([rot + 180, -tilt, psi - 180])
+    match_pairs(replace(_foreign(raw), angles=other), raw)
+    match_pairs(replace(_foreign(raw), angles=raw.angles + np.array([360, 0, -360])), raw)
+    poles = replace(raw, angles=np.tile([30.0, 0.0, 40.0], (COUNT, 1)))
+    match_pairs(replace(_foreign(poles), angles=np.tile([70.0, 0.0, 0.0], (COUNT, 1))), poles)
+
+
+def test_the_same_defocus_in_other_numbers(raw: Particles) -> None:
+    for same in ([12000, 11000, 210], [12000, 11000, -150], [11000, 12000, 120]):
+        match_pairs(replace(_foreign(raw), defocus=np.tile(np.array(same, float), (COUNT, 1))), raw)
+    stigmatic = replace(raw, defocus=np.tile([12000.0, 12000.0, 30.0], (COUNT, 1)))
+    match_pairs(
+        replace(_foreign(stigmatic), defocus=np.tile([12000.0, 12000.0, 77.0], (COUNT, 1))), stigmatic
+    )
+
+
+def _turned(angles: np.ndarray, degrees: float) -> np.ndarray:
+    turn = Rotation.from_rotvec([0, np.deg2rad(degrees), 0])
+    return (Rotation.from_euler("ZYZ", angles, degrees=True) * turn).as_euler("ZYZ", degrees=True)
+
+
+def _add(*values: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda column: column + np.array(values)
+
+
+def _changed(column: str, change: Callable[[np.ndarray], Any]) -> Callable[[Particles], Particles]:
+    """Change one column in rows 3 and 5."""
+
+    def apply(particles: Particles) -> Particles:
+        values = getattr(particles, column).copy()
+        values[[2, 4]] = change(values[[2, 4]])
+        return replace(particles, **{column: values})
+
+    return apply
+
+
+def _other_optics(**values: object) -> Callable[[Particles], Particles]:
+    def apply(particles: Particles) -> Particles:
+        optics = (*particles.optics, replace(particles.optics[0], **values))
+        return _changed("optics_index", lambda index: index * 0 + 2)(replace(particles, optics=optics))
+
+    return apply
+
+
+@pytest.mark.parametrize("make", [_simulated, _foreign])
+@pytest.mark.parametrize(
+    ("name", "inside", "outside"),
+    [
+        (
+            "pose",
+            _changed("angles", lambda a: _turned(a, 0.009)),
+            _changed("angles", lambda a: _turned(a, 0.011)),
+        ),
+        ("shift", _changed("shift", _add(0.0148, 0)), _changed("shift", _add(0, -0.0152))),
+        ("defocus", _changed("defocus", _add(0.9, 0.9, 0)), _changed("defocus", _add(1.1, 1.1, 0))),
+        ("defocus", _changed("defocus", _add(0, 0, 0.05)), _changed("defocus", _add(0, 0, 0.06))),
+        (
+            "defocus",
+            _changed("defocus", _add(0, 0, 180)),
+            _changed("defocus", lambda d: d * np.array([1, 1, -1])),
+        ),
+        (
+            "phase shift",
+            _changed("phase_shift", lambda p: p + 0.005),
+            _changed("phase_shift", lambda p: p + 0.02),
+        ),
+        ("voltage", _other_optics(voltage=300.05), _other_optics(voltage=200.0)),
+        (
+            "spherical aberration",
+            _other_optics(spherical_aberration=2.7005),
+            _other_optics(spherical_aberration=2.6),
+        ),
+        (
+            "amplitude contrast",
+            _other_optics(amplitude_contrast=0.1005),
+            _other_optics(amplitude_contrast=0.07),
+        ),
+        (
+            "rlnCtfDataAreCtfPremultiplied",
+            _other_optics(name="other"),
+            _other_optics(premultiplied=True),
+        ),
+        ("field of view", _other_optics(pixel_size=1.52), _other_optics(pixel_size=1.54)),
+        ("field of view", _other_optics(box_size=32, pixel_size=3.0), _other_optics(box_size=32)),
+        (
+            "pixel size",
+            _other_optics(box_size=None, pixel_size=1.52),
+            _other_optics(box_size=None, pixel_size=1.6),
+        ),
+    ],
+)
+def test_tolerances(
+    raw: Particles,
+    make: Callable[[Particles], Particles],
+    inside: Callable[[Particles], Particles],
+    outside: Callable[[Particles], Particles],
+    name: str,
+) -> None:
+    assert len(match_pairs(inside(make(raw)), raw)[0]) == COUNT
+    with pytest.raises(
+        InputError, match=rf"sim\.star, row 3: .*{name}.*\(2 of 6 rows\)(.|\n)*in row 3 of raw\.star"
+    ):
+        match_pairs(outside(make(raw)), raw)
+
+
+def test_tolerances_are_arguments(raw: Particles) -> None:
+    sim = _changed("defocus", _add(50.0, 50.0, 0))(_foreign(raw))
+    match_pairs(sim, raw, defocus=51)
+    with pytest.raises(InputError, match="49 A is tolerated"):
+        match_pairs(sim, raw, defocus=49)
