@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
@@ -232,6 +233,9 @@ class PairedDataModule(LightningDataModule):
     def _options(self) -> dict[str, Any]:
         return {
             "num_workers": self.workers,
+            # A loader draws a seed for its workers: not from the stream that dropout draws from, or a
+            # continued run would differ from an unbroken one.
+            "generator": torch.Generator().manual_seed(self.seed),
             "persistent_workers": self.workers > 0,
             "pin_memory": self.trainer is not None
             and self.trainer.accelerator.__class__.__name__ == "CUDAAccelerator",
