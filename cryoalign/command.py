@@ -5,6 +5,7 @@ Nothing heavy is imported here, so that ``--help`` and ``--cfg job`` answer at o
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import logging
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra import compose
 from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException, InstantiationException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -40,6 +43,28 @@ def _run_folder(resume: str | None, fresh: str) -> str:
 OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
 
 
+#: Which types may stand in the place of a default, and how to ask for them.
+_KINDS: dict[type, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+}
+#: Numbers that may be left out, and are by default.
+_OPTIONAL: dict[str, type] = {
+    "box": int,
+    "volume_pixel_size": float,
+    "threads": int,
+    "callbacks.checkpoint_every": int,
+    "data.box": int,
+    "optimizer.clip": float,
+    "optimizer.decay_start": int,
+    "optimizer.decay_end": int,
+    "optimizer.ema_decay": float,
+}
+#: Values of Lightning's that may be numbers, text or lists.
+_SEVERAL_KINDS = ("trainer.devices",)
+
+
 class CommandError(CompactHydraException):
     """An error that Hydra prints as its message alone, and that does not stop the other jobs of a sweep."""
 
@@ -63,8 +88,10 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         @functools.wraps(task)
         def guarded(cfg: DictConfig) -> Any:
             try:
+                _check_types(cfg)
                 return task(cfg)
             except Exception as error:
+                _remove_empty_folder()
                 message = _explain(error)
                 if message is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
                     raise
@@ -80,6 +107,76 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         return main
 
     return decorate
+
+
+def choose_device(name: str) -> str:
+    """Check a device, and choose one where that was left open.
+
+    Parameters
+    ----------
+    name : str
+        ``auto``, or as torch names it.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        If this machine has no such device.
+    """
+    import torch  # noqa: PLC0415  heavy imports wait until work starts
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        raise InputError(
+            "this device cannot be used",
+            expected="auto, cpu, cuda or cuda:N",
+            found=f"{name}: {str(error).splitlines()[0]}",
+        ) from error
+    return name
+
+
+def _remove_empty_folder() -> None:
+    """Remove the run folder that Hydra made before anything was known to be good, if it is still empty."""
+    folder = Path(HydraConfig.get().runtime.output_dir).absolute()
+    if folder != Path.cwd():  # where a command has no run folder
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _check_types(cfg: DictConfig) -> None:
+    """Refuse a value of another kind than its default: text or a fraction where a whole number stands.
+
+    The defaults are those of the chosen groups, without the values given on the command line.
+    """
+    hydra_cfg = HydraConfig.get()
+    given = hydra_cfg.overrides.task
+    groups = [entry for entry in given if entry.lstrip("+~").partition("=")[0] in hydra_cfg.runtime.choices]
+    if len(groups) == len(given):
+        return
+    defaults = _leaves(OmegaConf.to_container(compose(hydra_cfg.job.config_name, groups)))
+    found = _leaves(OmegaConf.to_container(cfg, resolve=True))
+    for key, default in defaults.items():
+        value = found.get(key, default)
+        kind = _OPTIONAL.get(key, type(default))
+        if kind not in _KINDS or key in _SEVERAL_KINDS or (value is None and key in _OPTIONAL):
+            continue
+        fitting, expected = _KINDS[kind]
+        if type(value) not in fitting:
+            raise InputError(f"{key} cannot be used", expected=expected, found=value)
+
+
+def _leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Flatten a configuration: the path of each value, list elements included."""
+    if not isinstance(tree, dict | list):
+        return {prefix[:-1]: tree}
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    return {path: leaf for key, value in items for path, leaf in _leaves(value, f"{prefix}{key}.").items()}
 
 
 def _explain(error: BaseException) -> str | None:
@@ -105,6 +202,8 @@ def _message(error: BaseException) -> str | None:
     if isinstance(error, MissingMandatoryValue):
         first = str(error).splitlines()[0]
         return f"a value without a default was not given: {first}\n  remedy: give it as key=value"
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        return f"{str(error).splitlines()[0].rstrip(':')}\n  found: {error.__cause__}"
     text = str(error)
     return text if isinstance(error, InputError) else text.splitlines()[0]
 

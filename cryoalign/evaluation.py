@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
 from cryoalign.callbacks.predictions import Predictions
@@ -83,13 +84,7 @@ def evaluate(
             "enable_checkpointing": False,
         }
         with without_known_warnings():
-            trainer = Trainer(
-                accelerator=accelerator,
-                devices=1,
-                callbacks=[predictions],
-                enable_progress_bar=progress,
-                **options,
-            )
+            trainer = _trainer(accelerator, callbacks=[predictions], enable_progress_bar=progress, **options)
             trainer.test(system, dataloaders=data.evaluation_loader(part), verbose=False)
         values = {
             name.removeprefix("test/"): float(value)
@@ -98,3 +93,13 @@ def evaluate(
         }
         write_metrics(folder, values)
     return values
+
+
+def _trainer(accelerator: str, **options: Any) -> Trainer:
+    """Make a Lightning trainer for one process."""
+    try:
+        return Trainer(accelerator=accelerator, devices=1, **options)
+    except (ValueError, MisconfigurationException) as error:
+        raise InputError(
+            "this accelerator cannot be used", expected="auto, cpu or gpu", found=f"{accelerator}: {error}"
+        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryoalign.command import command
+from cryoalign.command import choose_device, command
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -14,13 +14,10 @@ if TYPE_CHECKING:
 @command("export")
 def main(cfg: DictConfig) -> None:
     """Export, and print the STAR files."""
-    import torch  # noqa: PLC0415  heavy imports wait until work starts
-
-    from cryoalign.refinement import refine_stack  # noqa: PLC0415
+    from cryoalign.refinement import refine_stack  # noqa: PLC0415  heavy imports wait until work starts
     from cryoalign.run import load_system, read_run  # noqa: PLC0415
 
     run = read_run(cfg.run)
-    device = cfg.device if cfg.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     stars = refine_stack(
         run,
         load_system(run, cfg.checkpoint),
@@ -30,7 +27,7 @@ def main(cfg: DictConfig) -> None:
         draws=cfg.draws,
         batch_size=cfg.batch_size,
         workers=cfg.workers,
-        device=device,
+        device=choose_device(cfg.device),
         overwrite=cfg.overwrite,
         progress=cfg.progress,
     )

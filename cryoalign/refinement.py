@@ -92,9 +92,11 @@ def refine_stack(
     InputError
         If the stack is not of the run's box and pixel size, or `out` exists.
     """
-    if draws < 1 or batch_size < 1:
+    if draws < 1 or batch_size < 1 or workers < 0:
         raise InputError(
-            "nothing to export", expected="draws >= 1 and batch_size >= 1", found=f"{draws}, {batch_size}"
+            "nothing to export",
+            expected="draws >= 1, batch_size >= 1 and workers >= 0",
+            found=f"{draws}, {batch_size} and {workers}",
         )
     particles = read_particles(star)
     stacks = locate_stacks(particles, root=root)

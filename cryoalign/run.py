@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from cryoalign.data.datamodule import PairedDataModule
 
 # Lightning announces every device it did not find.
-logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+for _name in ("lightning.pytorch", "lightning.fabric"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 #: Warnings of Lightning's that are of no use here.
 _KNOWN = (
@@ -44,6 +45,7 @@ _KNOWN = (
     ".*Experiment logs directory .* exists and is not empty.*",
     ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",  # between Lightning and torch
     "Using ModelCheckpoint with manual optimization.*",  # the state after the update is the one wanted
+    ".*`broadcast_buffers` is deprecated.*",  # its successor is not in every torch that is supported
     ".*smaller than the logging interval.*",  # the system decides what is logged
 )
 

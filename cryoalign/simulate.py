@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryoalign.command import command
+from cryoalign.command import choose_device, command
+from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 @command("simulate")
 def main(cfg: DictConfig) -> None:
     """Simulate, and print the STAR file."""
-    import torch  # noqa: PLC0415  heavy imports wait until work starts
-
-    from cryoalign.io.relion import read_particles  # noqa: PLC0415
+    from cryoalign.io.relion import read_particles  # noqa: PLC0415  heavy imports wait until work starts
     from cryoalign.simulation.stack import simulate_stack  # noqa: PLC0415
 
+    if cfg.batch_size < 1:
+        raise InputError("batch_size is out of range", expected="1 or more", found=cfg.batch_size)
     star = simulate_stack(
         read_particles(cfg.particles),
         Path(cfg.volume),
@@ -28,7 +29,7 @@ def main(cfg: DictConfig) -> None:
         root=None if cfg.root is None else Path(cfg.root),
         ignore_aberrations=cfg.ignore_aberrations,
         batch_size=cfg.batch_size,
-        device=cfg.device if cfg.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=choose_device(cfg.device),
         overwrite=cfg.overwrite,
         progress=cfg.progress,
     )

@@ -216,8 +216,8 @@ class PairedGAN(LightningModule):
         optimizer.zero_grad()
 
     def _log_training(self, values: dict[str, Tensor]) -> None:
-        self.log("loss_G", values["loss_G"], prog_bar=True, logger=False)
         if self.global_step % self.log_every == 0:
+            self.log("loss_G", values["loss_G"], prog_bar=True, logger=False)
             mean = {
                 name: self.trainer.strategy.reduce(value, reduce_op="mean") for name, value in values.items()
             }
@@ -255,7 +255,7 @@ class PairedGAN(LightningModule):
             for name, metric in self.validation_terms.items()
         }
         named = {f"val/{name}": value for name, value in values.items()}
-        self.log_dict(named, logger=False)  # for the checkpoints, and for whoever reads callback_metrics
+        self.log_dict(named, logger=False, sync_dist=True)  # for the checkpoints
         self.publish(named)
         self.validation_suite.reset()
         for metric in self.validation_terms.values():

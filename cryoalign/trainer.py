@@ -54,8 +54,9 @@ def build_loggers(cfg: DictConfig, folder: Path, begun: int | None) -> list[Logg
         table = folder / "csv" / "metrics.csv"
         kept = _rows_until(table, begun) if begun is not None and table.is_file() and first_process() else []
         logger = CSVLogger(folder, name="csv", version="", flush_logs_every_n_steps=1)
-        with without_known_warnings():  # the earlier rows that it says it deletes are the ones just read
-            logger.experiment.metrics.extend(cast("Any", kept))
+        if kept:
+            with without_known_warnings():  # the earlier rows that it says it deletes are the ones just read
+                logger.experiment.metrics.extend(cast("Any", kept))
         loggers.append(logger)
     return loggers
 

@@ -76,6 +76,8 @@ def train(cfg: DictConfig) -> float:
         else:
             absolute_paths(cfg)
         _check(cfg)
+        if run is None and first_process():
+            _check_fresh(folder)
         if cfg.threads is not None:
             torch.set_num_threads(cfg.threads)
         data = build_data(cfg, None if run is None else run.normalization)
@@ -104,6 +106,16 @@ def _continued(folder: str) -> Run:
             run.cfg, key, OmegaConf.create({"value": value}).value if key != _LIMITS[0] else int(value)
         )
     return run
+
+
+def _check_fresh(folder: Path) -> None:
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(
+            "this folder holds something already",
+            file=folder,
+            expected="a new folder for a new run",
+            remedy="leave hydra.run.dir and hydra.sweep.dir out, or name another folder",
+        )
 
 
 def _check(cfg: DictConfig) -> None:

@@ -1,8 +1,8 @@
 """Train with and without the RPSD term and print one table of both.
 
-    python experiments/ablation.py                          the demo
-    python experiments/ablation.py seed=1,2,3               the demo, three seeds each
-    python experiments/ablation.py data=stars data.sim=... data.raw=...
+$ python experiments/ablation.py                          the demo
+$ python experiments/ablation.py seed=1,2,3               the demo, three seeds each
+$ python experiments/ablation.py data=stars data.sim=... data.raw=...
 
 Every argument is one of ``python -m cryoalign.train -m``; the weight of the RPSD term is swept over 0.05 and
 0.
@@ -36,7 +36,7 @@ def main(overrides: list[str]) -> int:
     folder = Path("outputs/ablation") / datetime.now(UTC).strftime("%Y-%m-%d_%H-%M-%S-%f")
     experiment = [] if any("experiment=" in override for override in overrides) else ["+experiment=demo"]
     weights = (
-        [] if any("loss.weights.rpsd" in override for override in overrides) else ["loss.weights.rpsd=0.05,0"]
+        [] if any("loss.weights.rpsd" in override for override in overrides) else ["loss.weights.rpsd=0.5,0"]
     )
     command = [
         sys.executable,

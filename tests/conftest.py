@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,6 +25,22 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data of ../shared/data are not on this machine")
     return folder
+
+
+_relion_skips: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note tests that were skipped for want of RELION."""
+    if report.skipped and "relion" in report.keywords and "RELION" in str(report.longrepr):
+        _relion_skips.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where RELION has to be there, a skipped agreement test is a failure."""
+    if _relion_skips and os.environ.get("CRYOALIGN_REQUIRE_RELION"):
+        print(f"\n{len(_relion_skips)} agreement tests were skipped, but CRYOALIGN_REQUIRE_RELION is set")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(autouse=True)

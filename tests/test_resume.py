@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -15,8 +14,8 @@ import torch
 
 from tests.conftest import SMALL, Cli, read_csv
 
+#: 48 training pairs in batches of 4: a pass over the data has 12 steps, and step 20 is in mid-pass.
 STEPS, EVERY = 40, 10
-#: 48 training pairs in batches of 4: a pass over the data has 12 steps, so step 20 lies in the middle of the second.
 KILL_AFTER = 26
 
 
@@ -74,7 +73,9 @@ def test_killed_in_mid_epoch_and_continued(workers: int, whole: Path, cache: Pat
     assert 12 < at < STEPS  # in the second pass or later
     assert at % 12 != 0  # not at a pass's end
     subprocess.run(
-        [sys.executable, "-m", "cryoalign.train", f"resume={folder}"], check=True, cwd=tmp_path, env=os.environ
+        [sys.executable, "-m", "cryoalign.train", f"resume={folder}"],
+        check=True,
+        cwd=tmp_path,
     )
     one, two = last(whole), last(folder)
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):

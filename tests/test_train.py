@@ -115,6 +115,7 @@ def test_a_step_is_an_update_of_the_generator_also_with_accumulation(
     done = cli(
         "train", "+debug=smoke", *SMALL, f"paths.cache={cache}", "optimizer.accumulate=3", "optimizer.clip=1",
         "optimizer.ema_decay=0.5", "optimizer.decay_start=1", "callbacks.checkpoint_every=3", "test=false",
+        "trainer.precision=bf16-mixed",
     )  # fmt: skip
     assert done.code == 0, done.err
     (run,) = (tmp_path / "outputs" / "train").iterdir()
@@ -130,7 +131,13 @@ def test_a_step_is_an_update_of_the_generator_also_with_accumulation(
 
 def test_a_sweep_makes_one_folder_a_job_and_outlives_a_failure(cli: Cli, cache: Path, tmp_path: Path) -> None:
     done = cli(
-        "train", "-m", "+debug=smoke", *SMALL, f"paths.cache={cache}", "loss.weights.rpsd=0,-1,0.5", "test=false"
+        "train",
+        "-m",
+        "+debug=smoke",
+        *SMALL,
+        f"paths.cache={cache}",
+        "loss.weights.rpsd=0,-1,0.5",
+        "test=false",
     )
     assert done.code == 1
     assert "negative" in done.err

@@ -25,8 +25,7 @@ class Images(SimpleNamespace):
 def dataset(**options: object) -> PairedImages:
     stack = np.random.default_rng(0).normal(size=(20, 16, 16)).astype(np.float32)
     same = Normalization(radius=1.0)
-    pairs = PairedImages(Images(stack=stack), Images(stack=stack), same, **{"seed": 3, **options})  # type: ignore[arg-type]
-    return pairs
+    return PairedImages(Images(stack=stack), Images(stack=stack), same, **{"seed": 3, **options})
 
 
 def aligned(item: dict[str, torch.Tensor]) -> float:
@@ -62,7 +61,8 @@ def test_partners_are_of_like_defocus_and_of_another_group_where_possible() -> N
     defocus = np.array([10000.0, 10010.0, 10200.0, 20000.0, 20050.0, 10000.0])
     group = np.array(["a", "a", "b", "c", "c", "d"])
     partner = others_of_like_defocus(defocus, group, np.arange(5))
-    assert partner.tolist() == [2, 2, 1, 4, 3, -1]  # c has no like defocus elsewhere; row 5 is in another split
+    # c has no like defocus elsewhere; row 5 is in another split
+    assert partner.tolist() == [2, 2, 1, 4, 3, -1]
 
 
 def test_a_lone_particle_is_its_own_partner() -> None:

@@ -178,14 +178,6 @@ def test_a_configuration_is_checked_by_name():
             Recipe.of(wrong)
 
 
-def test_a_configuration_is_checked_by_name():
-    made = Recipe.of({"box": 64, "microscope": {"dose": 20, "neighbour_distance": [0.6, 0.7]}})
-    assert made.key == Recipe(microscope=Microscope(dose=20.0, neighbour_distance=(0.6, 0.7))).key
-    for wrong in ({"boks": 64}, {"microscope": {"dosis": 20}}):
-        with pytest.raises(InputError, match="unknown parameter"):
-            Recipe.of(wrong)
-
-
 def test_a_cache_that_cannot_be_written_is_an_input_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):

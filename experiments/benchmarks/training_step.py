@@ -1,0 +1,215 @@
+"""What a training step costs beyond its networks: cryoalign's step against a bare loop, and RPSD's share.
+
+The same networks, losses, optimizers and batches are trained twice in one process: by `PairedGAN` under the
+trainer as `cryoalign.train` configures it (loggers, progress bar and callbacks included), and by a plain
+PyTorch loop. They take turns of some steps, one of which is logged, so that both see the same machine. The
+batches are random and in memory: no loader plays a part. At the end both have to hold the same weights::
+
+    python experiments/benchmarks/training_step.py --box 64 256 --batch 8 --steps 20
+
+Validation, figures and checkpoints come once in so many steps and are not in these times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import io
+import itertools
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from lightning.pytorch import LightningDataModule, seed_everything
+from torch.utils.data import DataLoader
+
+from cryoalign.command import CONF_DIR
+from cryoalign.run import build_system, without_known_warnings
+from cryoalign.trainer import build_loggers, build_trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from omegaconf import DictConfig
+
+    from cryoalign.data.dataset import Pair
+    from cryoalign.system import PairedGAN
+
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+DISTINCT = 4  # batches; they come again and again
+
+
+class BareLoop:
+    """The training step as one would write it without a framework."""
+
+    def __init__(self, system: PairedGAN) -> None:
+        self.generator, self.discriminator = system.generator, system.discriminator
+        self.objective, self.device = system.objective, next(system.parameters()).device
+        self.optimizer = system.optimizer_factory(self.generator.parameters())
+        self.optimizer_of_d = system.optimizer_factory(self.discriminator.parameters())
+
+    def step(self, batch: Pair) -> None:
+        """Update the discriminator, then the generator."""
+        sim, raw = batch["sim"].to(self.device), batch["raw"].to(self.device)
+        weights, adversarial = self.objective.weights, self.objective.adversarial
+        fake = self.generator(sim, None)
+        loss_d = adversarial.discriminator(
+            self.discriminator(sim, raw), self.discriminator(sim, fake.detach())
+        )
+        loss_d.backward()
+        self.optimizer_of_d.step()
+        self.optimizer_of_d.zero_grad()
+        self.discriminator.requires_grad_(False)
+        loss_g = (
+            weights["gan"] * adversarial.generator(self.discriminator(sim, fake))
+            + weights["l1"] * (fake - raw).abs().mean()
+            + weights["rpsd"] * self.objective.rpsd(fake, raw)
+        )
+        loss_g.backward()
+        self.discriminator.requires_grad_(True)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def rpsd(self, batch: Pair) -> None:
+        """Run the spectral term alone, forward and back."""
+        fake, raw = batch["sim"].to(self.device).requires_grad_(), batch["raw"].to(self.device)
+        (self.objective.weights["rpsd"] * self.objective.rpsd(fake, raw)).backward()
+
+
+class Turns(LightningDataModule):
+    """Batches for Lightning; before each turn of its steps, the bare loop trains on the same ones."""
+
+    def __init__(
+        self, batches: list[Pair], bare: BareLoop, block: int, turns: int, clock: Callable[[], float]
+    ) -> None:
+        super().__init__()
+        self.clock = clock
+        self.batches, self.bare, self.block, self.turns = batches, bare, block, turns
+        self.box, self.pixel_size = batches[0]["sim"].shape[-1], 1.0
+        self.seconds: dict[str, list[float]] = {"cryoalign": [], "bare": [], "rpsd": []}
+
+    def __len__(self) -> int:
+        return self.block * self.turns + 1  # Lightning never asks for what follows the last batch
+
+    def __iter__(self) -> Iterator[Pair]:
+        batches = itertools.cycle(self.batches)
+        for _ in range(self.turns):
+            now = list(itertools.islice(batches, self.block))
+            self._time("bare", lambda now=now: [self.bare.step(batch) for batch in now])
+            self._time("rpsd", lambda now=now: [self.bare.rpsd(batch) for batch in now])
+            start = self._clock()
+            yield from now
+            self.seconds["cryoalign"].append((self._clock() - start) / self.block)
+        last = next(batches)
+        self.bare.step(last)
+        yield last
+
+    def _time(self, name: str, work: Callable[[], Any]) -> None:
+        start = self._clock()
+        work()
+        self.seconds[name].append((self._clock() - start) / self.block)
+
+    def _clock(self) -> float:
+        if self.bare.device.type == "cuda":
+            torch.cuda.synchronize()
+        return self.clock()
+
+    def train_dataloader(self) -> Turns:
+        """Give this object itself."""
+        return self
+
+    def val_dataloader(self) -> DataLoader[Pair]:
+        """Give one pair."""
+        return DataLoader([self.fixed_batch(1)], batch_size=None)  # type: ignore[arg-type]
+
+    def fixed_batch(self, size: int) -> Pair:
+        """Give the first pairs of the first batch."""
+        return {name: values[:size] for name, values in self.batches[0].items()}
+
+
+def random_batches(box: int, size: int) -> list[Pair]:
+    """Random images; the cost does not depend on them."""
+    random = torch.Generator().manual_seed(0)
+    batches: list[Pair] = []
+    for number in range(DISTINCT):
+        sim, raw, other = torch.randn(3, size, 1, box, box, generator=random).unbind()
+        index = torch.arange(size) + number * size
+        batches.append({"sim": sim, "raw": raw, "other": other, "index": index, "draw": 0 * index})
+    return batches
+
+
+def configuration(box: int, arguments: argparse.Namespace, steps: int) -> DictConfig:
+    """Compose the default training, which validates and draws after the last step only."""
+    overrides = {
+        "trainer": "cpu",
+        "trainer.accelerator": "gpu" if torch.device(arguments.device).type == "cuda" else "cpu",
+        "trainer.max_steps": steps,
+        "trainer.val_check_interval": steps,
+        "callbacks.figures_every": steps,
+        "callbacks.figures_size": 1,
+        "callbacks.log_every": arguments.block,
+        "data.batch_size": arguments.batch,
+        "data.embedded.box": box,
+    }
+    with initialize_config_dir(CONF_DIR, version_base="1.3"):
+        return compose("train", [f"{key}={value}" for key, value in overrides.items()])
+
+
+def measure(box: int, arguments: argparse.Namespace) -> str:
+    """Train both ways and say what they took in a row of the table."""
+    turns = 1 + max(arguments.steps // arguments.block, 1)  # the first is not counted
+    cfg = configuration(box, arguments, turns * arguments.block + 1)
+    seed_everything(0, verbose=False)
+    system = build_system(cfg, box)
+    twin = copy.deepcopy(system).to(arguments.device)
+    data = Turns(
+        random_batches(box, arguments.batch), BareLoop(twin), arguments.block, turns, CLOCKS[arguments.clock]
+    )
+    with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
+        folder = Path(name)
+        trainer = build_trainer(cfg, folder, build_loggers(cfg, folder, None))
+        with without_known_warnings():
+            trainer.fit(system, datamodule=data)
+    pairs = zip(system.parameters(), twin.parameters(), strict=True)
+    apart = max(float((ours.cpu() - theirs.cpu()).detach().abs().max()) for ours, theirs in pairs)
+    ours, bare, rpsd = (1e3 * np.array(data.seconds[key][1:]) for key in ("cryoalign", "bare", "rpsd"))
+    ratio, share = ours / bare, rpsd / ours
+    return (
+        f"{box:>6} {np.median(ours):>15.1f} {np.median(bare):>15.1f} {np.median(ratio):>6.3f} "
+        f"{f'{ratio.min():.3f}..{ratio.max():.3f}':>15} {np.median(rpsd):>8.2f} {np.median(share):>10.2%} "
+        f"{apart:>14.1e}"
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--box", type=int, nargs="+", default=[64, 256], help="box sizes in px")
+    parser.add_argument("--batch", type=int, default=8, help="pairs in a batch")
+    parser.add_argument("--steps", type=int, default=20, help="steps that are timed, of each")
+    parser.add_argument("--block", type=int, default=10, help="steps in a turn; one of them is logged")
+    parser.add_argument(
+        "--clock",
+        choices=CLOCKS,
+        default="wall",
+        help="processor: what this process uses, for a machine that has other work (on the CPU, one thread)",
+    )
+    parser.add_argument("--device", default="cpu", help="where both train, as torch names it")
+    parser.add_argument("--threads", type=int, default=1, help="threads on the CPU")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print("goals: ratio at most 1.10; RPSD's share under 5 % at 256 px")
+    print("box/px  step/ms (ours)  step/ms (bare)  ratio      over turns  RPSD/ms  RPSD/step  weights apart")
+    for box in arguments.box:
+        print(measure(box, arguments), flush=True)
+
+
+if __name__ == "__main__":
+    main()

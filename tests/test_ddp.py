@@ -1,0 +1,62 @@
+"""Two processes give the validation values of one, and leave one folder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import SMALL, Cli, read_csv
+
+
+def test_two_processes_in_a_sweep(cache: Path, tmp_path: Path, cli: Cli) -> None:
+    base = [entry for entry in SMALL if not entry.startswith("trainer=")]
+    arguments = [
+        *base, "data.embedded.particles=57", "trainer=ddp", "trainer.accelerator=cpu", "trainer.max_steps=2",
+        "trainer.val_check_interval=1",
+        f"paths.cache={cache}", "data.split.fractions={train: 0.6, validation: 0.3, test: 0.1}",
+        "data.batch_size=2", "callbacks.figures_every=2", "callbacks.log_every=1", "threads=1",
+    ]  # fmt: skip
+    command = [sys.executable, "-m", "cryoalign.train", "-m", "seed=1", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "outputs").glob("*/*"))) == 1  # the second process made none of its own
+    (run,) = (tmp_path / "outputs").glob("sweep/*/0")
+    data = json.loads((run / "data.json").read_text())
+    assert data["pairs"]["validation"] % 2  # one process has a particle more
+    assert (run / "test" / "fake.star").is_file()
+    rows = [row for row in read_csv(run) if "val/RPSD_L1" in row]
+    assert [row["step"] for row in rows] == ["1", "2"]
+
+    done = cli("evaluate", f"run={run}", "part=validation", "accelerator=cpu", "progress=false")
+    assert done.code == 0, done.err
+    alone = json.loads((run / "validation_last" / "metrics.json").read_text())
+    for name, value in alone.items():
+        assert float(rows[-1][f"val/{name}"]) == pytest.approx(value, rel=1e-6, abs=1e-6), name
+
+
+def test_two_processes_follow_the_gradient_of_one(cache: Path, tmp_path: Path) -> None:
+    """Two processes with batches of 2 do what one does with batches of 4."""
+    states = []
+    for size, trainer in ((4, ["trainer=cpu"]), (2, ["trainer=ddp", "trainer.accelerator=cpu"])):
+        folder = tmp_path / f"batch{size}"
+        base = [entry for entry in SMALL if not entry.startswith(("trainer=", "data.batch_size"))]
+        plain = [  # Adam's first steps have one size whatever the gradient: rounding would show
+            "optimizer.algorithm._target_=torch.optim.SGD", "~optimizer.algorithm.betas",
+            "optimizer.algorithm.lr=1", f"paths.cache={cache}", f"data.batch_size={size}",
+            "trainer.max_steps=1", "test=false", "threads=1",
+        ]  # fmt: skip
+        subprocess.run(
+            [sys.executable, "-m", "cryoalign.train", *base, *trainer, *plain, f"hydra.run.dir={folder}"],
+            check=True,
+            timeout=300,
+        )
+        states.append(torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+    one, two = states
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-4)
