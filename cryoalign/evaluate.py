@@ -17,12 +17,13 @@ def main(cfg: DictConfig) -> float:
     from rich.console import Console  # noqa: PLC0415  heavy imports wait until work starts
 
     from cryoalign.evaluation import evaluate  # noqa: PLC0415
-    from cryoalign.run import build_data, load_system, read_run  # noqa: PLC0415
+    from cryoalign.run import build_data, check_same_data, load_system, read_run  # noqa: PLC0415
     from cryoalign.table import metrics_table  # noqa: PLC0415
 
     run = read_run(cfg.run)
     system = load_system(run, cfg.checkpoint)
     data = build_data(run.cfg, run.normalization)
+    check_same_data(run, data)
     out = Path(cfg.out) if cfg.out is not None else run.folder / f"{cfg.part}_{Path(cfg.checkpoint).stem}"
     values = evaluate(
         system,

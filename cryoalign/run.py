@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from cryoalign.checkpoint import binding, find_checkpoint, read_checkpoint
 from cryoalign.data.normalize import Normalization
@@ -173,8 +174,7 @@ def describe(folder: Path, cfg: DictConfig, data: PairedDataModule) -> None:
     with atomic_write(folder / "split.csv") as path, path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["rlnImageName", "part"])
-        for part in data.rows:
-            writer.writerows([name, part] for name in data.particles(part)[1].image_name.tolist())
+        writer.writerows(_split_rows(data))
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
@@ -198,8 +198,46 @@ def read_run(folder: str | Path) -> Run:
             expected="a folder made by python -m cryoalign.train, with config.yaml and data.json",
             remedy="give the run folder that the training printed",
         )
-    cfg = OmegaConf.load(folder / "config.yaml")
-    return Run(folder, cast("DictConfig", cfg), json.loads((folder / "data.json").read_text()))
+    path = folder / "config.yaml"
+    try:
+        cfg = OmegaConf.load(path)
+        path = folder / "data.json"
+        data = json.loads(path.read_text())
+    except (YAMLError, ValueError) as error:
+        raise InputError(
+            "this description of a run cannot be read",
+            file=path,
+            found=str(error).splitlines()[0],
+            remedy="put back the file that the training wrote",
+        ) from error
+    return Run(folder, cast("DictConfig", cfg), data)
+
+
+def check_same_data(run: Run, data: PairedDataModule) -> None:
+    """Refuse data that are no longer those that the run was trained on.
+
+    Raises
+    ------
+    InputError
+        If the box differs, or an image is in another part of the split.
+    """
+    with (run.folder / "split.csv").open(newline="") as file:
+        known = [(row["rlnImageName"], row["part"]) for row in csv.DictReader(file)]
+    found = list(_split_rows(data))
+    if found != known or data.box != run.data["box"]:
+        sizes = {part: len(rows) for part, rows in data.rows.items()}
+        raise InputError(
+            "the data are no longer those of the run, or no longer split as they were",
+            file=run.folder / "split.csv",
+            expected=f"{run.data['pairs']}, box {run.data['box']}",
+            found=f"{sizes}, box {data.box}",
+            remedy="put the data back, or start a new run",
+        )
+
+
+def _split_rows(data: PairedDataModule) -> Iterator[tuple[str, str]]:
+    for part in data.rows:
+        yield from ((name, part) for name in data.particles(part)[1].image_name.tolist())
 
 
 def load_system(run: Run, checkpoint: str) -> PairedGAN:

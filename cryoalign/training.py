@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import lightning.pytorch as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf, read_write
 from rich.console import Console
@@ -24,6 +26,7 @@ from cryoalign.run import (
     absolute_paths,
     build_data,
     build_system,
+    check_same_data,
     describe,
     load_system,
     read_run,
@@ -45,8 +48,11 @@ _COUNTS = (
     "trainer.max_steps",
     "trainer.val_check_interval",
     "callbacks.figures_every",
+    "callbacks.figures_size",
     "callbacks.log_every",
 )
+_OPTIONAL_COUNTS = ("threads", "callbacks.checkpoint_every")
+_SEEDS = ("seed", "data.split_seed")
 _MONITORED = tuple(f"val/{name}" for name in ("RPSD_L1", "RPSD_MSE", "pixel_L1", "pixel_MSE"))
 
 
@@ -69,23 +75,25 @@ def train(cfg: DictConfig) -> float:
         If the data, the configuration or the run to be continued cannot be used.
     """
     run = None if cfg.resume is None else _continued(cfg.resume)
-    folder = Path(HydraConfig.get().runtime.output_dir) if run is None else run.folder
+    if run is not None:
+        cfg = run.cfg
+    else:
+        absolute_paths(cfg)
+    _check(cfg)
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
+    if run is not None:
+        return _fit(cfg, run.folder, build_data(cfg, run.normalization), run)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if not first_process():
+        return _fit(cfg, folder, build_data(cfg), None)
+    _check_fresh(folder)
     try:
-        if run is not None:
-            cfg = run.cfg
-        else:
-            absolute_paths(cfg)
-        _check(cfg)
-        if run is None and first_process():
-            _check_fresh(folder)
-        if cfg.threads is not None:
-            torch.set_num_threads(cfg.threads)
-        data = build_data(cfg, None if run is None else run.normalization)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # Hydra made it before anything was known to be good; it goes if it is still empty
+        return _fit(cfg, folder, build_data(cfg), None)
+    except Exception:
+        if not any(folder.glob("checkpoints/*.ckpt")):
+            shutil.rmtree(folder, ignore_errors=True)  # there is nothing that could be continued
         raise
-    return _fit(cfg, folder, data, run)
 
 
 def _continued(folder: str) -> Run:
@@ -119,10 +127,22 @@ def _check_fresh(folder: Path) -> None:
 
 
 def _check(cfg: DictConfig) -> None:
-    for key in _COUNTS:
-        value = OmegaConf.select(cfg, key)
-        if not isinstance(value, int) or value < 1:
-            raise InputError(f"{key} is out of range", expected="a whole number, at least 1", found=value)
+    for keys, low, high in ((_COUNTS + _OPTIONAL_COUNTS, 1, sys.maxsize), (_SEEDS, 0, 2**32 - 1)):
+        for key in keys:
+            value = OmegaConf.select(cfg, key)
+            if value is None and key in _OPTIONAL_COUNTS:
+                continue
+            if not isinstance(value, int) or not low <= value <= high:
+                expected = (
+                    f"a whole number, {low} to {high}" if keys is _SEEDS else f"a whole number, {low} or more"
+                )
+                raise InputError(f"{key} is out of range", expected=expected, found=value)
+    try:
+        Timer(cfg.trainer.max_time)
+    except (ValueError, MisconfigurationException) as error:
+        raise InputError(
+            "trainer.max_time is not a time", expected="DD:HH:MM:SS", found=cfg.trainer.max_time
+        ) from error
     for key, choices in (("test_checkpoint", ("last", "best")), ("monitor", _MONITORED)):
         if cfg[key] not in choices:
             raise InputError(f"unknown choice for {key}", expected=" or ".join(choices), found=cfg[key])
@@ -157,15 +177,7 @@ def _fit(cfg: DictConfig, folder: Path, data: PairedDataModule, run: Run | None)
 
 
 def _check_resumed(run: Run, data: PairedDataModule, begun: int) -> None:
-    found = {part: len(rows) for part, rows in data.rows.items()}
-    if found != run.data["pairs"] or data.box != run.data["box"]:
-        raise InputError(
-            "the data are no longer those of the run",
-            file=run.folder,
-            expected=f"{run.data['pairs']}, box {run.data['box']}",
-            found=f"{found}, box {data.box}",
-            remedy="put the data back, or start a new run",
-        )
+    check_same_data(run, data)
     if begun >= run.cfg.trainer.max_steps:
         raise InputError(
             "this run has reached its last step",

@@ -15,6 +15,9 @@ import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
+#: One thread: other tests may run beside, and sums have one order.
+torch.set_num_threads(1)
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -41,11 +44,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if _relion_skips and os.environ.get("CRYOALIGN_REQUIRE_RELION"):
         print(f"\n{len(_relion_skips)} agreement tests were skipped, but CRYOALIGN_REQUIRE_RELION is set")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @dataclass

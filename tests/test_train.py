@@ -140,7 +140,7 @@ def test_a_sweep_makes_one_folder_a_job_and_outlives_a_failure(cli: Cli, cache: 
         "test=false",
     )
     assert done.code == 1
-    assert "negative" in done.err
+    assert "loss.weights.rpsd cannot be used" in done.err
     assert "Traceback" not in done.err
     (sweep,) = (tmp_path / "outputs" / "sweep").iterdir()
     assert sorted(path.parent.name for path in sweep.glob("*/checkpoints")) == ["0", "2"]

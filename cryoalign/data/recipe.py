@@ -93,9 +93,9 @@ class Recipe:
         checks = {
             "1 <= micrographs <= particles": 1 <= self.micrographs <= self.particles,
             "a pixel size above 0": self.sampling > 0,
-            "a specimen of 50 A at least, and a box 1.25 times as wide": 50
+            "a specimen of 50 A at least, and a box 1.25 times as wide and 4 px wider on either side": 50
             <= self.diameter
-            <= 0.8 * self.box * self.sampling,
+            <= min(0.8 * self.box, self.box - 8) * self.sampling,
             "defocus from a smaller to a larger value": low <= high,
             "a seed of 0 or more": self.seed >= 0,
         }
