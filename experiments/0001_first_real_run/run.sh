@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The first runs on real particles: with and without the RPSD term, three seeds, three data sets.
 #   experiments/0001_first_real_run/run.sh embedded|ribosome|krios [noise]     from the project's root, in its environment
-# With `noise` the generator has a noise map as extra input, and the RPSD term. DATA is the folder of the real data, OUT where runs go.
+# With `noise` the generator has a noise map as extra input, and the RPSD term. DATA is the folder of the real data, OUT where runs
+# go, SEEDS and STEPS what they say.
 set -euo pipefail
 DATA=${DATA:-../shared/data}
 OUT=${OUT:-outputs/0001}
@@ -9,7 +10,7 @@ STEPS=${STEPS:-300}
 arm=(generator.noise_channels=0 loss.weights.rpsd=0.5,0)
 suffix=""
 if [ "${2:-}" = noise ]; then arm=(generator.noise_channels=1 loss.weights.rpsd=0.5); suffix="_noise"; fi
-common=("${arm[@]}" seed=1,2,3 trainer.max_steps="$STEPS" trainer.enable_progress_bar=false threads=1
+common=("${arm[@]}" seed="${SEEDS:-1,2,3}" trainer.max_steps="$STEPS" trainer.enable_progress_bar=false threads=1
     hydra.sweep.dir="$OUT/$1$suffix")
 
 simulate() { [ -d "$3" ] || python -m cryoalign.simulate particles="$1" volume="$2" out="$3"; }
