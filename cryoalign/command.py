@@ -102,7 +102,10 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         @functools.wraps(task)
         def main() -> None:
             _check_quoting(sys.argv[1:])
-            entry()
+            try:
+                entry()
+            except BrokenPipeError:  # the reader of --help has seen enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
         return main
 
@@ -161,7 +164,11 @@ def _check_types(cfg: DictConfig) -> None:
         return
     defaults = _leaves(OmegaConf.to_container(compose(hydra_cfg.job.config_name, groups)))
     found = _leaves(OmegaConf.to_container(cfg, resolve=True))
-    for key, default in defaults.items():
+    named = {entry.lstrip("+~").partition("=")[0] for entry in given}
+    for key in sorted(
+        defaults, key=lambda key: key not in named
+    ):  # what was given, before what follows from it
+        default = defaults[key]
         value = found.get(key, default)
         kind = _OPTIONAL.get(key, type(default))
         if kind not in _KINDS or key in _SEVERAL_KINDS or (value is None and key in _OPTIONAL):

@@ -65,7 +65,7 @@ def evaluate(
     """
     if part not in data.rows or len(data.rows[part]) == 0:
         raise InputError(
-            "there is nothing to test", expected="a part of the split that holds pairs", found=part
+            "there is nothing to test", expected="train, validation or test, and pairs in it", found=part
         )
     _, raw = data.particles(part)
     inputs = [path for path in data.files() if path.exists()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from cryoalign.particles import Particles
     from cryoalign.run import Run
     from cryoalign.system import PairedGAN
+
+_log = logging.getLogger(__name__)
 
 
 class _Sims(Dataset["tuple[Tensor, Tensor]"]):
@@ -105,6 +108,8 @@ def refine_stack(
     names = ["fake"] if draws == 1 else [f"fake_draw{draw + 1:02d}" for draw in range(draws)]
     loader = DataLoader(_Sims(images, run.normalization), batch_size=batch_size, num_workers=workers)
     system = system.to(device).eval()
+    if draws > 1 and not _is_random(system):
+        _log.warning("this generator has neither noise maps nor dropout at inference: all draws are alike")
     with staged(out, overwrite=overwrite, inputs=[star, *stacks.values()]) as folder:
         for draw, name in enumerate(names):
             with StackWriter(folder / f"{name}.mrcs", len(images), images.box, images.pixel_size) as writer:
@@ -113,6 +118,11 @@ def refine_stack(
                     writer.write(run.normalization.grey(fakes.squeeze(1).cpu().numpy()))
             _write_star(folder / f"{name}.star", particles, images)
     return [out / f"{name}.star" for name in names]
+
+
+def _is_random(system: PairedGAN) -> bool:
+    dropout = any(getattr(module, "at_inference", False) for module in system.generator.modules())
+    return bool(system.generator.noise_channels) or dropout
 
 
 def _check_pixels(run: Run, images: ParticleImages, star: Path) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
@@ -127,11 +128,16 @@ def build_system(cfg: DictConfig, box: int) -> PairedGAN:
         Box size in px of the images.
     """
     optimizer = {key: value for key, value in cfg.optimizer.items() if key != "algorithm"}
+    algorithm = instantiate(cfg.optimizer.algorithm, _convert_="all")
+    try:
+        algorithm([torch.nn.Parameter(torch.zeros(1))])
+    except (ValueError, TypeError) as error:
+        raise InputError("optimizer.algorithm cannot be used", found=error) from error
     return PairedGAN(
         instantiate(cfg.generator, box=box),
         instantiate(cfg.discriminator, box=box),
         instantiate(cfg.loss, _convert_="all"),
-        instantiate(cfg.optimizer.algorithm, _convert_="all"),
+        algorithm,
         box=box,
         seed=cfg.seed,
         log_every=cfg.callbacks.log_every,

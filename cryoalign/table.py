@@ -20,6 +20,11 @@ _MEASURES = {
     "pixel_L1": "pixel L1",
     "pixel_MSE": "pixel MSE",
 }
+_CAPTION = (
+    "Distances to raw. 'other raw' is another raw image of like defocus: "
+    "RPSD cannot be expected to fall below it. "
+    "Pixel distances favour images without noise, however unlike raw they are."
+)
 _COLUMNS = {"sim_": "sim", "": "fake", "floor_": "other raw"}
 _SINGLE = {
     "ring_correlation": "ring correlation of fake with sim",
@@ -41,9 +46,7 @@ def metrics_table(values: Mapping[str, float], title: str) -> Table:
     -------
     rich.table.Table
     """
-    table = Table(
-        title=title, caption="distance to raw; 'other raw' is the floor: no independent image does better"
-    )
+    table = Table(title=title, caption=_CAPTION)
     table.add_column("measure")
     for column in _COLUMNS.values():
         table.add_column(column, justify="right")

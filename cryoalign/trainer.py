@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from hydra.utils import instantiate
@@ -94,7 +93,7 @@ def _callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
             ModelCheckpoint(filename="step_{step:06d}", every_n_train_steps=every, save_top_k=-1, **where)
         )
     if cfg.trainer.enable_progress_bar:
-        callbacks.append(_StepBar(refresh_rate=10 if sys.stderr.isatty() else 100))
+        callbacks.append(_StepBar(refresh_rate=10))
     return callbacks
 
 

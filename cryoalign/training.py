@@ -6,6 +6,7 @@ import logging
 import shlex
 import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,7 +22,7 @@ from rich.console import Console
 from cryoalign.checkpoint import find_checkpoint, read_checkpoint
 from cryoalign.errors import InputError
 from cryoalign.evaluation import evaluate
-from cryoalign.io.output import atomic_write
+from cryoalign.io.output import MARKER, atomic_write
 from cryoalign.run import (
     absolute_paths,
     build_data,
@@ -36,6 +37,8 @@ from cryoalign.table import metrics_table
 from cryoalign.trainer import build_loggers, build_trainer, first_process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lightning.pytorch.loggers import Logger
 
     from cryoalign.data.datamodule import PairedDataModule
@@ -87,7 +90,7 @@ def train(cfg: DictConfig) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     if not first_process():
         return _fit(cfg, folder, build_data(cfg), None)
-    _check_fresh(folder)
+    _claim(folder)
     try:
         return _fit(cfg, folder, build_data(cfg), None)
     except Exception:
@@ -116,8 +119,15 @@ def _continued(folder: str) -> Run:
     return run
 
 
-def _check_fresh(folder: Path) -> None:
-    if folder.is_dir() and any(folder.iterdir()):
+def _claim(folder: Path) -> None:
+    """Make sure that the folder is new, and this run's alone."""
+    taken = any(folder.iterdir())
+    if not taken:
+        try:
+            (folder / MARKER).touch(exist_ok=False)
+        except FileExistsError:  # another run was faster
+            taken = True
+    if taken:
         raise InputError(
             "this folder holds something already",
             file=folder,
@@ -143,6 +153,13 @@ def _check(cfg: DictConfig) -> None:
         raise InputError(
             "trainer.max_time is not a time", expected="DD:HH:MM:SS", found=cfg.trainer.max_time
         ) from error
+    if cfg.trainer.devices not in (1, [0], "1") and "strategy" not in cfg.trainer:
+        raise InputError(
+            "several devices need a strategy",
+            expected="trainer=ddp beside trainer.devices",
+            found=f"trainer.devices={cfg.trainer.devices}",
+            remedy=f"give trainer=ddp trainer.devices={cfg.trainer.devices}",
+        )
     for key, choices in (("test_checkpoint", ("last", "best")), ("monitor", _MONITORED)):
         if cfg[key] not in choices:
             raise InputError(f"unknown choice for {key}", expected=" or ".join(choices), found=cfg[key])
@@ -162,7 +179,7 @@ def _fit(cfg: DictConfig, folder: Path, data: PairedDataModule, run: Run | None)
     loggers = build_loggers(cfg, folder, None if checkpoint is None else begun)
     trainer = build_trainer(cfg, folder, loggers)
     _tell_children(folder)
-    with without_known_warnings():
+    with without_known_warnings(), _interruptible(folder, trainer):
         trainer.fit(system, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     if trainer.is_global_zero:
         final = {
@@ -174,6 +191,19 @@ def _fit(cfg: DictConfig, folder: Path, data: PairedDataModule, run: Run | None)
     if trainer.is_global_zero and cfg.test and len(data.rows["test"]):
         _test(cfg, folder, data, loggers, trainer.global_step)
     return float(trainer.callback_metrics[cfg.monitor])
+
+
+@contextmanager
+def _interruptible(folder: Path, trainer: pl.Trainer) -> Iterator[None]:
+    """Say how to go on after an interrupt, which Lightning turns into an exit."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if (folder / "checkpoints" / "last.ckpt").is_file():
+            _log.info("interrupted at step %d; to continue: resume=%s", trainer.global_step, folder)
+        else:
+            _log.info("interrupted at step %d, before the first checkpoint", trainer.global_step)
+        raise
 
 
 def _check_resumed(run: Run, data: PairedDataModule, begun: int) -> None:

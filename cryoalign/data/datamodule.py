@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from cryoalign.data.dataset import Pair, PairedImages, others_of_like_defocus
 from cryoalign.data.loader import StreamLoader, StreamSampler
 from cryoalign.data.normalize import Normalization
-from cryoalign.data.pairs import match_pairs
+from cryoalign.data.pairs import match_pairs, refuse_swapped
 from cryoalign.data.split import Split, split_particles
 from cryoalign.data.stack import ParticleImages
 from cryoalign.errors import InputError
@@ -125,9 +125,9 @@ class PairedDataModule(LightningDataModule):
         """Read, match, check and split; the normalization is fitted unless the run already has one."""
         if hasattr(self, "rows"):
             return
-        sim, raw = match_pairs(
-            read_particles(self.sim_star), read_particles(self.raw_star), **self.tolerances
-        )
+        sim, raw = read_particles(self.sim_star), read_particles(self.raw_star)
+        refuse_swapped(sim, raw)
+        sim, raw = match_pairs(sim, raw, **self.tolerances)
         options: dict[str, Any] = {
             "box": self.box_wanted,
             "resample": self.resample,
@@ -144,6 +144,14 @@ class PairedDataModule(LightningDataModule):
         self.rows: dict[Part, NDArray[np.int64]] = {
             "train": kept[split.train], "validation": kept[split.validation], "test": kept[split.test]
         }  # fmt: skip
+        for part in ("train", "validation"):
+            if len(self.rows[part]) == 0:
+                raise InputError(
+                    f"there are no {part} pairs",
+                    file=self.raw_star,
+                    expected="some for training and some for validation",
+                    remedy="give data.split.fractions above 0",
+                )
         self._find_others(split, kept)
         if self.normalization is None:
             self.normalization = self._fit()

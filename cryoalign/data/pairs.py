@@ -21,6 +21,26 @@ if TYPE_CHECKING:
     from cryoalign.particles import Particles
 
 
+def refuse_swapped(sim: Particles, raw: Particles) -> None:
+    """Refuse tables that were given in each other's place, or one given twice.
+
+    Raises
+    ------
+    InputError
+        If both come from one file, or the raw table alone names the raw images that it was made for.
+    """
+    if sim.source.resolve() == raw.source.resolve():
+        raise InputError("sim and raw are one file", file=raw.source, remedy="give both STAR files")
+    if ORIGINAL in raw.table and ORIGINAL not in sim.table:
+        raise InputError(
+            "sim and raw look swapped",
+            file=raw.source,
+            expected=f"measured particles, and {ORIGINAL} in the file given as sim",
+            found=f"{ORIGINAL} in the file given as raw",
+            remedy="exchange data.sim and data.raw",
+        )
+
+
 def match_pairs(
     sim: Particles,
     raw: Particles,
@@ -116,7 +136,7 @@ def _find(sim: Particles, raw: Particles) -> NDArray[np.int64]:
             row=int(sim.row[missing[0]]),
             expected=f"a row of {raw.source} with that image",
             found=f"{ORIGINAL} {sim.table[ORIGINAL].iloc[missing[0]]}",
-            remedy=f"give the raw particles that were simulated; without {ORIGINAL}, rows match in order",
+            remedy="give the raw particles that were simulated, or simulate this selection of them anew",
         )
     _refuse_twice(raw, there, np.flatnonzero(there.duplicated() & there.isin(wanted)), "raw")
     _refuse_twice(sim, wanted, np.flatnonzero(wanted.duplicated()), "simulated")

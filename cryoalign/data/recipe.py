@@ -97,11 +97,18 @@ class Recipe:
             <= self.diameter
             <= min(0.8 * self.box, self.box - 8) * self.sampling,
             "defocus from a smaller to a larger value": low <= high,
+            "at least one domain": self.domains >= 1,
             "a seed of 0 or more": self.seed >= 0,
         }
         for expected, holds in checks.items():
             if not holds:
-                raise InputError("the embedded data set cannot be made", expected=expected, found=self)
+                raise InputError(
+                    "the embedded data set cannot be made", expected=expected, found=self._numbers()
+                )
+
+    def _numbers(self) -> str:
+        shown = ("box", "pixel_size", "particles", "micrographs", "diameter", "domains", "defocus", "seed")
+        return ", ".join(f"{name} {getattr(self, name)}" for name in shown)
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Recipe:

@@ -42,7 +42,7 @@ class ParticleImages:
     paths : mapping of str to Path
         The file of each stack that they name; see `cryoalign.io.relion.locate_stacks`.
     box : int, optional
-        Crop (or pad) every image in Fourier space to this box in px; the field of view stays.
+        Crop every image in Fourier space to this box in px; the field of view stays. A larger one is refused.
     resample : bool
         Bring optics groups of different pixel size to that of the first group in use, in Fourier space,
         and crop or pad them to its box.
@@ -89,6 +89,13 @@ class ParticleImages:
             self._check_headers(first)
         self._stack_box = self._check_boxes(first)
         self.box = self._stack_box if box is None else box
+        if self.box > self._stack_box:
+            raise InputError(
+                "images can be cropped to a smaller box, not made larger",
+                file=particles.source,
+                expected=f"data.box of at most {self._stack_box} px",
+                found=f"{self.box} px",
+            )
         self.pixel_size = self._group_pixel_size * self._stack_box / self.box
 
     def __len__(self) -> int:

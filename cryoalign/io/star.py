@@ -143,7 +143,13 @@ def _read_text(path: Path) -> str:
         with path.open("rb") as file:
             start = file.read(4096)
         if b"\0" in start:
-            raise InputError("this is not a STAR file", file=path, expected="text", found="binary data")
+            raise InputError(
+                "this is not a STAR file",
+                file=path,
+                expected="text",
+                found="binary data",
+                remedy="export CryoSPARC's particles as a STAR file" if path.suffix == ".cs" else None,
+            )
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(

@@ -110,7 +110,7 @@ def test_worker_processes(particles: Particles) -> None:
         np.testing.assert_array_equal(pool.apply(_read_in_child, (images, 1)), _images(3)[2])
 
 
-@pytest.mark.parametrize("box", [8, 9, 20])
+@pytest.mark.parametrize("box", [8, 9, 16])
 def test_box_crops_in_fourier_space(particles: Particles, box: int) -> None:
     images = _open(particles, box=box)
     assert (images.box, images.pixel_size) == (box, pytest.approx(2.0 * BOX / box))
