@@ -1,0 +1,33 @@
+"""An interrupted training says how to go on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.conftest import SMALL, read_csv
+
+
+def test_interrupt(cache: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "cryoalign.train", *SMALL, f"paths.cache={cache}",
+            f"hydra.run.dir={folder}",
+            "trainer.max_steps=100000", "trainer.val_check_interval=2", "callbacks.log_every=1", "threads=1",
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (folder / "checkpoints" / "last.ckpt").is_file():
+        time.sleep(0.1)
+    assert read_csv(folder)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert f"to continue: resume={folder}" in said
+    assert "Traceback" not in said
