@@ -110,12 +110,8 @@ class PairedDataModule(LightningDataModule):
         self.check_header = check_header
         self.augment, self.split_settings, self.split_seed = augment, dict(split or {}), split_seed
         self.normalization_settings, self.fit_images = dict(normalization or {}), fit_images
-        self.tolerances, self.check, self.bad_images, self.seed = (
-            dict(tolerances or {}),
-            check,
-            bad_images,
-            seed,
-        )
+        self.tolerances, self.seed = dict(tolerances or {}), seed
+        self.check, self.bad_images = check, bad_images
         self.normalization: Normalization | None = None
         self.left_out: list[str] = []
         #: Batches of the whole training; the run sets it from the trainer's limit before fitting.
