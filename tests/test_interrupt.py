@@ -11,23 +11,32 @@ from pathlib import Path
 from tests.conftest import SMALL, read_csv
 
 
+def listen() -> None:
+    """Undo what a shell does to programs in the background: they ignore interrupts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupt(cache: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    process = subprocess.Popen(
-        [
-            sys.executable, "-m", "cryoalign.train", *SMALL, f"paths.cache={cache}",
-            f"hydra.run.dir={folder}",
-            "trainer.max_steps=100000", "trainer.val_check_interval=2", "callbacks.log_every=1", "threads=1",
-        ],
+    arguments = [
+        f"paths.cache={cache}", f"hydra.run.dir={folder}", "trainer.max_steps=100000",
+        "trainer.val_check_interval=2", "callbacks.log_every=1", "threads=1",
+    ]  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-m", "cryoalign.train", *SMALL, *arguments],
         stderr=subprocess.PIPE,
         text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (folder / "checkpoints" / "last.ckpt").is_file():
-        time.sleep(0.1)
-    assert read_csv(folder)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+        preexec_fn=listen,  # noqa: PLW1509  nothing else runs in this process
+    ) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while time.monotonic() < deadline and not (folder / "checkpoints" / "last.ckpt").is_file():
+                time.sleep(0.1)
+            assert read_csv(folder)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode != 0
     assert f"to continue: resume={folder}" in said
     assert "Traceback" not in said
