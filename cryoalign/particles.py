@@ -40,9 +40,15 @@ class Optics:
         Image size in px, where the metadata say it.
     premultiplied : bool
         The images were already multiplied by their CTF (``rlnCtfDataAreCtfPremultiplied``).
-    aberrations : tuple of str
-        Names of the columns with higher aberrations or magnification matrices that are set to something, and
-        that the simulator does not model.
+    beam_tilt : tuple of float
+        Beam tilt along x and y in mrad (``rlnBeamTiltX``, ``rlnBeamTiltY``).
+    odd_zernike, even_zernike : tuple of float
+        Coefficients in rad of the antisymmetric and symmetric aberrations (``rlnOddZernike``,
+        ``rlnEvenZernike``), in RELION's order.
+    magnification : tuple of float
+        Magnification matrix ``rlnMagMat00``, ``01``, ``10``, ``11``.
+    unmodelled : tuple of str
+        Names of the columns that are set to something and that the simulator does not model.
     """
 
     group: int
@@ -53,7 +59,11 @@ class Optics:
     amplitude_contrast: float
     box_size: int | None = None
     premultiplied: bool = False
-    aberrations: tuple[str, ...] = ()
+    beam_tilt: tuple[float, float] = (0.0, 0.0)
+    odd_zernike: tuple[float, ...] = ()
+    even_zernike: tuple[float, ...] = ()
+    magnification: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 1.0)
+    unmodelled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,9 @@ class Particles:
         Scale of the CTF (``rlnCtfScalefactor``).
     half : (N,) int64
         Random half-set 1 or 2 (``rlnRandomSubset``), 0 where there is none.
+    sign : (N,) float64
+        What the stack's grey values are multiplied by on reading, 1 or -1 (CryoSPARC's ``blob/sign``); 1 where
+        the metadata say nothing.
     table : pandas.DataFrame
         Every per-particle column of `source`, as it was read, for splitting by any of them and for writing
         them back.
@@ -110,6 +123,7 @@ class Particles:
     ctf_bfactor: NDArray[np.float64]
     ctf_scale: NDArray[np.float64]
     half: NDArray[np.int64]
+    sign: NDArray[np.float64]
     table: pd.DataFrame
 
     def __len__(self) -> int:

@@ -192,6 +192,7 @@ def draw_particles(source: Path, recipe: Recipe) -> Particles:
         micrograph=np.array([f"mic_{number:03d}.mrc" for number in micrograph]),
         angles=angles, shift=shift, defocus=fields, phase_shift=np.zeros(count), ctf_bfactor=np.zeros(count),
         ctf_scale=np.ones(count), half=np.array([rng.integers(1, 3) for rng in generators]),
+        sign=np.ones(count),
         table=pd.DataFrame(index=range(count)),
     )  # fmt: skip
 

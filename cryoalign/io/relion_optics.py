@@ -239,5 +239,5 @@ def _optics(group: int, name: str, values: NDArray[np.float64], active: NDArray[
         amplitude_contrast=contrast,
         box_size=int(box) or None,
         premultiplied=bool(premultiplied),
-        aberrations=tuple(label for label, flag in zip(ABERRATIONS, active, strict=True) if flag),
+        unmodelled=tuple(label for label, flag in zip(ABERRATIONS, active, strict=True) if flag),
     )

@@ -75,6 +75,7 @@ def read_particles(path: Path | str) -> Particles:
         ctf_bfactor=_optional(path, table, "rlnCtfBfactor", 0.0),
         ctf_scale=_optional(path, table, "rlnCtfScalefactor", 1.0),
         half=whole_numbers(table, HALF, path) if HALF in table else np.zeros(len(table), dtype=np.int64),
+        sign=np.ones(len(table)),
         table=table.apply(_native),
     )
 

@@ -108,7 +108,7 @@ def _check_rows(particles: Particles) -> None:
 
 def _refuse_aberrations(particles: Particles) -> None:
     used = np.unique(particles.optics_index)
-    columns = sorted({name for index in used for name in particles.optics[index].aberrations})
+    columns = sorted({name for index in used for name in particles.optics[index].unmodelled})
     if columns:
         raise InputError(
             "the optics groups have aberrations that the simulator does not model",

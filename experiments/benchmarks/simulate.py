@@ -48,6 +48,7 @@ def random_particles(count: int, box: int, seed: int) -> Particles:
         ctf_bfactor=np.zeros(count),
         ctf_scale=np.ones(count),
         half=np.zeros(count, dtype=np.int64),
+        sign=np.ones(count),
         table=pd.DataFrame(index=range(count)),
     )
 

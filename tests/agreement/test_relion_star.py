@@ -50,6 +50,7 @@ def folder(tmp_path: Path) -> Path:
         ctf_bfactor=np.zeros(COUNT),
         ctf_scale=np.ones(COUNT),
         half=order % 2 + 1,
+        sign=np.ones(COUNT),
         table=pd.DataFrame(
             {
                 "rlnClassNumber": np.ones(COUNT, int),

@@ -53,6 +53,7 @@ def write(folder: Path, sim: np.ndarray, raw: np.ndarray) -> dict[str, Any]:
         ctf_bfactor=np.zeros(COUNT),
         ctf_scale=np.ones(COUNT),
         half=np.zeros(COUNT, dtype=np.int64),
+        sign=np.ones(COUNT),
         table=pd.DataFrame(index=range(COUNT)),
     )
     sim_pixel_size = PIXEL_SIZE * raw.shape[-1] / sim.shape[-1]

@@ -66,6 +66,7 @@ def table(path: Path, count: int) -> Particles:
         ctf_bfactor=np.zeros(count),
         ctf_scale=np.ones(count),
         half=np.zeros(count, dtype=np.int64),
+        sign=np.ones(count),
         table=pd.DataFrame({"rlnImageName": [f"{i + 1:06d}@{path.name}" for i in range(count)]}),
     )
 

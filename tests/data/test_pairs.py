@@ -39,6 +39,7 @@ def raw() -> Particles:
         ctf_bfactor=np.zeros(COUNT),
         ctf_scale=np.ones(COUNT),
         half=np.zeros(COUNT, dtype=np.int64),
+        sign=np.ones(COUNT),
         table=pd.DataFrame({"rlnClassNumber": np.arange(COUNT)}),
     )
 

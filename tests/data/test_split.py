@@ -34,6 +34,7 @@ def _particles(group: list[str] | np.ndarray, **table: object) -> Particles:
         ctf_bfactor=np.zeros(count),
         ctf_scale=np.ones(count),
         half=np.zeros(count, dtype=np.int64),
+        sign=np.ones(count),
         table=pd.DataFrame({"rlnMicrographName": group, **table}),
     )
 

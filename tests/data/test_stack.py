@@ -50,6 +50,7 @@ def _particles(
         ctf_bfactor=np.zeros(count),
         ctf_scale=np.ones(count),
         half=np.zeros(count, dtype=np.int64),
+        sign=np.ones(count),
         table=pd.DataFrame(index=range(count)),
     )
 

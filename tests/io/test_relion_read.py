@@ -112,7 +112,7 @@ def test_single_table_makes_an_optics_group_of_each_combination_in_order(tmp_pat
     particles = read_particles(_star(tmp_path / "a.star", single=table))
     assert [group.voltage for group in particles.optics] == [300, 200, 100]
     assert [group.group for group in particles.optics] == [1, 2, 3]
-    assert [group.aberrations for group in particles.optics] == [(), ("rlnBeamTiltX",), ("rlnBeamTiltX",)]
+    assert [group.unmodelled for group in particles.optics] == [(), ("rlnBeamTiltX",), ("rlnBeamTiltX",)]
 
 
 def test_what_may_be_missing(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_aberrations_are_named(tmp_path: Path) -> None:
         "rlnMagMat01": ["0", "0"],
     }
     particles = read_particles(_star(tmp_path / "a.star", optics={**OPTICS, **extra}, particles=PARTICLES))
-    assert particles.optics[0].aberrations == ()
-    assert particles.optics[1].aberrations == ("rlnBeamTiltX", "rlnOddZernike", "rlnMagMat00")
+    assert particles.optics[0].unmodelled == ()
+    assert particles.optics[1].unmodelled == ("rlnBeamTiltX", "rlnOddZernike", "rlnMagMat00")
 
 
 def test_columns_that_would_not_come_back_stay_text(tmp_path: Path) -> None:
@@ -281,5 +281,5 @@ def test_real_flags(shared_data: Path) -> None:
     six = read_particles(shared_data / "formats" / "relion31.6opticsgroups.star")
     assert len(six.optics) == 6
     assert all(
-        "rlnOddZernike" in group.aberrations and "rlnMagMat01" in group.aberrations for group in six.optics
+        "rlnOddZernike" in group.unmodelled and "rlnMagMat01" in group.unmodelled for group in six.optics
     )

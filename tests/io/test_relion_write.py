@@ -47,6 +47,7 @@ def _particles(count: int = 6, groups: Sequence[int] = (3, 5, 9)) -> Particles:
         ctf_bfactor=rng.uniform(0, 90, count),
         ctf_scale=rng.uniform(0.5, 1, count),
         half=np.array([1, 2] * (count // 2)),
+        sign=np.ones(count),
         table=pd.DataFrame(table),
     )
 

@@ -136,9 +136,7 @@ def test_two_boxes(particles: Particles, volume: Path) -> None:
 
 def test_aberrations_are_refused_unless_waived(particles: Particles, volume: Path) -> None:
     first, second = particles.optics
-    tilted = replace(
-        particles, optics=(first, replace(second, aberrations=("rlnBeamTiltX", "rlnOddZernike")))
-    )
+    tilted = replace(particles, optics=(first, replace(second, unmodelled=("rlnBeamTiltX", "rlnOddZernike"))))
     message = refused(tilted, volume)
     assert "rlnBeamTiltX, rlnOddZernike" in message
     assert "ignore_aberrations=true" in message
@@ -147,7 +145,7 @@ def test_aberrations_are_refused_unless_waived(particles: Particles, volume: Pat
 
 def test_aberrations_of_a_group_nobody_uses_do_not_matter(particles: Particles, volume: Path) -> None:
     first, second = particles.optics
-    tilted = replace(particles, optics=(first, replace(second, aberrations=("rlnBeamTiltX",))))
+    tilted = replace(particles, optics=(first, replace(second, unmodelled=("rlnBeamTiltX",))))
     assert run(tilted.take([0, 2]), volume).is_file()
 
 

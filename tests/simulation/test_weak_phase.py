@@ -37,6 +37,7 @@ def particles(count: int, *optics: Optics, seed: int = 0) -> Particles:
         ctf_bfactor=np.zeros(count),
         ctf_scale=np.ones(count),
         half=np.zeros(count, dtype=np.int64),
+        sign=np.ones(count),
         table=pd.DataFrame(index=range(count)),
     )
 
