@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from rich.console import Console
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
-from cryoalign.data.stack import ParticleImages
+from cryoalign.data.stack import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.errors import InputError
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.output import staged
@@ -103,7 +104,8 @@ def refine_stack(
         )
     particles = read_particles(star)
     stacks = locate_stacks(particles, root=root)
-    images = ParticleImages(particles, stacks, box=run.cfg.data.box, resample=run.cfg.data.resample)
+    options = {name: run.cfg.data[name] for name in ("box", "resample", "check_header")}
+    images = ParticleImages(particles, stacks, **options)
     _check_pixels(run, images, star)
     names = ["fake"] if draws == 1 else [f"fake_draw{draw + 1:02d}" for draw in range(draws)]
     loader = DataLoader(_Sims(images, run.normalization), batch_size=batch_size, num_workers=workers)
@@ -113,7 +115,7 @@ def refine_stack(
     with staged(out, overwrite=overwrite, inputs=[star, *stacks.values()]) as folder:
         for draw, name in enumerate(names):
             with StackWriter(folder / f"{name}.mrcs", len(images), images.box, images.pixel_size) as writer:
-                for sims, rows in track(loader, description=name, disable=not progress):
+                for sims, rows in track(loader, name, console=Console(stderr=True), disable=not progress):
                     fakes = system.refine(sims.to(device), rows, torch.full_like(rows, draw))
                     writer.write(run.normalization.grey(fakes.squeeze(1).cpu().numpy()))
             _write_star(folder / f"{name}.star", particles, images)
@@ -127,7 +129,7 @@ def _is_random(system: PairedGAN) -> bool:
 
 def _check_pixels(run: Run, images: ParticleImages, star: Path) -> None:
     box, pixel_size = run.data["box"], run.data["pixel_size"]
-    if images.box != box or abs(images.pixel_size / pixel_size - 1) > 0.02:
+    if images.box != box or abs(images.pixel_size / pixel_size - 1) > SAME_PIXEL_SIZE:
         raise InputError(
             "the generator was trained on other images",
             file=star,

@@ -238,10 +238,6 @@ def _summary(folder: Path, data: PairedDataModule, system: pl.LightningModule) -
     )
 
 
-# ---------------------------------------------------------------------------------------------------- the
-# trainer's parts
-
-
 def _tell_children(folder: Path) -> None:
     """Let the processes that Lightning starts for DDP run this one job, in this one folder.
 

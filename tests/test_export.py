@@ -154,7 +154,7 @@ def test_memory_does_not_grow_with_the_stack(tmp_path: Path, monkeypatch: pytest
         write(self, images)
 
     monkeypatch.setattr(StackWriter, "write", watched)
-    cfg = OmegaConf.create({"data": {"box": None, "resample": False}})
+    cfg = OmegaConf.create({"data": {"box": None, "resample": False, "check_header": True}})
     run = Run(tmp_path, cfg, {"box": box, "pixel_size": 2.0, "normalization": Normalization().state()})
     refine_stack(run, Copy(), tmp_path / "sim.star", tmp_path / "out", batch_size=8, progress=False)  # type: ignore[arg-type]
     assert len(seen) == count // 8

@@ -14,8 +14,8 @@ from cryoalign.data.dataset import Pair, PairedImages, others_of_like_defocus
 from cryoalign.data.loader import StreamLoader, StreamSampler
 from cryoalign.data.normalize import Normalization
 from cryoalign.data.pairs import match_pairs, refuse_swapped
-from cryoalign.data.split import Split, split_particles
-from cryoalign.data.stack import ParticleImages
+from cryoalign.data.split import split_particles
+from cryoalign.data.stack import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.errors import InputError
 from cryoalign.io.relion import locate_stacks, read_particles
 
@@ -148,13 +148,14 @@ class PairedDataModule(LightningDataModule):
                     expected="some for training and some for validation",
                     remedy="give data.split.fractions above 0",
                 )
-        self._find_others(split, kept)
+        self.groups = np.full(len(raw), "", dtype=split.group.dtype)
+        self.groups[kept] = split.group
         if self.normalization is None:
             self.normalization = self._fit()
 
     def _check_pixels(self) -> None:
         sim, raw = self.sim_images, self.raw_images
-        if sim.box != raw.box or abs(sim.pixel_size / raw.pixel_size - 1) > 0.02:
+        if sim.box != raw.box or abs(sim.pixel_size / raw.pixel_size - 1) > SAME_PIXEL_SIZE:
             raise InputError(
                 "sim and raw do not show the same field",
                 file=self.sim_star,
@@ -183,15 +184,9 @@ class PairedDataModule(LightningDataModule):
             )
         return np.delete(rows, sorted(bad))
 
-    def _find_others(self, split: Split, kept: NDArray[np.int64]) -> None:
-        group = np.full(len(self.raw), "", dtype=object)
-        group[kept] = split.group
-        defocus = self.raw.defocus[:, :2].mean(axis=1)
-        names = group.astype(np.str_)
-        self.others = np.full(len(self.raw), -1, dtype=np.int64)
-        for part in ("validation", "test"):
-            rows = self.rows[part]
-            self.others[rows] = others_of_like_defocus(defocus, names, rows)[rows]
+    def others(self, part: Part) -> NDArray[np.int64]:
+        """Give (N,) rows of the images that the raw ones of a part are compared with; -1 outside of it."""
+        return others_of_like_defocus(self.raw.defocus[:, :2].mean(axis=1), self.groups, self.rows[part])
 
     def _fit(self) -> Normalization:
         rows = self.rows["train"]
@@ -219,7 +214,7 @@ class PairedDataModule(LightningDataModule):
         """Give the sim and raw tables of one part of the split, in the order of its loader."""
         return self.sim.take(self.rows[part]), self.raw.take(self.rows[part])
 
-    def _dataset(self, *, augment: bool, others: bool) -> PairedImages:
+    def _dataset(self, *, augment: bool, others: NDArray[np.int64] | None = None) -> PairedImages:
         if self.normalization is None:
             raise ValueError("setup() comes first")
         return PairedImages(
@@ -228,7 +223,7 @@ class PairedDataModule(LightningDataModule):
             self.normalization,
             seed=self.seed,
             augment=augment,
-            others=self.others if others else None,
+            others=others,
         )
 
     def _processes(self) -> tuple[int, int]:
@@ -256,13 +251,13 @@ class PairedDataModule(LightningDataModule):
         sampler = StreamSampler(
             rows, self.batch_size, self.batches, seed=self.seed, rank=rank, world_size=world_size
         )
-        return StreamLoader(self._dataset(augment=self.augment, others=False), sampler, **self._options())
+        return StreamLoader(self._dataset(augment=self.augment), sampler, **self._options())
 
     def evaluation_loader(self, part: Part, *, rank: int = 0, world_size: int = 1) -> DataLoader[Pair]:
         """Give each pair of a part once, in the part's order, over all processes together."""
         keys: Any = [(0, int(row)) for row in self.rows[part][rank::world_size]]
         return DataLoader(
-            self._dataset(augment=False, others=True),
+            self._dataset(augment=False, others=self.others(part)),
             batch_size=self.batch_size,
             sampler=keys,
             **self._options(),
@@ -281,7 +276,7 @@ class PairedDataModule(LightningDataModule):
         size : int
             Number of pairs; fewer where the set is smaller.
         """
-        dataset = self._dataset(augment=False, others=False)
+        dataset = self._dataset(augment=False)
         rows = self.rows["validation"]
         chosen = rows[np.linspace(0, len(rows) - 1, min(size, len(rows))).astype(np.int64)]
         loader = DataLoader(dataset, batch_size=len(chosen), sampler=[(0, int(row)) for row in chosen])

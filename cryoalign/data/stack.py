@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from rich.console import Console
 from rich.progress import track
 
 from cryoalign.errors import InputError
@@ -151,7 +152,7 @@ class ParticleImages:
         """
         order = np.lexsort((self.particles.slot, self._stack_of)).tolist()
         found: list[tuple[int, str]] = []
-        for row in track(order, description="looking at every image", disable=not progress, transient=True):
+        for row in track(order, "looking at every image", console=Console(stderr=True), disable=not progress):
             reason = _fault(self._read(row))
             if reason is not None:
                 found.append((row, reason))

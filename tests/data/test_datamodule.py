@@ -224,9 +224,9 @@ def test_processes_share_the_evaluation(stars: dict[str, Any], world_size: int) 
 def test_others_are_other_images_of_the_same_part(stars: dict[str, Any]) -> None:
     module = ready(stars, split={"fractions": {"train": 0.5, "validation": 0.25, "test": 0.25}})
     module.batch_size = COUNT
-    for part in ("validation", "test"):
+    for part in ("train", "validation", "test"):
         rows = module.rows[part]
-        others = module.others[rows]
+        others = module.others(part)[rows]
         assert set(others) <= set(rows.tolist())
         assert (module.raw.micrograph[others] != module.raw.micrograph[rows]).all()
         (batch,) = module.evaluation_loader(part)
