@@ -32,7 +32,7 @@ from cryoalign.io.output import place_error
 from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.physics.ctf import ctf
 from cryoalign.simulation.microscope import place
-from cryoalign.simulation.specimen import density, fold
+from cryoalign.simulation.fold import density, fold
 from cryoalign.simulation.stack import simulate_stack
 from cryoalign.simulation.weak_phase import WeakPhase
 

@@ -13,6 +13,7 @@ from cryoalign.physics.ctf import ctf
 from cryoalign.physics.fourier import fourier_resize_volume, irfft2, shift
 from cryoalign.physics.projection import Projector
 from cryoalign.physics.rotation import euler_to_matrix
+from cryoalign.simulation.aberrations import aberrations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cryoalign.particles import Particles
+    from cryoalign.simulation.aberrations import Aberrations
 
 _VOXEL_TOLERANCE = 0.01  # a pixel size rounded in a header must not cost a voxel
 
@@ -28,11 +30,11 @@ _VOXEL_TOLERANCE = 0.01  # a pixel size rounded in a header must not cost a voxe
 class WeakPhase:
     """Simulate particles as projections of one volume under the weak-phase approximation.
 
-    image = F^-1[ CTF(k) slice(k) exp(2 pi i k.origin) ], the CTF squared where the particle's images are
-    CTF-premultiplied, each
-    row with the pixel size, voltage, aberration and amplitude contrast of its own optics group. Signs and
-    units are RELION's: the images agree with those of ``relion_project --ctf`` (``--ctf2`` where
-    premultiplied).
+    image = F^-1[ CTF(M k) exp(i a(M k)) slice(M k) exp(2 pi i k.origin) ], with the magnification matrix M
+    and the antisymmetric aberrations a (beam tilt, odd Zernikes); the CTF (not exp(i a)) squared where the
+    particle's images are CTF-premultiplied. Each row has the values of its own optics group. Signs and units
+    are RELION's: the images agree with those of ``relion_project --ctf`` (``--ctf2`` where premultiplied),
+    which leaves a out, and with what ``relion_reconstruct --ctf`` expects, which knows a.
 
     Parameters
     ----------
@@ -95,14 +97,16 @@ class WeakPhase:
                 f"not {pixel.min():g} to {pixel.max():g} A"
             )
         rotations = euler_to_matrix(torch.from_numpy(particles.angles[index]))
-        spectra = self.projector.slices(rotations, torch.from_numpy(pixel / self.pixel_size))
-        spectra = spectra * self._transfer(particles, index)
+        lens = aberrations(particles, index, self.box, self.projector.device)
+        ratio = torch.from_numpy(pixel / self.pixel_size)
+        spectra = self.projector.slices(rotations, ratio, lens.magnification)
+        spectra = spectra * self._transfer(particles, index, lens)
         # The origin is what has to be added to centre the content: the content sits at minus the origin.
         spectra = shift(spectra, self._tensor(-particles.shift[index] / pixel[:, None]), self.box)
         return irfft2(spectra, self.box)
 
-    def _transfer(self, particles: Particles, index: NDArray[np.int64]) -> Tensor:
-        """(B, N, N // 2 + 1) factor of each image: its CTF, or the square of it."""
+    def _transfer(self, particles: Particles, index: NDArray[np.int64], lens: Aberrations) -> Tensor:
+        """(B, N, N // 2 + 1) factor of each image: its CTF, or the square of it, and the odd phase once."""
         once = ctf(
             self.box,
             self._tensor(particles.optics_column("pixel_size")[index]),
@@ -113,9 +117,13 @@ class WeakPhase:
             phase_shift=self._tensor(particles.phase_shift[index]),
             bfactor=self._tensor(particles.ctf_bfactor[index]),
             scale=self._tensor(particles.ctf_scale[index]),
+            even_phase=lens.even,
+            magnification=lens.magnification,
         )
         twice = self._tensor(particles.optics_column("premultiplied")[index]) > 0
-        return torch.where(twice[:, None, None], once.square(), once)
+        factor = torch.where(twice[:, None, None], once.square(), once)
+        # A premultiplied image was multiplied by its real CTF: the odd phase is in it once.
+        return factor if lens.odd is None else torch.polar(factor, lens.odd)
 
     def _tensor(self, values: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(values).to(self.projector.device, torch.float32)

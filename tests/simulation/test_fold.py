@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from cryoalign.simulation.specimen import density, fold
+from cryoalign.simulation.fold import density, fold
 
 DIAMETER = 100.0
 
