@@ -7,6 +7,7 @@ keyboard interrupt leaves nothing that looks like a result.
 from __future__ import annotations
 
 import errno
+import fcntl
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -77,6 +78,85 @@ def place_error(path: Path, error: OSError) -> InputError:
 
 
 @contextmanager
+def resumable(
+    out: Path, identity: str, overwrite: bool = False, inputs: Sequence[Path] = ()
+) -> Iterator[Path]:
+    """Fill a folder as `staged` does, but keep what was done when it fails, for the next attempt.
+
+    Parameters
+    ----------
+    out : Path
+        The folder to make.
+    identity : str
+        All that decides the output. Only an attempt of the same identity continues an earlier one; what
+        another left is removed.
+    overwrite, inputs
+        As in `staged`.
+
+    Yields
+    ------
+    Path
+        The folder ``.NAME.unfinished`` beside `out`; what it holds already comes from an earlier attempt.
+
+    Raises
+    ------
+    InputError
+        As in `staged`, and if another process is filling the folder at this moment.
+    """
+    out = Path(out).absolute()
+    _check_free(out, overwrite, inputs)
+    folder = out.with_name(f".{out.name}.unfinished")
+    note = folder / "identity"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            if not (note.is_file() and note.read_text(encoding="utf-8") == identity):
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                note.write_text(identity, encoding="utf-8")
+            try:
+                yield folder
+            except BaseException:
+                if not any(folder.glob("*.part")):  # there is nothing to continue
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise
+            _check_free(out, overwrite, inputs)
+            note.unlink()
+            _mark(folder)
+            _replace(folder, out)
+    except OSError as error:
+        if isinstance(error, PermissionError) or error.errno in NO_ROOM:
+            raise place_error(out, error) from error
+        raise
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a lock beside `folder`; it goes with the process, and its file with the block."""
+    path = folder.with_name(f"{folder.name}.lock")
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                "another process is writing this output",
+                file=folder.with_name(folder.name.removeprefix(".").removesuffix(".unfinished")),
+                remedy="wait for it, or choose another folder for the output",
+            ) from error
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _mark(folder: Path) -> None:
+    """Say that cryoalign wrote this folder."""
+    (folder / MARKER).write_text(
+        "This folder was written by cryoalign, which may replace it on overwrite=true.\n"
+    )
+
+
+@contextmanager
 def staged(out: Path, overwrite: bool = False, inputs: Sequence[Path] = ()) -> Iterator[Path]:
     """Fill a folder under another name and rename it into its place when all went well.
 
@@ -109,9 +189,7 @@ def staged(out: Path, overwrite: bool = False, inputs: Sequence[Path] = ()) -> I
         raise place_error(out, error) from error
     try:
         temporary.chmod(0o755)  # mkdtemp's 0700 would lock colleagues out of the result
-        (temporary / MARKER).write_text(
-            "This folder was written by cryoalign, which may replace it on overwrite=true.\n"
-        )
+        _mark(temporary)
         yield temporary
         _check_free(out, overwrite, inputs)  # another process may have been faster
         _replace(temporary, out)

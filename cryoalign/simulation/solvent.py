@@ -1,0 +1,202 @@
+"""The vitreous ice in which the particles lie: an uneven potential that blurs what is seen of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import gemmi
+import numpy as np
+import torch
+
+from cryoalign.errors import InputError
+from cryoalign.physics.fourier import frequency_grid, irfft2, rfft2
+from cryoalign.physics.potential import VOLTS_PER_SCATTERING_DENSITY
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+_AVOGADRO_PER_CUBIC_ANGSTROM = 0.602214076  # molecules per A^3 in one mol per cm^3
+_MOLAR_MASS = 18.01528  # g per mol of water
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ice(ABC):
+    """A slab of vitreous ice about the particle's plane.
+
+    The mean of its potential shifts the phase of all electrons alike and is left out: what is drawn is its
+    unevenness.
+
+    Parameters
+    ----------
+    thickness : float
+        In A.
+    density : float
+        In g per cm^3; 0.94 is that of low-density amorphous ice.
+    bfactor : float
+        Of the molecules in A^2: the motion of the water under the beam, which blurs it far more than the
+        particle.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of its range.
+    """
+
+    thickness: float = 300.0
+    density: float = 0.94
+    bfactor: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, low in (("thickness", 0.0), ("density", 0.0), ("bfactor", 0.0)):
+            if not getattr(self, name) >= low:
+                raise InputError(
+                    f"solvent.{name} is out of range", expected="0 or more", found=getattr(self, name)
+                )
+
+    @property
+    def number_density(self) -> float:
+        """Molecules per A^3."""
+        return self.density / _MOLAR_MASS * _AVOGADRO_PER_CUBIC_ANGSTROM
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        box: int,
+        pixel_size: float,
+        *,
+        count: int = 1,
+        slice_thickness: float = float("inf"),
+    ) -> Tensor:
+        """Draw the projected potential of the slab, slice by slice.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Of one particle.
+        box : int
+            Size n of the field in px.
+        pixel_size : float
+            Of the field in A.
+        count : int
+            Number of slices S, symmetric about the particle's centre.
+        slice_thickness : float
+            Of a slice in A. Ice beyond the outermost slices is added to these.
+
+        Returns
+        -------
+        (S, n, n) float32 tensor
+            In V A, of mean zero on average.
+        """
+        depths = self._depths(count, slice_thickness)
+        field = torch.zeros(count, box, box)
+        for number in np.flatnonzero(depths):
+            field[number] = self._layer(rng, box, pixel_size, float(depths[number]))
+        return field
+
+    def _depths(self, count: int, slice_thickness: float) -> NDArray[np.float64]:
+        """Give (S,) the thickness of the ice in each slice in A."""
+        if count == 1:
+            return np.array([self.thickness])
+        edges = (np.arange(count + 1) - count / 2) * slice_thickness
+        edges[0], edges[-1] = min(edges[0], -self.thickness / 2), max(edges[-1], self.thickness / 2)
+        inside = np.clip(edges, -self.thickness / 2, self.thickness / 2)
+        depths: NDArray[np.float64] = np.diff(inside)
+        return depths
+
+    def molecule(self, frequency: Tensor) -> Tensor:
+        """Give the transform of the potential of one molecule in V A^3.
+
+        The sum of its atoms' electron scattering factors (International Tables C, 4.3.2.2): at frequencies
+        below 1/3 A a molecule is a point.
+
+        Parameters
+        ----------
+        frequency : tensor
+            In 1/A.
+
+        Returns
+        -------
+        tensor
+            Of the same shape.
+        """
+        square = frequency.square()
+        total = torch.zeros_like(square)
+        for element, number in (("O", 1), ("H", 2)):
+            table = gemmi.Element(element).c4322
+            if table is None:
+                raise ValueError(f"gemmi has no electron scattering factor for {element}")
+            for a, b in zip(table.a, table.b, strict=True):
+                total += number * a * torch.exp(-b / 4 * square)
+        return VOLTS_PER_SCATTERING_DENSITY * total * torch.exp(-self.bfactor / 4 * square)
+
+    @abstractmethod
+    def _layer(self, rng: np.random.Generator, box: int, pixel_size: float, depth: float) -> Tensor:
+        """Draw the (n, n) projected potential of a layer in V A."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IceNoise(Ice):
+    r"""Ice as Gaussian noise with the spectrum of amorphous ice.
+
+    The projected potential of a layer of thickness t has the power :math:`n\,t\,|v(k)|^2 S(k)` per area, with
+    n molecules per A^3, v the transform of one molecule's potential and S the structure factor (the idea of
+    Parkhurst et al. 2021, doi:10.1098/rsob.210160), here
+
+    .. math::
+        S(k) = 1 - (1 - S_0)\, e^{-(k/k_c)^2} + h\, e^{-(k - k_1)^2 / 2 w^2}
+
+    which is low where the ice cannot be compressed and has the first halo of amorphous ice at 3.7 A.
+
+    Parameters
+    ----------
+    compressibility : float
+        S_0, the structure factor at zero frequency.
+    correlation : float
+        1/k_c in A: beyond this distance molecules know nothing of each other.
+    halo : float
+        Spacing 1/k_1 of the first halo in A.
+    halo_height, halo_width : float
+        h, and w in 1/A.
+    """
+
+    compressibility: float = 0.06
+    correlation: float = 4.5
+    halo: float = 3.7
+    halo_height: float = 1.0
+    halo_width: float = 0.03
+
+    def structure_factor(self, frequency: Tensor) -> Tensor:
+        """Give S at frequencies in 1/A."""
+        falling = (1 - self.compressibility) * torch.exp(-(frequency * self.correlation).square())
+        ring = self.halo_height * torch.exp(-((frequency - 1 / self.halo) / self.halo_width).square() / 2)
+        return 1 - falling + ring
+
+    def _layer(self, rng: np.random.Generator, box: int, pixel_size: float, depth: float) -> Tensor:
+        frequency = _frequency(box, pixel_size)
+        power = self.number_density * depth * self.structure_factor(frequency)
+        noise = torch.from_numpy(rng.standard_normal((box, box), dtype=np.float32))
+        return irfft2(rfft2(noise) * self.molecule(frequency) * power.sqrt() / pixel_size, box)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IceMolecules(Ice):
+    """Ice as molecules at random places, independent of each other.
+
+    Their number in each pixel's column is a Poisson number, which is the same as placing each of them
+    anywhere and rounding to the pixel. Independent molecules pack unevenly: this ice has S = 1, more noise
+    at low frequency than `IceNoise` or real ice.
+    """
+
+    def _layer(self, rng: np.random.Generator, box: int, pixel_size: float, depth: float) -> Tensor:
+        expected = self.number_density * depth * pixel_size**2
+        count = torch.from_numpy((rng.poisson(expected, (box, box)) - expected).astype(np.float32))
+        return irfft2(rfft2(count) * self.molecule(_frequency(box, pixel_size)) / pixel_size**2, box)
+
+
+def _frequency(box: int, pixel_size: float) -> Tensor:
+    """Give the (n, n // 2 + 1) frequencies in 1/A."""
+    ky, kx = frequency_grid(box, pixel_size)
+    return torch.hypot(ky, kx)

@@ -1,0 +1,200 @@
+"""What is simulated: a map, or atoms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import torch
+from scipy.ndimage import center_of_mass, fourier_shift
+
+from cryoalign.errors import InputError
+from cryoalign.io.mrc import read_volume
+from cryoalign.io.structure import SUFFIXES, read_structure
+from cryoalign.physics.potential import potential
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A specimen on a grid.
+
+    Attributes
+    ----------
+    values : (M, M, M) float32 tensor
+        Axes [z, y, x], origin at voxel ``M // 2``.
+    pixel_size : float
+        Voxel size in A.
+    volts : bool
+        The values are an electrostatic potential in V, not a density of unknown scale.
+    """
+
+    values: Tensor
+    pixel_size: float
+    volts: bool
+
+
+class Specimen(Protocol):
+    """Anything that can be put on a grid."""
+
+    @property
+    def file(self) -> Path:
+        """What it is read from."""
+
+    def volume(self, box: int, pixel_size: float) -> Volume:
+        """Put it on a grid that suits images of `box` px at `pixel_size` A or coarser."""
+
+
+class DensityMap:
+    """A map in an MRC file, of any voxel size.
+
+    Parameters
+    ----------
+    file : Path or str
+        The map; its values stand for the potential up to a factor.
+    pixel_size : float, optional
+        Voxel size in A, where the header has none or a wrong one.
+    volts : float, optional
+        Volts of one unit of the map's values. Without it the images have the unit of the map, and neither
+        multislice nor a detector can be used.
+    recentre : bool
+        Move the centre of mass of the positive values to the origin of the box.
+    mirror : bool
+        Mirror the map along z: the other hand.
+    """
+
+    def __init__(
+        self,
+        file: Path | str,
+        *,
+        pixel_size: float | None = None,
+        volts: float | None = None,
+        recentre: bool = False,
+        mirror: bool = False,
+    ) -> None:
+        self.file, self.pixel_size, self.volts = Path(file), pixel_size, volts
+        self.recentre, self.mirror = recentre, mirror
+
+    def volume(self, box: int, pixel_size: float) -> Volume:  # noqa: ARG002  a map brings its own grid
+        """Read the map.
+
+        Parameters
+        ----------
+        box : int
+            Of the images, in px.
+        pixel_size : float
+            Of the images, in A.
+
+        Returns
+        -------
+        Volume
+            On the map's own grid.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be used or its voxel size is unknown.
+        """
+        if self.file.name.lower().removesuffix(".gz").endswith(SUFFIXES):
+            raise InputError(
+                "this is an atomic model, not a map",
+                file=self.file,
+                expected="an MRC file",
+                remedy=f"specimen=atomic_model specimen.file={self.file}",
+            )
+        values, header = read_volume(self.file)
+        voxel = header if self.pixel_size is None else self.pixel_size
+        if voxel is None or not voxel > 0:
+            raise InputError(
+                "the pixel size of the volume is unknown",
+                file=self.file,
+                expected="a positive voxel size in the header",
+                found=voxel,
+                remedy="give it with volume_pixel_size=",
+            )
+        if self.recentre:
+            values = _recentred(values, self.file)
+        if self.mirror:  # about voxel M // 2, which in an even box is not the middle
+            values = np.roll(values[::-1], 1 - len(values) % 2, axis=0)
+        tensor = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+        return Volume(
+            tensor if self.volts is None else self.volts * tensor, voxel, volts=self.volts is not None
+        )
+
+
+class AtomicModel:
+    """Atoms from a PDB or mmCIF file, as their electrostatic potential.
+
+    Parameters
+    ----------
+    file : Path or str
+        ``.pdb`` or ``.cif``, plain or ``.gz``.
+    assembly : str or int, optional
+        Biological assembly to build; the atoms as deposited if not given.
+    hydrogens, waters, ligands : bool
+        Keep those that the file holds.
+    bfactor : float
+        Added to that of every atom, in A^2.
+    centre : {"mass", "extent"} or (x, y, z)
+        What lies at the origin of the box; see `cryoalign.physics.potential.potential`.
+    """
+
+    def __init__(
+        self,
+        file: Path | str,
+        *,
+        assembly: str | int | None = None,
+        hydrogens: bool = True,
+        waters: bool = False,
+        ligands: bool = True,
+        bfactor: float = 0.0,
+        centre: Literal["mass", "extent"] | tuple[float, float, float] = "mass",
+    ) -> None:
+        self.file, self.assembly, self.bfactor, self.centre = Path(file), assembly, bfactor, centre
+        self.hydrogens, self.waters, self.ligands = hydrogens, waters, ligands
+
+    def volume(self, box: int, pixel_size: float) -> Volume:
+        """Compute the potential on the images' grid.
+
+        Parameters
+        ----------
+        box : int
+            Of the images, in px.
+        pixel_size : float
+            Of the images, in A.
+
+        Returns
+        -------
+        Volume
+            In V.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be used or the atoms do not fit into the box.
+        """
+        atoms = read_structure(
+            self.file,
+            assembly=self.assembly,
+            hydrogens=self.hydrogens,
+            waters=self.waters,
+            ligands=self.ligands,
+        )
+        values = potential(atoms, box, pixel_size, centre=self.centre, bfactor=self.bfactor)
+        return Volume(values, pixel_size, volts=True)
+
+
+def _recentred(values: NDArray[np.float32], file: Path) -> NDArray[np.float32]:
+    """Move the centre of mass of the positive values to voxel M // 2, by a phase ramp."""
+    positive = np.clip(values, 0, None)
+    if not positive.any():
+        raise InputError("the map has no positive values to find its centre by", file=file)
+    offset = [len(values) // 2 - place for place in center_of_mass(positive)]
+    spectrum = fourier_shift(np.fft.rfftn(values), offset, n=values.shape[-1])
+    moved: NDArray[np.float32] = np.fft.irfftn(spectrum, s=values.shape, axes=(0, 1, 2)).astype(np.float32)
+    return moved
