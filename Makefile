@@ -16,7 +16,7 @@ install: $(READY)  ## make .venv and install cryoalign with everything it was te
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cryosparc]'
 	touch $@
 
 demo: $(READY)  ## train on the embedded data set, test, print the table

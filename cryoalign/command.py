@@ -10,6 +10,7 @@ import errno
 import functools
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +107,9 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                 entry()
             except BrokenPipeError:  # the reader of --help has seen enough
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            except KeyboardInterrupt:
+                sys.stderr.write("interrupted\n")
+                sys.exit(128 + signal.SIGINT)
 
         return main
 

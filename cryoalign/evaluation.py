@@ -67,7 +67,7 @@ def evaluate(
         raise InputError(
             "there is nothing to test", expected="train, validation or test, and pairs in it", found=part
         )
-    _, raw = data.particles(part)
+    sim, raw = data.particles(part)
     inputs = [path for path in data.files() if path.exists()]
     with staged(out, overwrite=overwrite, inputs=inputs) as folder:
         predictions = Predictions(
@@ -77,6 +77,7 @@ def evaluate(
             box=data.box,
             pixel_size=data.pixel_size,
             scale=scale,
+            sim=sim,
         )
         options: dict[str, Any] = {
             "logger": False,

@@ -24,6 +24,7 @@ def main(cfg: DictConfig) -> None:
         Path(cfg.particles),
         Path(cfg.out),
         root=None if cfg.root is None else Path(cfg.root),
+        passthrough=cfg.passthrough,
         draws=cfg.draws,
         batch_size=cfg.batch_size,
         workers=cfg.workers,

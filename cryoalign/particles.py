@@ -102,8 +102,8 @@ class Particles:
     half : (N,) int64
         Random half-set 1 or 2 (``rlnRandomSubset``), 0 where there is none.
     sign : (N,) float64
-        What the stack's grey values are multiplied by on reading, 1 or -1 (CryoSPARC's ``blob/sign``);
-        1 where the metadata say nothing.
+        What the stack's grey values are multiplied by on reading to show white protein, 1 or -1 (minus
+        CryoSPARC's ``blob/sign``); 1 where the metadata say nothing.
     table : pandas.DataFrame
         Every per-particle column of `source`, as it was read, for splitting by any of them and for writing
         them back.

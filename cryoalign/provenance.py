@@ -1,18 +1,14 @@
-"""Where a run came from: versions, commit, command, and a fingerprint of the data."""
+"""Where a run came from: versions, commit and command."""
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Any
 
 _PACKAGES = (
     "cryoalign",
@@ -26,7 +22,6 @@ _PACKAGES = (
     "mrcfile",
     "starfile",
 )
-_BLOCKS, _BLOCK = 64, 4096
 
 
 def provenance() -> dict[str, Any]:
@@ -62,31 +57,3 @@ def _commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return said[0] + ("+" if said[1] else "")
-
-
-def fingerprint(files: Iterable[Path]) -> dict[str, str]:
-    """Tell data sets apart without reading them whole.
-
-    Parameters
-    ----------
-    files : iterable of Path
-
-    Returns
-    -------
-    dict
-        File name to SHA-256 over its size and up to 64 evenly spaced blocks of 4 KiB (small files: over all
-        of it).
-    """
-    found: dict[str, str] = {}
-    for path in files:
-        size = path.stat().st_size
-        digest = hashlib.sha256(str(size).encode())
-        with path.open("rb") as file:
-            if size <= _BLOCKS * _BLOCK:
-                digest.update(file.read())
-            else:
-                for number in range(_BLOCKS):
-                    file.seek(number * (size - _BLOCK) // (_BLOCKS - 1))
-                    digest.update(file.read(_BLOCK))
-        found[str(path)] = digest.hexdigest()
-    return found

@@ -13,11 +13,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from cryoalign.data.stack import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.errors import InputError
+from cryoalign.io.cryosparc_table import from_cryosparc
+from cryoalign.io.cryosparc_write import write_cryosparc
+from cryoalign.io.locate import locate_stacks
+from cryoalign.io.metadata import passthrough_files, read_particles
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.output import staged
-from cryoalign.io.relion import locate_stacks, read_particles, write_particles
+from cryoalign.io.relion import write_particles
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -51,6 +56,7 @@ def refine_stack(
     out: Path,
     *,
     root: Path | None = None,
+    passthrough: str | Path | Sequence[str | Path] | None = None,
     draws: int = 1,
     batch_size: int = 32,
     workers: int = 0,
@@ -69,12 +75,14 @@ def refine_stack(
     system : PairedGAN
         Trained.
     star : Path
-        STAR file of the simulated stack.
+        STAR or ``.cs`` file of the simulated stack.
     out : Path
         Folder to make: ``fake.mrcs`` and ``fake.star``, or ``fake_draw01.mrcs``, ... where `draws` is above
-        1.
+        1; of a ``.cs`` also ``fake.cs``, which keeps the uids.
     root : Path, optional
         Folder that the stack names are relative to.
+    passthrough : str or Path, or several, optional
+        CryoSPARC's passthrough files of the simulated stack.
     draws : int
         How many fakes of each sim; they differ only for a generator with noise maps or dropout.
     batch_size, workers : int
@@ -102,7 +110,8 @@ def refine_stack(
             expected="draws >= 1, batch_size >= 1 and workers >= 0",
             found=f"{draws}, {batch_size} and {workers}",
         )
-    particles = read_particles(star)
+    others = passthrough_files(passthrough)
+    particles = read_particles(star, others)
     stacks = locate_stacks(particles, root=root)
     options = {name: run.cfg.data[name] for name in ("box", "resample", "check_header")}
     images = ParticleImages(particles, stacks, **options)
@@ -112,13 +121,13 @@ def refine_stack(
     system = system.to(device).eval()
     if draws > 1 and not _is_random(system):
         _log.warning("this generator has neither noise maps nor dropout at inference: all draws are alike")
-    with staged(out, overwrite=overwrite, inputs=[star, *stacks.values()]) as folder:
+    with staged(out, overwrite=overwrite, inputs=[star, *others, *stacks.values()]) as folder:
         for draw, name in enumerate(names):
             with StackWriter(folder / f"{name}.mrcs", len(images), images.box, images.pixel_size) as writer:
                 for sims, rows in track(loader, name, console=Console(stderr=True), disable=not progress):
                     fakes = system.refine(sims.to(device), rows, torch.full_like(rows, draw))
                     writer.write(run.normalization.grey(fakes.squeeze(1).cpu().numpy()))
-            _write_star(folder / f"{name}.star", particles, images)
+            _write_metadata(folder / f"{name}.star", particles, images)
     return [out / f"{name}.star" for name in names]
 
 
@@ -139,7 +148,7 @@ def _check_pixels(run: Run, images: ParticleImages, star: Path) -> None:
         )
 
 
-def _write_star(path: Path, particles: Particles, images: ParticleImages) -> None:
+def _write_metadata(path: Path, particles: Particles, images: ParticleImages) -> None:
     table = particles.table
     original = (
         table["rlnImageOriginalName"].to_numpy() if "rlnImageOriginalName" in table else particles.image_name
@@ -153,3 +162,11 @@ def _write_star(path: Path, particles: Particles, images: ParticleImages) -> Non
         pixel_size=images.pixel_size,
         extra={"rlnParticleId": np.asarray(particles.row)},
     )
+    if from_cryosparc(particles):
+        write_cryosparc(
+            path.with_suffix(".cs"),
+            particles,
+            stack=f"{path.stem}.mrcs",
+            box=images.box,
+            pixel_size=images.pixel_size,
+        )

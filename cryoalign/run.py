@@ -27,14 +27,17 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from cryoalign.checkpoint import binding, find_checkpoint, read_checkpoint
 from cryoalign.data.normalize import Normalization
 from cryoalign.errors import InputError
+from cryoalign.io.fingerprint import fingerprint
+from cryoalign.io.metadata import passthrough_files
 from cryoalign.io.output import atomic_write
-from cryoalign.provenance import fingerprint, provenance
+from cryoalign.provenance import provenance
 from cryoalign.system import PairedGAN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cryoalign.data.datamodule import PairedDataModule
+    from cryoalign.particles import Particles
 
 # Lightning announces every device it did not find.
 for _name in ("lightning.pytorch", "lightning.fabric"):
@@ -92,6 +95,9 @@ def absolute_paths(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg.data, key)
         if value is not None:
             OmegaConf.update(cfg.data, key, str(Path(value).expanduser().absolute()))
+    others = passthrough_files(cfg.data.get("passthrough"))
+    if others:
+        cfg.data.passthrough = [str(path.expanduser().absolute()) for path in others]
 
 
 def build_data(cfg: DictConfig, normalization: Normalization | None = None) -> PairedDataModule:
@@ -174,6 +180,7 @@ def describe(folder: Path, cfg: DictConfig, data: PairedDataModule) -> None:
             "pixel_size": data.pixel_size,
             "pairs": {part: len(rows) for part, rows in data.rows.items()},
             "left_out": data.left_out,
+            "sign": {kind: _signs(table) for kind, table in (("sim", data.sim), ("raw", data.raw))},
             "normalization": normalization.state(),
         },
     )
@@ -181,6 +188,11 @@ def describe(folder: Path, cfg: DictConfig, data: PairedDataModule) -> None:
         writer = csv.writer(file)
         writer.writerow(["rlnImageName", "part"])
         writer.writerows(_split_rows(data))
+
+
+def _signs(particles: Particles) -> dict[str, int]:
+    """Count the images by what they are multiplied by on reading."""
+    return {f"{sign:g}": int((particles.sign == sign).sum()) for sign in (1, -1)}
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

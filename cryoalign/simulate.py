@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from cryoalign.command import choose_device, command
 from cryoalign.errors import InputError
@@ -11,20 +11,29 @@ from cryoalign.errors import InputError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+#: The groups of the configuration, each a part of the experiment.
+PARTS = ("specimen", "scattering", "solvent", "detector", "envelope")
+
 
 @command("simulate")
 def main(cfg: DictConfig) -> None:
     """Simulate, and print the STAR file."""
-    from cryoalign.io.relion import read_particles  # noqa: PLC0415  heavy imports wait until work starts
+    from hydra.utils import instantiate  # noqa: PLC0415  heavy imports wait until work starts
+    from omegaconf import OmegaConf  # noqa: PLC0415
+
+    from cryoalign.io.metadata import read_particles  # noqa: PLC0415
     from cryoalign.simulation.stack import simulate_stack  # noqa: PLC0415
 
     if cfg.batch_size < 1:
         raise InputError("batch_size is out of range", expected="1 or more", found=cfg.batch_size)
+    parts = {name: instantiate(cfg[name], _convert_="all") for name in PARTS}
+    plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     star = simulate_stack(
-        read_particles(cfg.particles),
-        Path(cfg.volume),
-        Path(cfg.out),
-        volume_pixel_size=cfg.volume_pixel_size,
+        read_particles(cfg.particles, cfg.passthrough),
+        out=Path(cfg.out),
+        **parts,
+        seed=cfg.seed,
+        parameters={name: plain[name] for name in (*PARTS, "seed", "passthrough", "ignore_aberrations")},
         box=cfg.box,
         root=None if cfg.root is None else Path(cfg.root),
         ignore_aberrations=cfg.ignore_aberrations,

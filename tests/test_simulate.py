@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ import mrcfile
 import numpy as np
 import pytest
 import starfile
+
+from cryoalign.io.mrc import StackWriter
 
 if TYPE_CHECKING:
     from tests.conftest import Cli
@@ -120,3 +123,80 @@ def test_an_existing_output_is_kept_unless_overwrite(density: np.ndarray, cli: C
     assert (folder / "sim.mrcs").read_bytes() == before
     assert cli("simulate", *GIVEN, "box=20", "overwrite=true").code == 0
     assert mrcfile.read(folder / "sim.mrcs").shape == (4, 20, 20)
+
+
+PDB = "".join(
+    f"ATOM  {number:5d}  C   ALA A{number:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00 30.00           C\n"
+    for number, (x, y, z) in enumerate(np.random.default_rng(0).normal(0, 5, (40, 3)), start=1)
+)
+EXPERIMENT = (
+    "scattering=multislice", "scattering.slice_thickness=12", "solvent=ice", "envelope=microscope",
+    "detector=counting", "ignore_aberrations=true",
+)  # fmt: skip
+
+
+def test_atoms_through_ice_and_a_microscope(density: np.ndarray, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.pdb").write_text(PDB)
+    options = ("specimen=atomic_model", "volume=a.pdb", *EXPERIMENT, "detector.dose=30", "overwrite=true")
+    images = mrcfile.read(simulate(cli, *options, "batch_size=3") / "sim.mrcs")
+    electrons = 0.9 * 30 * PIXEL_SIZE**2
+    assert -images.mean() == pytest.approx(electrons, rel=0.1)
+    assert images.std() > 0.3 * np.sqrt(electrons)
+    again = mrcfile.read(simulate(cli, *options, "batch_size=1") / "sim.mrcs")
+    assert np.count_nonzero(np.abs(again - images) > 0.05) < 20  # but for a rounded electron
+    other = mrcfile.read(simulate(cli, *options, "seed=1") / "sim.mrcs")
+    assert abs(np.corrcoef((other - other.mean(0)).ravel(), (images - images.mean(0)).ravel())[0, 1]) < 0.5
+
+
+def test_the_star_says_how_it_was_made(density: np.ndarray, cli: Cli) -> None:
+    folder = simulate(cli, "specimen.volts=2", *EXPERIMENT, "seed=4")
+    table = starfile.read(folder / "sim.star", parse_as_string=["cryoalignValue"])["simulation"]
+    said = dict(zip(table["cryoalignParameter"], table["cryoalignValue"], strict=True))
+    assert said["specimen.file"] == "map.mrc"
+    assert float(said["specimen.volts"]) == 2
+    assert said["scattering._target_"].endswith("Multislice")
+    assert float(said["scattering.slice_thickness"]) == 12
+    assert float(said["solvent.thickness"]) == 300
+    assert json.loads(said["detector.dqe"]) == [0.9, 0.5]
+    assert said["seed"] == "4"
+    assert len(said["map.mrc"]) == 64  # SHA-256
+
+
+@pytest.mark.parametrize("wanted", ["scattering=multislice", "solvent=molecules", "detector=counting"])
+def test_a_map_without_volts_has_no_electrons(
+    density: np.ndarray, cli: Cli, wanted: str, tmp_path: Path
+) -> None:
+    done = cli("simulate", *GIVEN, wanted)
+    assert done.code == 1
+    assert "specimen.volts=" in done.err
+    assert "Traceback" not in done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["map.mrc", "particles.star"]
+
+
+def test_an_interrupted_simulation_goes_on(
+    density: np.ndarray, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = (simulate(cli, "batch_size=1", "specimen.mirror=true") / "sim.mrcs").read_bytes()
+    write, seen = StackWriter.write, []
+
+    def interrupted(self: StackWriter, images: np.ndarray) -> None:
+        if self.written == 2 and not seen:
+            seen.append(self.written)
+            raise KeyboardInterrupt
+        write(self, images)
+
+    monkeypatch.setattr(StackWriter, "write", interrupted)
+    options = (*GIVEN[:2], "out=again", "progress=false", "batch_size=1")
+    done = cli("simulate", *options, "specimen.mirror=true")
+    assert done.code == 130
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "again").exists()
+    assert (tmp_path / ".again.unfinished").is_dir()
+    done = cli("simulate", *options, "specimen.mirror=true")
+    assert "behind the first 2 of 4 images" in done.out + done.err
+    assert (tmp_path / "again" / "sim.mrcs").read_bytes() == whole
+    seen.clear()
+    assert cli("simulate", *options, "overwrite=true", "seed=3").code == 130
+    done = cli("simulate", *options, "overwrite=true", "seed=5")
+    assert "behind the first" not in done.out + done.err  # of another simulation
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "map.mrc", "particles.star", "sims"]

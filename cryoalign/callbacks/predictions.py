@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -45,9 +46,12 @@ class Predictions(Callback):
         Of the images written, in A.
     scale : {"background", "raw"}
         Grey values with a background of mean 0 and standard deviation 1, or those of the input stacks (a
-        fake gets its raw's).
+        fake gets its raw's; an image that was negated on reading is negated back).
     shown : int
         Pairs in the figure.
+    sim : Particles, optional
+        The simulated particles of the same pairs, if they differ from `particles` in sign or optics: a
+        simulation may have left aberrations out, and what is made of its images lacks them too.
     """
 
     def __init__(
@@ -60,11 +64,16 @@ class Predictions(Callback):
         pixel_size: float,
         scale: Literal["background", "raw"] = "background",
         shown: int = 4,
+        sim: Particles | None = None,
     ) -> None:
         if scale not in {"background", "raw"}:
             raise InputError("unknown choice for scale", expected="background or raw", found=scale)
         self.folder, self.particles, self.normalization = folder, particles, normalization
         self.box, self.pixel_size, self.scale, self.shown = box, pixel_size, scale, shown
+        sim = particles if sim is None else sim
+        self._sign = {"sim": sim.sign, "fake": particles.sign, "raw": particles.sign}
+        simulated = replace(particles, optics=sim.optics, optics_index=sim.optics_index)
+        self._tables = {"sim": simulated, "fake": simulated, "raw": particles}
         self._files = ExitStack()
         self._writers: dict[str, StackWriter] = {}
         self._curves: dict[str, list[Tensor]] = {kind: [] for kind in KINDS}
@@ -100,13 +109,17 @@ class Predictions(Callback):
         for kind, stack in images.items():
             if wanted > 0:
                 self._first[kind].append(stack[:wanted].cpu())
-            self._writers[kind].write(self._values(stack, parameters[kind]))
+            writer = self._writers[kind]
+            sign = self._sign[kind][writer.written : writer.written + len(stack)]
+            writer.write(self._values(stack, parameters[kind], sign))
 
-    def _values(self, stack: Tensor, parameters: Tensor) -> NDArray[np.float32]:
+    def _values(self, stack: Tensor, parameters: Tensor, sign: NDArray[np.float64]) -> NDArray[np.float32]:
         """(B, N, N) in the values to be written."""
-        pairs = zip(stack.squeeze(1).cpu().numpy(), parameters.cpu().numpy(), strict=True)
-        grey = [(self.normalization.grey(image, own), own) for image, own in pairs]
-        return np.stack([undo(image, own) if self.scale == "raw" else image for image, own in grey])
+        pairs = list(zip(stack.squeeze(1).cpu().numpy(), parameters.cpu().numpy(), sign, strict=True))
+        grey = [self.normalization.grey(image, own) for image, own, _ in pairs]
+        if self.scale == "raw":
+            grey = [undo(image, own) * np.float32(s) for image, (_, own, s) in zip(grey, pairs, strict=True)]
+        return np.stack(grey)
 
     def on_test_end(self, *_: object) -> None:
         """Close the stacks and write what belongs to them."""
@@ -115,7 +128,7 @@ class Predictions(Callback):
             names = [f"{number:06d}@{kind}.mrcs" for number in range(1, len(self.particles) + 1)]
             write_particles(
                 self.folder / f"{kind}.star",
-                self.particles,
+                self._tables[kind],
                 image_names=names,
                 original_names=self.particles.image_name.tolist(),
                 box=self.box,

@@ -1,4 +1,4 @@
-"""The paired data of a run: from two STAR files to the loaders of training, validation and test."""
+"""The paired data of a run: from two metadata files to the loaders of training, validation and test."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from cryoalign.data.pairs import match_pairs, refuse_swapped
 from cryoalign.data.split import split_particles
 from cryoalign.data.stack import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.errors import InputError
-from cryoalign.io.relion import locate_stacks, read_particles
+from cryoalign.io.locate import locate_stacks
+from cryoalign.io.metadata import passthrough_files, read_particles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,9 +36,11 @@ class PairedDataModule(LightningDataModule):
     Parameters
     ----------
     sim, raw : str or Path
-        STAR files.
+        STAR files, or ``.cs`` files of CryoSPARC.
     root : str or Path, optional
-        Folder that the stack names of `raw` are relative to; see `cryoalign.io.relion.locate_stacks`.
+        Folder that the stack names of `raw` are relative to; see `cryoalign.io.locate.locate_stacks`.
+    passthrough : str or Path, or several, optional
+        CryoSPARC's passthrough files of `raw`.
     batch_size : int
         Pairs in a batch, of one process.
     workers : int
@@ -74,6 +77,7 @@ class PairedDataModule(LightningDataModule):
         raw: str | Path,
         *,
         root: str | Path | None = None,
+        passthrough: str | Path | Sequence[str | Path] | None = None,
         batch_size: int = 8,
         workers: int = 0,
         box: int | None = None,
@@ -106,6 +110,7 @@ class PairedDataModule(LightningDataModule):
             )
         self.sim_star, self.raw_star = Path(sim), Path(raw)
         self.root = None if root is None else Path(root)
+        self.passthrough = passthrough_files(passthrough)
         self.batch_size, self.workers, self.box_wanted, self.resample = batch_size, workers, box, resample
         self.check_header = check_header
         self.augment, self.split_settings, self.split_seed = augment, dict(split or {}), split_seed
@@ -121,7 +126,7 @@ class PairedDataModule(LightningDataModule):
         """Read, match, check and split; the normalization is fitted unless the run already has one."""
         if hasattr(self, "rows"):
             return
-        sim, raw = read_particles(self.sim_star), read_particles(self.raw_star)
+        sim, raw = read_particles(self.sim_star), read_particles(self.raw_star, self.passthrough)
         refuse_swapped(sim, raw)
         sim, raw = match_pairs(sim, raw, **self.tolerances)
         options: dict[str, Any] = {
@@ -284,5 +289,5 @@ class PairedDataModule(LightningDataModule):
         return batch
 
     def files(self) -> list[Path]:
-        """Give every file that the data are read from: both STAR files and their stacks."""
-        return [self.sim_star, self.raw_star, *self._stacks]
+        """Give every file that the data are read from: the metadata and their stacks."""
+        return [self.sim_star, self.raw_star, *self.passthrough, *self._stacks]

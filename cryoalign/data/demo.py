@@ -1,4 +1,4 @@
-"""The embedded data set: a specimen, the simulator's images, and those of a microscope it does not know.
+"""The embedded data set: a specimen, its weak-phase images, and those of a microscope by multislice.
 
 Everything is written and read through the files and readers of real data.
 """
@@ -18,27 +18,23 @@ import mrcfile
 import numpy as np
 import torch
 
-from cryoalign.data.recipe import (
-    EXPOSURE,
-    FORMAT,
-    NEIGHBOUR,
-    Recipe,
-    draw_particles,
-    draw_view,
-    generator,
-)
-from cryoalign.io.mrc import MrcStack, StackWriter
+from cryoalign.data.recipe import FORMAT, NEIGHBOUR, Recipe, draw_particles, draw_view, generator
+from cryoalign.io.mrc import StackWriter
 from cryoalign.io.output import place_error
 from cryoalign.io.relion import read_particles, write_particles
-from cryoalign.physics.ctf import ctf
-from cryoalign.simulation.microscope import place
-from cryoalign.simulation.fold import density, fold
+from cryoalign.physics.displacement import occupied
+from cryoalign.physics.potential import Atoms, potential
+from cryoalign.simulation.experiment import Experiment
+from cryoalign.simulation.fold import fold
+from cryoalign.simulation.multislice import Multislice
+from cryoalign.simulation.specimen import DensityMap
 from cryoalign.simulation.stack import simulate_stack
 from cryoalign.simulation.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from cryoalign.particles import Particles
@@ -95,7 +91,7 @@ def make_demo(
     progress : bool
         Show a progress bar of the simulation.
     **parameters
-        Those of `Recipe`; ``microscope`` may be a mapping of the parameters of `Microscope`.
+        Those of `Recipe`; ``ice``, ``envelope`` and ``detector`` may be mappings of their own.
 
     Returns
     -------
@@ -145,13 +141,13 @@ def _alone(folder: Path) -> Iterator[Path | None]:
 
 
 def _build(made: DemoSet, recipe: Recipe, batch_size: int, progress: bool) -> None:
-    atoms = fold(recipe.diameter, domains=recipe.domains, seed=recipe.seed)
-    volume = density(atoms, recipe.box, recipe.sampling)
-    mrcfile.write(made.volume, volume, voxel_size=recipe.sampling)  # type: ignore[attr-defined,no-untyped-call]
+    volume = _specimen(recipe)
+    mrcfile.write(made.volume, volume.numpy(), voxel_size=recipe.sampling)  # type: ignore[attr-defined,no-untyped-call]
     write_particles(made.raw, draw_particles(made.raw, recipe), box=recipe.box)
     particles = read_particles(made.raw)
-    simulate_stack(particles, made.volume, made.sim.parent, batch_size=batch_size, progress=progress)
-    _expose(made, recipe, particles, torch.from_numpy(volume), batch_size)
+    specimen, out = DensityMap(made.volume, volts=1.0), made.sim.parent
+    simulate_stack(particles, specimen, out, batch_size=batch_size, progress=progress)
+    _expose(made, recipe, particles, volume, batch_size)
     names = np.array([f"{i + 1:06d}@truth.mrcs" for i in range(len(particles))])
     write_particles(
         made.truth, particles, image_names=names, original_names=particles.image_name, box=recipe.box
@@ -160,51 +156,57 @@ def _build(made: DemoSet, recipe: Recipe, batch_size: int, progress: bool) -> No
     (made.folder / "recipe.json").write_text(text + "\n", encoding="utf-8")
 
 
+def _specimen(recipe: Recipe) -> Tensor:
+    """Give the potential of the fold in V, less that of the ice it displaces; its atoms stand for carbon."""
+    positions = fold(recipe.diameter, domains=recipe.domains, seed=recipe.seed)
+    count = len(positions)
+    atoms = Atoms(positions, np.full(count, "C"), np.full(count, recipe.bfactor), np.ones(count))
+    grid: dict[str, Any] = {"box": recipe.box, "pixel_size": recipe.sampling, "centre": (0.0, 0.0, 0.0)}
+    return potential(atoms, **grid) - recipe.solvent_potential * occupied(atoms, **grid)
+
+
 def _expose(made: DemoSet, recipe: Recipe, particles: Particles, volume: Tensor, batch_size: int) -> None:
-    """Write raw.mrcs and truth.mrcs: the simulated images, some with a neighbour, through the microscope."""
+    """Write raw.mrcs, by multislice in ice, some with a neighbour; and truth.mrcs, without noise."""
     box, pixel_size, count = recipe.box, recipe.sampling, len(particles)
-    scale = recipe.microscope.contrast(volume, recipe.diameter / 2 / pixel_size)
-    simulator = WeakPhase(volume, pixel_size=pixel_size, box=box)
-    clean = MrcStack(made.sim.with_suffix(".mrcs"))
+    grid: dict[str, Any] = {"pixel_size": pixel_size, "box": box, "envelope": recipe.envelope}
+    scattering = Multislice(volume, slice_thickness=recipe.slice_thickness, **grid)
+    parts: dict[str, Any] = {"scattering": scattering, "detector": recipe.detector, "seed": recipe.seed}
+    noisy, clean = Experiment(solvent=recipe.ice, **parts), Experiment(**parts)
+    neighbour = WeakPhase(volume, **grid)
     raw_path, truth_path = made.raw.with_suffix(".mrcs"), made.truth.with_suffix(".mrcs")
     with (
         StackWriter(raw_path, count, box, pixel_size) as raw,
         StackWriter(truth_path, count, box, pixel_size) as truth,
     ):
         for start in range(0, count, batch_size):
-            rows = range(start, min(start + batch_size, count))
-            images = torch.from_numpy(np.stack([clean.read(row) for row in rows]))
-            images += _neighbours(recipe, particles, rows, simulator)
-            generators = [generator(recipe, EXPOSURE, row) for row in rows]
-            exposed = recipe.microscope.expose(
-                scale * images, _ctf(particles.take(rows), box), pixel_size, generators
-            )
-            for writer, pictures in zip((raw, truth), exposed, strict=True):
-                writer.write(pictures.numpy())
+            rows = np.arange(start, min(start + batch_size, count))
+            beside = _neighbours(recipe, particles, rows, neighbour)
+            raw.write(noisy.record(particles, rows, beside)[0].numpy())
+            truth.write(clean.record(particles, rows, beside)[1].numpy())
 
 
-def _neighbours(recipe: Recipe, particles: Particles, rows: range, simulator: WeakPhase) -> Tensor:
+def _neighbours(
+    recipe: Recipe, particles: Particles, rows: NDArray[np.int64], simulator: WeakPhase
+) -> Tensor:
     """Simulate what stands beside the particles at `rows`: nothing for most."""
     images = torch.zeros(len(rows), recipe.box, recipe.box)
     for index, row in enumerate(rows):
         rng = generator(recipe, NEIGHBOUR, row)
-        if rng.random() >= recipe.microscope.neighbours:
+        if rng.random() >= recipe.neighbours:
             continue
-        angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(*recipe.microscope.neighbour_distance)
+        angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(*recipe.neighbour_distance)
         x, y = np.rint(distance * recipe.box * np.array([np.cos(angle), np.sin(angle)])).astype(int)
         other = replace(particles.take([row]), angles=draw_view(rng)[None], shift=np.zeros((1, 2)))
-        images[index] = place(simulator(other)[0], (int(x), int(y)))
+        images[index] = _moved(simulator(other)[0], int(x), int(y))
     return images
 
 
-def _ctf(particles: Particles, box: int) -> Tensor:
-    columns = {
-        name: particles.optics_column(name)
-        for name in ("voltage", "spherical_aberration", "amplitude_contrast")
-    }
-    columns |= {"defocus": particles.defocus, "phase_shift": particles.phase_shift}
-    columns |= {"bfactor": particles.ctf_bfactor, "scale": particles.ctf_scale}
-    pixel_size = torch.from_numpy(particles.optics_column("pixel_size")).float()
-    return ctf(
-        box, pixel_size, **{name: torch.from_numpy(column).float() for name, column in columns.items()}
-    )
+def _moved(image: Tensor, x: int, y: int) -> Tensor:
+    """Move an image by whole pixels; what leaves the box is lost, what enters is zero."""
+    box = len(image)
+    moved = torch.zeros_like(image)
+    if max(abs(x), abs(y)) < box:
+        to_x, to_y = slice(max(x, 0), box + min(x, 0)), slice(max(y, 0), box + min(y, 0))
+        from_x, from_y = slice(max(-x, 0), box + min(-x, 0)), slice(max(-y, 0), box + min(-y, 0))
+        moved[to_y, to_x] = image[from_y, from_x]
+    return moved

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.transform import Rotation
 
+from cryoalign.data.pair_optics import check_aberrations
 from cryoalign.errors import InputError
+from cryoalign.io.cryosparc_table import UID, from_cryosparc
 from cryoalign.io.relion_read import ORIGINAL, parse_image_names
 
 if TYPE_CHECKING:
@@ -53,11 +55,14 @@ def match_pairs(
     spherical_aberration: float = 0.001,
     amplitude_contrast: float = 0.001,
     pixel_size: float = 0.02,
+    aberration: float = 0.01,
+    magnification: float = 1e-4,
 ) -> tuple[Particles, Particles]:
     """Match simulated with measured particles and refuse what disagrees.
 
-    A row of `sim` belongs to the row of `raw` whose image its ``rlnImageOriginalName`` names. Without
-    that column, row i belongs to row i. Either way the poses, shifts and CTFs of a pair have to agree.
+    Where both come from CryoSPARC, the rows of one uid belong together. Else a row of `sim` belongs to the
+    row of `raw` whose image its ``rlnImageOriginalName`` names; without that column, row i belongs to row
+    i. Any way the poses, shifts and CTFs of a pair have to agree.
     Rows of `raw` without a simulated image are left out; a simulated image without its raw one is an
     error.
 
@@ -82,6 +87,8 @@ def match_pairs(
     pixel_size : float
         Relative tolerance of the pixel size; where both files give a box size, of the field of view, as
         `data.box` may bring different boxes of one field together.
+    aberration, magnification : float
+        See `cryoalign.data.pair_optics.check_aberrations`.
 
     Returns
     -------
@@ -94,7 +101,9 @@ def match_pairs(
         Naming the first row of `sim` that has no raw image, has one that another row has too, or
         disagrees with it.
     """
-    if ORIGINAL in sim.table:
+    if from_cryosparc(sim) and from_cryosparc(raw):
+        raw = raw.take(_find_uids(sim, raw))
+    elif ORIGINAL in sim.table:
         raw = raw.take(_find(sim, raw))
     elif len(sim) != len(raw):
         raise InputError(
@@ -117,6 +126,7 @@ def match_pairs(
         _field(sim, raw, pixel_size),
     ]
     _refuse_disagreement(sim, raw, quantities)
+    check_aberrations(sim, raw, aberration=aberration, magnification=magnification)
     return sim, raw
 
 
@@ -141,6 +151,23 @@ def _find(sim: Particles, raw: Particles) -> NDArray[np.int64]:
     _refuse_twice(raw, there, np.flatnonzero(there.duplicated() & there.isin(wanted)), "raw")
     _refuse_twice(sim, wanted, np.flatnonzero(wanted.duplicated()), "simulated")
     return place
+
+
+def _find_uids(sim: Particles, raw: Particles) -> NDArray[np.int64]:
+    """Give for each row of `sim` the row of `raw` with its uid; neither table has a uid twice."""
+    wanted = sim.table[UID].to_numpy()
+    rows: NDArray[np.int64] = pd.Index(raw.table[UID]).get_indexer(pd.Index(wanted)).astype(np.int64)
+    missing = np.flatnonzero(rows < 0)
+    if len(missing):
+        raise InputError(
+            f"the raw image of a simulated particle is not there ({len(missing)} rows in all)",
+            file=sim.source,
+            row=int(sim.row[missing[0]]),
+            expected=f"a row of {raw.source} with that uid",
+            found=f"uid {wanted[missing[0]]}",
+            remedy="give the raw particles that were simulated, or simulate this selection of them anew",
+        )
+    return rows
 
 
 def _refuse_twice(particles: Particles, images: pd.MultiIndex, twice: NDArray[np.int64], kind: str) -> None:

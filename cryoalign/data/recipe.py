@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,20 +13,23 @@ import pandas as pd
 
 from cryoalign.errors import InputError
 from cryoalign.particles import Optics, Particles
-from cryoalign.simulation.microscope import Microscope
+from cryoalign.simulation.detector import Counting
+from cryoalign.simulation.envelope import Envelope
+from cryoalign.simulation.solvent import IceNoise
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from _typeshed import DataclassInstance
     from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 2
 """To be raised whenever the same parameters would give other files."""
 
 FIELD_OF_VIEW = 226.56
 """Side of the box in A where no pixel size is given: 64 px of 3.54 A, 256 px of 0.885 A."""
 
-VIEW, NEIGHBOUR, EXPOSURE, MICROGRAPH = range(4)
+VIEW, NEIGHBOUR, MICROGRAPH = range(3)
 """Streams of random numbers, which do not disturb each other."""
 
 
@@ -58,8 +61,22 @@ class Recipe:
         Largest difference of defocus U and V in A.
     voltage, spherical_aberration, amplitude_contrast : float
         In kV, mm, and as a fraction.
-    microscope : Microscope
-        What raw images suffer.
+    bfactor : float
+        Of the specimen's atoms in A^2.
+    solvent_potential : float
+        Of the ice that the specimen displaces, in V.
+    slice_thickness : float
+        Of the slices that raw images are computed by, in A.
+    ice : IceNoise
+        What the particles lie in.
+    envelope : Envelope
+        What weakens the high frequencies of raw images.
+    detector : Counting
+        What records them.
+    neighbours : float
+        Fraction of the raw images in which another particle shows at the edge.
+    neighbour_distance : tuple of float
+        Least and largest distance of its centre from the box centre, as fractions of the box.
     seed : int
         Another seed, another specimen and other images.
 
@@ -82,7 +99,14 @@ class Recipe:
     voltage: float = 300.0
     spherical_aberration: float = 2.7
     amplitude_contrast: float = 0.1
-    microscope: Microscope = field(default_factory=Microscope)
+    bfactor: float = 60.0
+    solvent_potential: float = 4.5
+    slice_thickness: float = 20.0
+    ice: IceNoise = field(default_factory=lambda: IceNoise(thickness=500.0))
+    envelope: Envelope = field(default_factory=lambda: Envelope(bfactor=120.0))
+    detector: Counting = field(default_factory=lambda: Counting(dose=20.0, gradient=0.008))
+    neighbours: float = 0.3
+    neighbour_distance: tuple[float, float] = (0.58, 0.72)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -90,6 +114,8 @@ class Recipe:
             object.__setattr__(self, "pixel_size", FIELD_OF_VIEW / self.box)
         low, high = self.defocus
         object.__setattr__(self, "defocus", (float(low), float(high)))
+        near, far = self.neighbour_distance
+        object.__setattr__(self, "neighbour_distance", (float(near), float(far)))
         checks = {
             "1 <= micrographs <= particles": 1 <= self.micrographs <= self.particles,
             "a pixel size above 0": self.sampling > 0,
@@ -98,6 +124,12 @@ class Recipe:
             <= min(0.8 * self.box, self.box - 8) * self.sampling,
             "defocus from a smaller to a larger value": low <= high,
             "at least one domain": self.domains >= 1,
+            "slices of some thickness": self.slice_thickness > 0,
+            "a B-factor of 0 or more": self.bfactor >= 0,
+            "neighbours in 0 to 1 of the images, from a smaller to a larger distance": 0
+            <= self.neighbours
+            <= 1
+            and 0 <= near <= far,
             "a seed of 0 or more": self.seed >= 0,
         }
         for expected, holds in checks.items():
@@ -117,7 +149,7 @@ class Recipe:
         Parameters
         ----------
         parameters : mapping
-            By name; ``microscope`` may be a mapping of its own.
+            By name; ``ice``, ``envelope`` and ``detector`` may be mappings of their own.
 
         Returns
         -------
@@ -129,11 +161,12 @@ class Recipe:
             If a name is unknown or a value cannot be used.
         """
         values = dict(parameters)
-        microscope = values.get("microscope")
-        if isinstance(microscope, Mapping):
-            _check_names(Microscope, microscope)
-            values["microscope"] = Microscope(**microscope)
         _check_names(cls, values)
+        for name in ("ice", "envelope", "detector"):
+            if isinstance(part := values.get(name), Mapping):
+                default = getattr(cls(), name)
+                _check_names(type(default), part)
+                values[name] = replace(default, **part)
         return cls(**values)
 
     @property
@@ -148,7 +181,7 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _check_names(kind: type[Recipe | Microscope], parameters: Mapping[str, Any]) -> None:
+def _check_names(kind: type[DataclassInstance], parameters: Mapping[str, Any]) -> None:
     known = [entry.name for entry in fields(kind)]
     unknown = [name for name in parameters if name not in known]
     if unknown:
@@ -229,7 +262,7 @@ def generator(recipe: Recipe, stream: int, number: int) -> np.random.Generator:
     recipe : Recipe
         Holds the seed.
     stream : int
-        ``VIEW``, ``NEIGHBOUR``, ``EXPOSURE`` or ``MICROGRAPH``.
+        ``VIEW``, ``NEIGHBOUR`` or ``MICROGRAPH``.
     number : int
         0-based number of the particle, or of the micrograph.
 

@@ -117,7 +117,7 @@ class ParticleImages:
         Returns
         -------
         (box, box) float32
-            ``[y, x]``, in the grey values of the stack.
+            ``[y, x]``, in the grey values of the stack, negated where the particle's sign is -1.
 
         Raises
         ------
@@ -166,7 +166,8 @@ class ParticleImages:
         self._open.move_to_end(number)
         if len(self._open) > OPEN_MAPS:
             self._open.popitem(last=False)[1].close()
-        return stack.read(int(self.particles.slot[row]))
+        values = stack.read(int(self.particles.slot[row]))
+        return values if self.particles.sign[row] > 0 else -values
 
     def _bring_to_box(self, values: NDArray[np.float32], row: int) -> NDArray[np.float32]:
         """Resample to the first group's pixel size where asked for, then to the box."""

@@ -63,7 +63,8 @@ def locate_stacks(particles: Particles, root: Path | str | None = None) -> dict[
             row=int(particles.row[row]),
             expected="a file at one of the places tried",
             found=f"none; tried{tried}",
-            remedy="root=FOLDER names the folder that the stack names are relative to",
+            remedy="root=FOLDER names the folder that the stack names are relative to; CryoSPARC's is the "
+            "project's",
         )
     return found
 

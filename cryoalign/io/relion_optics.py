@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from cryoalign.errors import InputError
 from cryoalign.io.star import numbers, whole_numbers
@@ -13,27 +14,26 @@ from cryoalign.particles import Optics
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pandas as pd
     from numpy.typing import NDArray
 
 LENS = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 PIXEL_SIZE = ("rlnImagePixelSize", "rlnPixelSize")
 MAGNIFICATION = ("rlnMagnification", "rlnDetectorPixelSize")
 OPTIONAL = ("rlnImageSize", "rlnCtfDataAreCtfPremultiplied")
-ABERRATIONS = {
-    "rlnBeamTiltX": 0.0,
-    "rlnBeamTiltY": 0.0,
-    "rlnOddZernike": 0.0,
-    "rlnEvenZernike": 0.0,
-    "rlnMagMat00": 1.0,
-    "rlnMagMat01": 0.0,
-    "rlnMagMat10": 0.0,
-    "rlnMagMat11": 1.0,
+BEAM_TILT = ("rlnBeamTiltX", "rlnBeamTiltY")
+ODD_ZERNIKE, EVEN_ZERNIKE = "rlnOddZernike", "rlnEvenZernike"
+MAGNIFICATION_MATRIX = ("rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11")
+ABERRATIONS: dict[str, tuple[float, ...]] = {
+    **dict.fromkeys(BEAM_TILT, (0.0,)),
+    ODD_ZERNIKE: (),
+    EVEN_ZERNIKE: (),
+    **dict(zip(MAGNIFICATION_MATRIX, ((1.0,), (0.0,), (0.0,), (1.0,)), strict=True)),
 }
-"""Columns of higher aberrations, each with the value that means none."""
+"""Columns of higher aberrations, each with the values that mean none; a vector may be of any length."""
 
 COLUMNS = (
-    "rlnOpticsGroupName", "rlnImageDimensionality", *LENS, *PIXEL_SIZE, *MAGNIFICATION, *OPTIONAL,
+    "rlnOpticsGroupName", "rlnImageDimensionality",
+    *LENS, *PIXEL_SIZE, *MAGNIFICATION, *OPTIONAL, *ABERRATIONS,
 )  # fmt: skip
 """Columns that belong into the optics table and are taken out of a single table."""
 
@@ -65,23 +65,23 @@ def read_optics(
         If columns are missing, a value is not usable, or a particle names a group that is not there.
     """
     if optics is None:
-        values, active = _values(path, particles, "")
-        key = np.column_stack([values, active])
+        values, aberrations = _values(path, particles, ""), _aberrations(path, particles, "")
+        key = np.column_stack([values, *(column.code for column in aberrations.values())])
         _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
         order = np.argsort(first)
         groups = tuple(
-            _optics(rank + 1, f"opticsGroup{rank + 1}", values[row], active[row])
+            _optics(rank + 1, f"opticsGroup{rank + 1}", values[row], aberrations, row)
             for rank, row in enumerate(first[order])
         )
         return groups, np.argsort(order)[inverse.reshape(-1)].astype(np.int64)
     if not len(optics):
         raise InputError("the table data_optics has no rows", file=path)
-    values, active = _values(path, optics, "data_optics")
+    values, aberrations = _values(path, optics, "data_optics"), _aberrations(path, optics, "data_optics")
     numbering = _group_numbers(path, optics)
     names = optics.get("rlnOpticsGroupName", [f"opticsGroup{group}" for group in numbering])
     groups = tuple(
-        _optics(int(group), str(name), row, flags)
-        for group, name, row, flags in zip(numbering, names, values, active, strict=True)
+        _optics(int(group), str(name), values[row], aberrations, row)
+        for row, (group, name) in enumerate(zip(numbering, names, strict=True))
     )
     return groups, _match(path, particles, numbering)
 
@@ -130,8 +130,8 @@ def _match(path: Path, particles: pd.DataFrame, numbering: NDArray[np.int64]) ->
     return index
 
 
-def _values(path: Path, table: pd.DataFrame, where: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Give (M, 6) pixel size, voltage, Cs, contrast, box or 0, premultiplied; and (M, A) aberrations."""
+def _values(path: Path, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
+    """Give (M, 6) pixel size, voltage, Cs, contrast, box or 0, premultiplied."""
     missing = [name for name in LENS if name not in table]
     if missing:
         raise InputError(
@@ -162,11 +162,7 @@ def _values(path: Path, table: pd.DataFrame, where: str) -> tuple[NDArray[np.flo
     ]
     values = np.column_stack(columns)
     _check_limits(path, values, where)
-    active = [
-        _is_active(table[name], none) if name in table else np.zeros(len(table), bool)
-        for name, none in ABERRATIONS.items()
-    ]
-    return values, np.column_stack(active)
+    return values
 
 
 def _check_limits(path: Path, values: NDArray[np.float64], where: str) -> None:
@@ -212,24 +208,75 @@ def _pixel_size(path: Path, table: pd.DataFrame, where: str) -> NDArray[np.float
     return 1e4 * detector / magnification
 
 
-def _is_active(column: pd.Series[str], none: float) -> NDArray[np.bool_]:
-    """Say which cells, numbers or vectors such as ``[0,0.1]``, hold an aberration."""
-    distinct = {cell: _holds_other(str(cell), none) for cell in column.unique()}
-    return column.map(distinct).to_numpy(dtype=bool)
+class _Column(NamedTuple):
+    """A column whose cells are few different ones: their values, and which of them each row has."""
+
+    code: NDArray[np.int64]
+    distinct: list[tuple[float, ...]]
+
+    def at(self, row: int) -> tuple[float, ...]:
+        return self.distinct[int(self.code[row])]
 
 
-def _holds_other(cell: str, none: float) -> bool:
-    parts = cell.strip("[]").replace(",", " ").split()
-    if not parts or cell.lower() in {"none", "nan", "<na>"}:
-        return False
+def _aberrations(path: Path, table: pd.DataFrame, where: str) -> dict[str, _Column]:
+    """Read numbers and vectors such as ``[0.1,0.2]``; a cell that says nothing means no aberration."""
+    columns = {}
+    for name, none in ABERRATIONS.items():
+        cells = table[name].astype(str) if name in table else pd.Series("none", index=range(len(table)))
+        code, distinct = pd.factorize(cells)
+        values = [_parse(cell, none) for cell in distinct]
+        wrong = next((place for place, value in enumerate(values) if value is None), None)
+        if wrong is not None:
+            raise InputError(
+                f"{name} cannot be read{f' in table {where}' if where else ''}",
+                file=path,
+                row=int(np.flatnonzero(code == wrong)[0]) + 1,
+                expected="a finite number" if none else "finite numbers in brackets, as in [0.1,0.2]",
+                found=distinct[wrong],
+            )
+        columns[name] = _Column(code.astype(np.int64), [value for value in values if value is not None])
+    _check_magnification(path, columns, len(table))
+    return columns
+
+
+def _parse(cell: str, none: tuple[float, ...]) -> tuple[float, ...] | None:
+    """Read one cell; None if it cannot be."""
+    inner = cell.strip()
+    if inner.lower() in {"", "none", "nan", "<na>"}:
+        return none
+    if inner.startswith("[") and inner.endswith("]") and not none:
+        inner = inner[1:-1]
     try:
-        return any(float(part) != none for part in parts)
+        values = tuple(float(part) for part in inner.split(",")) if inner.strip() else ()
     except ValueError:
-        return True
+        return None
+    return values if np.isfinite(values).all() and (not none or len(values) == 1) else None
 
 
-def _optics(group: int, name: str, values: NDArray[np.float64], active: NDArray[np.bool_]) -> Optics:
+def _check_magnification(path: Path, columns: dict[str, _Column], rows: int) -> None:
+    """Refuse a matrix that mirrors, flattens, or changes the area by more than a factor of two."""
+    elements = [
+        np.array([value for (value,) in columns[name].distinct])[columns[name].code]
+        for name in MAGNIFICATION_MATRIX
+    ]
+    area = elements[0] * elements[3] - elements[1] * elements[2]
+    bad = np.flatnonzero((area < 0.5) | (area > 2))
+    if rows and len(bad):
+        raise InputError(
+            "the magnification matrix is not possible",
+            file=path,
+            row=int(bad[0]) + 1,
+            expected="a determinant of 0.5 to 2",
+            found=f"{', '.join(f'{element[bad[0]]:g}' for element in elements)}: {area[bad[0]]:g}",
+        )
+
+
+def _optics(
+    group: int, name: str, values: NDArray[np.float64], aberrations: dict[str, _Column], row: int
+) -> Optics:
     pixel_size, voltage, aberration, contrast, box, premultiplied = (float(value) for value in values)
+    (tilt_x,), (tilt_y,) = (aberrations[column].at(row) for column in BEAM_TILT)
+    (xx,), (xy,), (yx,), (yy,) = (aberrations[column].at(row) for column in MAGNIFICATION_MATRIX)
     return Optics(
         group=group,
         name=name,
@@ -239,5 +286,8 @@ def _optics(group: int, name: str, values: NDArray[np.float64], active: NDArray[
         amplitude_contrast=contrast,
         box_size=int(box) or None,
         premultiplied=bool(premultiplied),
-        unmodelled=tuple(label for label, flag in zip(ABERRATIONS, active, strict=True) if flag),
+        beam_tilt=(tilt_x, tilt_y),
+        odd_zernike=aberrations[ODD_ZERNIKE].at(row),
+        even_zernike=aberrations[EVEN_ZERNIKE].at(row),
+        magnification=(xx, xy, yx, yy),
     )

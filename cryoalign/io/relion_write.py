@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from cryoalign.io.cryosparc_table import from_cryosparc
+from cryoalign.io.relion_optics import BEAM_TILT, EVEN_ZERNIKE, MAGNIFICATION_MATRIX, ODD_ZERNIKE
 from cryoalign.io.relion_optics import COLUMNS as OPTICS_COLUMNS
 from cryoalign.io.relion_read import (
     DEFOCUS,
@@ -22,11 +26,11 @@ from cryoalign.io.relion_read import (
 from cryoalign.io.star import write_star
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from numpy.typing import ArrayLike, NDArray
 
-    from cryoalign.particles import Particles
+    from cryoalign.particles import Optics, Particles
 
 
 def write_particles(
@@ -38,19 +42,20 @@ def write_particles(
     box: int | None = None,
     pixel_size: float | None = None,
     extra: Mapping[str, ArrayLike] | None = None,
+    notes: Mapping[str, object] | None = None,
 ) -> None:
     """Write a RELION 3.1 STAR file.
 
     Optics groups that no particle uses are left out and the others numbered from 1, as RELION wants
-    them. Values of higher aberrations are not carried over: they describe the raw images, and no image
-    that cryoalign makes has them.
+    them. Aberrations and magnification matrices are written where a group in use has any: `particles` have
+    to be those of the images that the file names.
 
     Parameters
     ----------
     path : Path or str
         The file to make or to replace.
     particles : Particles
-        N particles. The other columns of ``particles.table`` are kept.
+        N particles. The other columns of ``particles.table`` are kept, but for those of CryoSPARC.
     image_names : (N,) array_like of str, optional
         ``NNNNNN@stack`` of the images, relative to the file's folder; default ``particles.image_name``.
     original_names : (N,) array_like of str, optional
@@ -62,6 +67,9 @@ def write_particles(
         Pixel size of the images in A; default that of each optics group.
     extra : mapping of str to (N,) array_like, optional
         Further columns, by label without the underscore.
+    notes : mapping, optional
+        What the images were made with, nested or not: a table of names and values beside the others, which
+        RELION passes over.
 
     Raises
     ------
@@ -81,11 +89,29 @@ def write_particles(
     columns |= _columns(particles) | {"rlnOpticsGroup": numbering}
     extra = {} if extra is None else extra
     replaced = {*columns, *extra, *ORIGIN_PIXELS, *OPTICS_COLUMNS}
+    # CryoSPARC's columns have no label in RELION, whose programs would warn of each
+    foreign = from_cryosparc(particles)
     kept = {
-        name: particles.table[name].to_numpy() for name in particles.table.columns if name not in replaced
+        name: particles.table[name].to_numpy()
+        for name in particles.table.columns
+        if name not in replaced and (not foreign or name.startswith("rln"))
     }
     table = pd.DataFrame({**columns, **kept, **{name: np.asarray(values) for name, values in extra.items()}})
-    write_star(Path(path), {"optics": optics, "particles": table})
+    tables = {"optics": optics, "particles": table}
+    if notes is not None:
+        tables["simulation"] = pd.DataFrame(_flat(notes), columns=["cryoalignParameter", "cryoalignValue"])
+    write_star(Path(path), tables)
+
+
+def _flat(notes: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    """Give dotted names and values; a value of several words or none is written as JSON."""
+    rows: list[tuple[str, str]] = []
+    for name, value in notes.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}", value if isinstance(value, str) and value else json.dumps(value)))
+    return rows
 
 
 def _columns(particles: Particles) -> dict[str, ArrayLike]:
@@ -112,7 +138,7 @@ def _optics_table(
     sizes = [group.box_size if box is None else box for group in groups]
     if any(size is None for size in sizes):
         raise ValueError("the box size has to be given: the metadata do not say it")
-    table = {
+    table: dict[str, ArrayLike] = {
         "rlnOpticsGroup": np.arange(1, len(groups) + 1),
         "rlnOpticsGroupName": [group.name for group in groups],
         "rlnVoltage": [group.voltage for group in groups],
@@ -124,4 +150,27 @@ def _optics_table(
     }
     if any(group.premultiplied for group in groups):
         table["rlnCtfDataAreCtfPremultiplied"] = [int(group.premultiplied) for group in groups]
+    table |= _aberrations(groups)
     return pd.DataFrame(table), inverse.astype(np.int64) + 1
+
+
+def _aberrations(groups: list[Optics]) -> dict[str, ArrayLike]:
+    """Give the columns of those aberrations that a group has."""
+    columns: dict[str, ArrayLike] = {}
+    if any(any(group.beam_tilt) for group in groups):
+        columns |= dict(zip(BEAM_TILT, zip(*(group.beam_tilt for group in groups), strict=True), strict=True))
+    for name, vectors in (
+        (ODD_ZERNIKE, [group.odd_zernike for group in groups]),
+        (EVEN_ZERNIKE, [group.even_zernike for group in groups]),
+    ):
+        if any(map(any, vectors)):
+            count = max(map(len, vectors))
+            columns[name] = [_vector((*vector, *(0.0,) * (count - len(vector)))) for vector in vectors]
+    matrices = [group.magnification for group in groups]
+    if any(matrix != (1, 0, 0, 1) for matrix in matrices):
+        columns |= dict(zip(MAGNIFICATION_MATRIX, zip(*matrices, strict=True), strict=True))
+    return columns
+
+
+def _vector(values: Iterable[float]) -> str:
+    return f"[{','.join(f'{value:.12g}' for value in values)}]"

@@ -148,7 +148,6 @@ def _read_text(path: Path) -> str:
                 file=path,
                 expected="text",
                 found="binary data",
-                remedy="export CryoSPARC's particles as a STAR file" if path.suffix == ".cs" else None,
             )
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

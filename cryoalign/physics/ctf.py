@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cryoalign.physics.fourier import frequency_grid
+from cryoalign.physics.fourier import frequency_grid, magnify
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,16 +45,19 @@ def ctf(
     phase_shift: Tensor,
     bfactor: Tensor,
     scale: Tensor,
+    even_phase: Tensor | None = None,
+    magnification: Tensor | None = None,
 ) -> Tensor:
     r"""Compute the contrast transfer function of each particle on its half plane.
 
     .. math::
         \mathrm{CTF}(k) = s\, e^{-B k^2 / 4} \sin\!\left(\pi\lambda\, \Delta f(\phi)\, k^2
-            - \tfrac{\pi}{2} C_s \lambda^3 k^4 + \arcsin Q + \varphi\right)
+            - \tfrac{\pi}{2} C_s \lambda^3 k^4 + \arcsin Q + \varphi - e(k)\right)
 
-    with :math:`\Delta f(\phi) = \bar{\Delta f} + \tfrac12 (\Delta f_U - \Delta f_V) \cos 2(\phi - \phi_U)`:
-    positive at low frequency for underfocus, so that white density gives white images, as in RELION (Rohou &
-    Grigorieff 2015, doi:10.1016/j.jsb.2015.08.008, with the sign turned).
+    with :math:`\Delta f(\phi) = \bar{\Delta f} + \tfrac12 (\Delta f_U - \Delta f_V) \cos 2(\phi - \phi_U)`,
+    at the frequencies k of the specimen, M times those of the image: positive at low frequency for
+    underfocus, so that white density gives white images, as in RELION (Rohou & Grigorieff 2015,
+    doi:10.1016/j.jsb.2015.08.008, with the sign turned).
 
     This is own code although torch-ctf exists: version 0.6.0 returns NaN where defocus V exceeds U, dilutes
     the astigmatism at low frequencies by a float32 epsilon under its square root, forces float32, and takes
@@ -81,6 +84,10 @@ def ctf(
         ``rlnCtfBfactor`` in A^2.
     scale : (B,) tensor
         ``rlnCtfScalefactor``.
+    even_phase : (B, N, N // 2 + 1) tensor, optional
+        Symmetric aberrations e(k) in rad, as `cryoalign.physics.aberration.zernike_phase` gives them.
+    magnification : (B, 2, 2) tensor, optional
+        Matrices M; see `cryoalign.physics.fourier.magnify`.
 
     Returns
     -------
@@ -90,6 +97,8 @@ def ctf(
     ky, kx = frequency_grid(box, device=defocus.device, dtype=defocus.dtype)
     sampling = torch.as_tensor(pixel_size, device=defocus.device, dtype=defocus.dtype).reshape(-1, 1, 1)
     ky, kx = ky / sampling, kx / sampling
+    if magnification is not None:
+        ky, kx = magnify(ky, kx, magnification)
     k2 = kx.square() + ky.square()
 
     mean = (defocus[:, 0] + defocus[:, 1]) / 2
@@ -105,6 +114,8 @@ def ctf(
     spherical = math.pi / 2 * spherical_aberration * _ANGSTROM_PER_MM * wavelength**3
     constant = torch.asin(amplitude_contrast) + torch.deg2rad(phase_shift)
     phase = _column(math.pi * wavelength) * defocus_k2 - _column(spherical) * k2.square() + _column(constant)
+    if even_phase is not None:
+        phase = phase - even_phase
     return torch.sin(phase) * (_column(scale) * torch.exp(_column(-bfactor / 4) * k2))
 
 

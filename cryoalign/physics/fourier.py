@@ -82,6 +82,25 @@ def frequency_grid(
     return ky, kx
 
 
+def magnify(ky: Tensor, kx: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Take the frequencies of images to those of the specimen: k' = M k.
+
+    Parameters
+    ----------
+    ky : (N, 1) or (B, N, 1) tensor
+    kx : (1, H) or (B, 1, H) tensor
+        Frequencies, as `frequency_grid` gives them.
+    matrix : (B, 2, 2) tensor
+        Rows x and y: ``rlnMagMat00``, ``01``; ``10``, ``11``.
+
+    Returns
+    -------
+    ky, kx : (B, N, H) tensor
+    """
+    xx, xy, yx, yy = matrix.flatten(1).t()[..., None, None]
+    return yx * kx + yy * ky, xx * kx + xy * ky
+
+
 def shift(spectra: Tensor, shift_px: Tensor, box: int) -> Tensor:
     """Move the content of images, given and returned as spectra.
 

@@ -65,7 +65,12 @@ class Projector:
         grid = torch.stack([(kx + 0 * ky).flatten(), (ky + 0 * kx).flatten()])
         self._frequencies = grid[:, self._inside]  # (2, S), rows x and y
 
-    def slices(self, rotations: Tensor, pixel_ratio: Tensor | float = 1.0) -> Tensor:
+    def slices(
+        self,
+        rotations: Tensor,
+        pixel_ratio: Tensor | float = 1.0,
+        magnification: Tensor | None = None,
+    ) -> Tensor:
         """Cut one central slice for each rotation.
 
         Parameters
@@ -74,6 +79,10 @@ class Projector:
             Image frame to volume frame, as `cryoalign.physics.rotation.euler_to_matrix` gives them.
         pixel_ratio : (B,) tensor or float
             Pixel size of each image in units of the voxel size.
+        magnification : (B, 2, 2) tensor, optional
+            Matrices that take the frequencies of the images to those of the slices; see
+            `cryoalign.physics.fourier.magnify`. As in RELION, grey values are not divided by the change of
+            area.
 
         Returns
         -------
@@ -87,14 +96,57 @@ class Projector:
         step = (self.padded / (self.box * ratio)).to(torch.float32)  # image frequency index -> padded index
         # Samples beyond the volume's own Nyquist are taken at the origin with weight zero; the margin is for
         # rounding only.
-        known = self._radius * step <= self.padded / 2 + 1e-3
-        points = (rotations[:, :, :2] @ self._frequencies) * (step * known)[:, None]
+        frame, radius = rotations[:, :, :2], self._radius
+        if magnification is not None:
+            matrix = magnification.to(self.device, torch.float32)
+            frame, radius = frame @ matrix, torch.linalg.vector_norm(matrix @ self._frequencies, dim=1)
+        known = radius * step <= self.padded / 2 + 1e-3
+        points = (frame @ self._frequencies) * (step * known)[:, None]
         sign = torch.where(points[:, 0] < 0, -1.0, 1.0)  # the half space x < 0 is the conjugate of the other
 
         samples = self._interpolate(points * sign[:, None], known * (ratio**-3).to(torch.float32))
         plane = samples.new_zeros(len(rotations), self.box * (self.box // 2 + 1), dtype=torch.complex64)
         plane[:, self._inside] = torch.complex(samples[..., 0], samples[..., 1] * sign)
         return plane.reshape(len(rotations), self.box, -1)
+
+    def planes(
+        self,
+        rotations: Tensor,
+        height: Tensor,
+        pixel_ratio: Tensor | float = 1.0,
+        magnification: Tensor | None = None,
+    ) -> Tensor:
+        """Cut planes parallel to the central slice, for what depends on the depth along the beam.
+
+        Parameters
+        ----------
+        rotations, pixel_ratio, magnification
+            As in `slices`.
+        height : (J,) tensor
+            Distances of the planes from the central one, in cycles per voxel.
+
+        Returns
+        -------
+        (B, J, N, N // 2 + 1) complex64 tensor
+            In the units of `slices`, which the plane at height 0 equals.
+        """
+        rotations = rotations.to(self.device, torch.float32)
+        ratio = torch.as_tensor(pixel_ratio, device=self.device, dtype=torch.float64).reshape(-1, 1, 1)
+        flat = self._frequencies.expand(len(rotations), -1, -1)
+        if magnification is not None:
+            flat = magnification.to(self.device, torch.float32) @ flat
+        flat = flat * (self.padded / (self.box * ratio)).to(torch.float32)
+        up = self.padded * height.to(self.device, torch.float32)
+        known = torch.hypot(torch.linalg.vector_norm(flat, dim=1)[:, None], up[:, None])
+        known = (known <= self.padded / 2 + 1e-3).flatten(1)
+        points = (rotations[:, :, :2] @ flat)[:, :, None] + rotations[:, :, 2, None, None] * up[:, None]
+        points = points.flatten(2) * known[:, None]
+        sign = torch.where(points[:, 0] < 0, -1.0, 1.0)
+        samples = self._interpolate(points * sign[:, None], known * (ratio[:, 0] ** -3).to(torch.float32))
+        values = torch.complex(samples[..., 0], samples[..., 1] * sign)
+        planes = values.new_zeros(len(rotations), len(up), self.box * (self.box // 2 + 1))
+        planes[..., self._inside] = values.reshape(len(rotations), len(up), -1)
+        return planes.reshape(*planes.shape[:2], self.box, -1)
 
     def _transform(self, volume: Tensor) -> Tensor:
         """Transform the corrected, padded volume inside its Nyquist sphere; rows of (real, imaginary)."""

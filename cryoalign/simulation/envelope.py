@@ -10,7 +10,6 @@ import torch
 
 from cryoalign.errors import InputError
 from cryoalign.physics.ctf import electron_wavelength
-from cryoalign.physics.fourier import frequency_grid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,22 +56,14 @@ class Envelope:
                 )
 
     def __call__(
-        self,
-        box: int,
-        pixel_size: Tensor,
-        *,
-        defocus: Tensor,
-        voltage: Tensor,
-        spherical_aberration: Tensor,
+        self, k2: Tensor, *, defocus: Tensor, voltage: Tensor, spherical_aberration: Tensor
     ) -> Tensor:
-        """Compute the envelope on the half plane of each image.
+        """Compute the envelope of each image.
 
         Parameters
         ----------
-        box : int
-            Box size N in px.
-        pixel_size : (B,) tensor
-            In A.
+        k2 : (B, N, H) tensor
+            Squared frequencies in 1/A^2.
         defocus : (B, 3) tensor
             U and V in A; the azimuth is not looked at.
         voltage : (B,) tensor
@@ -82,10 +73,8 @@ class Envelope:
 
         Returns
         -------
-        (B, N, N // 2 + 1) tensor
+        (B, N, H) tensor
         """
-        ky, kx = frequency_grid(box, device=pixel_size.device, dtype=pixel_size.dtype)
-        k2 = (ky.square() + kx.square()) / _column(pixel_size).square()
         wavelength = _column(electron_wavelength(voltage))
         exponent = -self.bfactor / 4 * k2
         if self.convergence:

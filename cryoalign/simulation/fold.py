@@ -74,52 +74,6 @@ def fold(diameter: float, *, domains: int = 6, seed: int = 0) -> NDArray[np.floa
     return chain
 
 
-def density(
-    atoms: NDArray[np.float64], box: int, pixel_size: float, *, sigma: float | None = None
-) -> NDArray[np.float32]:
-    """Sample atoms as Gaussians on a cubic grid.
-
-    Parameters
-    ----------
-    atoms : (n, 3) float64
-        Positions x, y, z in A relative to the box centre at voxel N//2.
-    box : int
-        Box size N in px.
-    pixel_size : float
-        Pixel size in A.
-    sigma : float, optional
-        Standard deviation of an atom in A; by default 0.9 A (a B-factor 8 pi^2 sigma^2 of 64 A^2) or 0.6 px,
-        whichever is larger, so that little is left at the Nyquist frequency of a coarse grid.
-
-    Returns
-    -------
-    (N, N, N) float32
-        Atoms per A^3, axes z, y, x; it sums to n / pixel_size^3.
-
-    Raises
-    ------
-    ValueError
-        If an atom lies outside the box.
-    """
-    width = (max(0.9, 0.6 * pixel_size) if sigma is None else sigma) / pixel_size
-    reach = int(np.ceil(4 * width))
-    places = atoms[:, ::-1] / pixel_size + box // 2
-    nearest = np.rint(places).astype(np.int64)
-    if nearest.min() < reach or nearest.max() >= box - reach:
-        raise ValueError(f"the atoms do not fit into a box of {box} px of {pixel_size} A")
-    steps = np.arange(-reach, reach + 1)
-    volume = np.zeros(box**3)
-    for chunk in np.array_split(np.arange(len(atoms)), max(1, len(atoms) // 2048)):
-        index = nearest[chunk, :, None] + steps  # (m, 3, k)
-        weight = np.exp(-0.5 * ((index - places[chunk, :, None]) / width) ** 2)
-        weight /= weight.sum(axis=-1, keepdims=True)
-        z, y, x = (index[:, axis] for axis in range(3))
-        flat = (z[:, :, None, None] * box + y[:, None, :, None]) * box + x[:, None, None, :]
-        mass = np.einsum("mi,mj,mk->mijk", weight[:, 0], weight[:, 1], weight[:, 2])
-        volume += np.bincount(flat.ravel(), mass.ravel(), minlength=box**3)
-    return (volume / pixel_size**3).astype(np.float32).reshape(box, box, box)
-
-
 def _directions(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     """Draw unit vectors, uniform on the sphere."""
     vectors = rng.standard_normal((count, 3))

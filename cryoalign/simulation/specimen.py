@@ -13,6 +13,7 @@ from scipy.ndimage import center_of_mass, fourier_shift
 from cryoalign.errors import InputError
 from cryoalign.io.mrc import read_volume
 from cryoalign.io.structure import SUFFIXES, read_structure
+from cryoalign.physics.displacement import occupied
 from cryoalign.physics.potential import potential
 
 if TYPE_CHECKING:
@@ -142,6 +143,9 @@ class AtomicModel:
         Added to that of every atom, in A^2.
     centre : {"mass", "extent"} or (x, y, z)
         What lies at the origin of the box; see `cryoalign.physics.potential.potential`.
+    solvent_potential : float
+        Mean potential in V of the solvent that the atoms displace: what is simulated is the difference. 4.5
+        for ice of independent atoms, 0 in vacuum.
     """
 
     def __init__(
@@ -154,9 +158,11 @@ class AtomicModel:
         ligands: bool = True,
         bfactor: float = 0.0,
         centre: Literal["mass", "extent"] | tuple[float, float, float] = "mass",
+        solvent_potential: float = 0.0,
     ) -> None:
         self.file, self.assembly, self.bfactor, self.centre = Path(file), assembly, bfactor, centre
         self.hydrogens, self.waters, self.ligands = hydrogens, waters, ligands
+        self.solvent_potential = solvent_potential
 
     def volume(self, box: int, pixel_size: float) -> Volume:
         """Compute the potential on the images' grid.
@@ -186,6 +192,8 @@ class AtomicModel:
             ligands=self.ligands,
         )
         values = potential(atoms, box, pixel_size, centre=self.centre, bfactor=self.bfactor)
+        if self.solvent_potential:
+            values -= self.solvent_potential * occupied(atoms, box, pixel_size, centre=self.centre)
         return Volume(values, pixel_size, volts=True)
 
 

@@ -2,64 +2,92 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.progress import track
 
 from cryoalign.errors import InputError
-from cryoalign.io.mrc import MrcStack, StackWriter, read_volume
-from cryoalign.io.output import staged
-from cryoalign.io.relion import locate_stacks, write_particles
+from cryoalign.io.cryosparc_table import from_cryosparc
+from cryoalign.io.cryosparc_write import write_cryosparc
+from cryoalign.io.fingerprint import fingerprint
+from cryoalign.io.locate import locate_stacks
+from cryoalign.io.mrc import MrcStack, StackWriter
+from cryoalign.io.output import resumable, staged
+from cryoalign.io.relion import write_particles
+from cryoalign.simulation.aberrations import without_aberrations
+from cryoalign.simulation.experiment import Experiment
 from cryoalign.simulation.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import NDArray
 
     from cryoalign.particles import Particles
+    from cryoalign.simulation.detector import Counting
+    from cryoalign.simulation.envelope import Envelope
+    from cryoalign.simulation.experiment import Scattering
+    from cryoalign.simulation.solvent import Ice
+    from cryoalign.simulation.specimen import Specimen, Volume
 
-STACK, STAR = "sim.mrcs", "sim.star"
+_log = logging.getLogger(__name__)
+
+STACK, STAR, CS = "sim.mrcs", "sim.star", "sim.cs"
 
 _FEWEST_PIXELS = 2  # a volume that spans less is a wrong pixel size, not a particle
 
 
 def simulate_stack(
     particles: Particles,
-    volume: Path,
+    specimen: Specimen,
     out: Path,
     *,
-    volume_pixel_size: float | None = None,
+    scattering: Callable[..., Scattering] = WeakPhase,
+    solvent: Ice | None = None,
+    detector: Counting | None = None,
+    envelope: Envelope | None = None,
+    seed: int = 0,
     box: int | None = None,
     root: Path | None = None,
     ignore_aberrations: bool = False,
+    parameters: Mapping[str, Any] | None = None,
     batch_size: int = 32,
     overwrite: bool = False,
     progress: bool = True,
     device: str = "cpu",
 ) -> Path:
-    """Write a simulated image for each particle, row for row, and the metadata that pair it with the raw one.
+    """Simulate an image of each particle at its pose, shift and CTF.
 
     Parameters
     ----------
     particles : Particles
-        Poses, CTF and optics; the raw stack they name need not exist.
-    volume : Path
-        A cubic map. Its voxel size and number of voxels may differ from the images'.
+        N particles of one box size; optics groups may differ in pixel size.
+    specimen : Specimen
+        What they are images of.
     out : Path
         Folder to make: ``sim.mrcs`` (float32, pixel size in the header) and ``sim.star``, whose
-        ``rlnImageOriginalName`` holds the name of the raw image.
-    volume_pixel_size : float, optional
-        Voxel size of the map in A, where its header has none or a wrong one.
+        ``rlnImageOriginalName`` holds the name of the raw image; of particles from a ``.cs`` also ``sim.cs``.
+    scattering : callable
+        Makes the simulator: `WeakPhase`, `Multislice`, or one of them with some arguments given.
+    solvent, detector, seed
+        See `cryoalign.simulation.experiment.Experiment`.
+    envelope : Envelope, optional
+        What weakens high frequencies.
     box : int, optional
         Box size of the images in px; else from the optics table, else from the raw stack if it is there.
     root : Path, optional
         Where to look for the raw stack, should the box size be wanted from it.
     ignore_aberrations : bool
-        Simulate without the higher aberrations and magnification matrices of the optics groups instead of
-        refusing.
+        Simulate without the higher aberrations and magnification matrices of the optics groups, also without
+        those that are modelled. ``sim.star`` does not state them then.
+    parameters : mapping, optional
+        All that decides the images, to be written into ``sim.star``. Given, an interrupted simulation is
+        continued by the next one with the same parameters and files.
     batch_size : int
         Images simulated at once; memory grows with it and with nothing else.
     overwrite : bool
@@ -77,26 +105,51 @@ def simulate_stack(
     Raises
     ------
     InputError
-        Nothing to simulate, aberrations that are not modelled, a volume or a box that cannot be used, an
+        Nothing to simulate, aberrations that are not modelled, a specimen or a box that cannot be used, an
         output in the way.
     """
     _check_rows(particles)
-    if not ignore_aberrations:
-        _refuse_aberrations(particles)
-    box = _box_size(particles, box, root)
-    out = Path(out)
-    with staged(out, overwrite, inputs=(particles.source, Path(volume))) as folder:
+    if ignore_aberrations:
+        particles = without_aberrations(particles)
+    _refuse_aberrations(particles)
+    box, out = _box_size(particles, box, root), Path(out)
+    inputs = (particles.source, specimen.file)
+    if parameters is None:
+        place = staged(out, overwrite, inputs=inputs)
+    else:
+        place = resumable(out, _identity(parameters, inputs, box), overwrite, inputs=inputs)
+    with place as folder:
         pixel_sizes = particles.optics_column("pixel_size")
-        simulator = _simulator(Path(volume), volume_pixel_size, box, pixel_sizes, device)
-        _write_images(folder / STACK, simulator, particles, batch_size, progress)
+        volume = _volume(specimen, box, pixel_sizes)
+        simulator = scattering(
+            volume.values.to(device),
+            pixel_size=volume.pixel_size,
+            box=box,
+            image_pixel_size=pixel_sizes.tolist(),
+            envelope=envelope,
+        )
+        if not volume.volts and not (simulator.linear and solvent is None and detector is None):
+            _refuse_unknown_scale(specimen)
+        experiment = Experiment(scattering=simulator, solvent=solvent, detector=detector, seed=seed)
+        _write_images(
+            folder / STACK, experiment, particles, batch_size, progress, resume=parameters is not None
+        )
         write_particles(
             folder / STAR,
             particles,
             image_names=np.array([f"{i + 1:06d}@{STACK}" for i in range(len(particles))]),
             original_names=particles.image_name,
             box=box,
+            notes=None if parameters is None else {**parameters, **fingerprint(inputs)},
         )
+        if from_cryosparc(particles):
+            write_cryosparc(folder / CS, particles, stack=STACK, box=box)
     return out / STAR
+
+
+def _identity(parameters: Mapping[str, Any], inputs: tuple[Path, ...], box: int) -> str:
+    """Say all that decides the images, in a text."""
+    return json.dumps([dict(parameters), fingerprint(inputs), box], sort_keys=True, indent=1)
 
 
 def _check_rows(particles: Particles) -> None:
@@ -113,9 +166,9 @@ def _refuse_aberrations(particles: Particles) -> None:
         raise InputError(
             "the optics groups have aberrations that the simulator does not model",
             file=particles.source,
-            expected="defocus, astigmatism, Cs, amplitude contrast and phase shift only",
+            expected="none but beam tilt, Zernike coefficients and a magnification matrix",
             found=", ".join(columns),
-            remedy="simulate without them with ignore_aberrations=true",
+            remedy="simulate without any aberrations with ignore_aberrations=true",
         )
 
 
@@ -152,39 +205,37 @@ def _stack_boxes(particles: Particles, root: Path | None) -> set[int]:
     return {MrcStack(path).box for path in stacks.values()}
 
 
-def _simulator(
-    path: Path, pixel_size: float | None, box: int, pixel_sizes: NDArray[np.float64], device: str
-) -> WeakPhase:
-    density, header_pixel_size = read_volume(path)
-    pixel_size = header_pixel_size if pixel_size is None else pixel_size
-    if pixel_size is None or not pixel_size > 0:
-        raise InputError(
-            "the pixel size of the volume is unknown",
-            file=path,
-            expected="a positive voxel size in the header",
-            found=pixel_size,
-            remedy="give it with volume_pixel_size=",
-        )
-    span = len(density) * pixel_size
+def _volume(specimen: Specimen, box: int, pixel_sizes: NDArray[np.float64]) -> Volume:
+    volume = specimen.volume(box, float(pixel_sizes.min()))
+    span = len(volume.values) * volume.pixel_size
     if span < _FEWEST_PIXELS * pixel_sizes.max():
         raise InputError(
             "the volume is smaller than the images can show",
-            file=path,
+            file=specimen.file,
             expected=f"{_FEWEST_PIXELS} image pixels or more, {_FEWEST_PIXELS * pixel_sizes.max():g} A",
-            found=f"{len(density)} voxels of {pixel_size:g} A, {span:g} A",
+            found=f"{len(volume.values)} voxels of {volume.pixel_size:g} A, {span:g} A",
             remedy="check the voxel size; give the right one with volume_pixel_size=",
         )
-    tensor = torch.from_numpy(density).to(device)
-    return WeakPhase(tensor, pixel_size=pixel_size, box=box, image_pixel_size=pixel_sizes.tolist())
+    return volume
+
+
+def _refuse_unknown_scale(specimen: Specimen) -> None:
+    raise InputError(
+        "the map's values have no known unit, so electrons cannot be counted",
+        file=specimen.file,
+        expected="volts, for multislice, a solvent or a detector",
+        remedy="give the volts of one unit with specimen.volts=, or use specimen=atomic_model",
+    )
 
 
 def _write_images(
-    path: Path, simulator: WeakPhase, particles: Particles, batch_size: int, progress: bool
+    path: Path, experiment: Experiment, particles: Particles, batch_size: int, progress: bool, *, resume: bool
 ) -> None:
-    pixel_size = float(particles.optics_column("pixel_size")[0])
-    starts = range(0, len(particles), batch_size)
-    with StackWriter(path, len(particles), simulator.box, pixel_size) as writer:
-        console = Console(stderr=True)
-        for start in track(starts, "simulating", console=console, disable=not progress):
-            rows = np.arange(start, min(start + batch_size, len(particles)))
-            writer.write(simulator(particles, rows).cpu().numpy())
+    pixel_size, count = float(particles.optics_column("pixel_size")[0]), len(particles)
+    with StackWriter(path, count, experiment.scattering.box, pixel_size, resume=resume) as writer:
+        starts = range(writer.written, count, batch_size)
+        if writer.written:
+            _log.info("continuing behind the first %d of %d images", writer.written, count)
+        for start in track(starts, "simulating", console=Console(stderr=True), disable=not progress):
+            rows = np.arange(start, min(start + batch_size, count))
+            writer.write(experiment(particles, rows).cpu().numpy())

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from cryoalign.physics.ctf import ctf
-from cryoalign.physics.fourier import fourier_resize_volume, irfft2, shift
+from cryoalign.physics.fourier import fourier_resize_volume, frequency_grid, irfft2, rfft2, shift
 from cryoalign.physics.projection import Projector
 from cryoalign.physics.rotation import euler_to_matrix
 from cryoalign.simulation.aberrations import aberrations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cryoalign.particles import Particles
     from cryoalign.simulation.aberrations import Aberrations
+    from cryoalign.simulation.envelope import Envelope
 
 _VOXEL_TOLERANCE = 0.01  # a pixel size rounded in a header must not cost a voxel
 
@@ -48,7 +49,18 @@ class WeakPhase:
         Pixel sizes in A of all images that will be asked for; that of the volume if not given.
     padding : float
         See `cryoalign.physics.projection.Projector`.
+    envelope : Envelope, optional
+        What weakens the high frequencies of all images.
+
+    Attributes
+    ----------
+    slice_count, slice_thickness, fine_box, fine_pixel_ratio
+        The grid of a solvent, as of `cryoalign.simulation.multislice.Multislice`: one layer of the images'
+        own pixels.
     """
+
+    linear = True
+    slice_count, slice_thickness, fine_pixel_ratio = 1, math.inf, 1.0
 
     def __init__(
         self,
@@ -58,11 +70,13 @@ class WeakPhase:
         box: int,
         image_pixel_size: float | Sequence[float] | None = None,
         padding: float = 2.0,
+        envelope: Envelope | None = None,
     ) -> None:
         sizes = np.atleast_1d(
             np.asarray(pixel_size if image_pixel_size is None else image_pixel_size, dtype=np.float64)
         )
-        self.box = box
+        self.box = self.fine_box = box
+        self.envelope = envelope
         self.finest, self.coarsest = float(sizes.min()), float(sizes.max())
         fitted, self.pixel_size = fit_volume(
             volume, pixel_size, box, finest=self.finest, coarsest=self.coarsest
@@ -70,7 +84,9 @@ class WeakPhase:
         self.projector = Projector(fitted, padding, box=box)
 
     @torch.no_grad()
-    def __call__(self, particles: Particles, rows: ArrayLike | None = None) -> Tensor:
+    def __call__(
+        self, particles: Particles, rows: ArrayLike | None = None, *, solvent: Tensor | None = None
+    ) -> Tensor:
         """Simulate images.
 
         Parameters
@@ -78,6 +94,8 @@ class WeakPhase:
         particles : Particles
         rows : array_like of int, optional
             0-based rows to simulate, in this order; all if not given.
+        solvent : (B, 1, N, N) tensor, optional
+            Further projected density of each image, in units of the volume times A.
 
         Returns
         -------
@@ -100,9 +118,15 @@ class WeakPhase:
         lens = aberrations(particles, index, self.box, self.projector.device)
         ratio = torch.from_numpy(pixel / self.pixel_size)
         spectra = self.projector.slices(rotations, ratio, lens.magnification)
-        spectra = spectra * self._transfer(particles, index, lens)
+        transfer = self._transfer(particles, index, lens)
+        spectra = spectra * transfer
         # The origin is what has to be added to centre the content: the content sits at minus the origin.
         spectra = shift(spectra, self._tensor(-particles.shift[index] / pixel[:, None]), self.box)
+        if solvent is not None:
+            spectra = (
+                spectra
+                + transfer * rfft2(solvent[:, 0].to(spectra.device)) / self._tensor(pixel)[:, None, None]
+            )
         return irfft2(spectra, self.box)
 
     def _transfer(self, particles: Particles, index: NDArray[np.int64], lens: Aberrations) -> Tensor:
@@ -122,8 +146,23 @@ class WeakPhase:
         )
         twice = self._tensor(particles.optics_column("premultiplied")[index]) > 0
         factor = torch.where(twice[:, None, None], once.square(), once)
+        if self.envelope is not None:
+            factor = factor * self._envelope(particles, index)
         # A premultiplied image was multiplied by its real CTF: the odd phase is in it once.
         return factor if lens.odd is None else torch.polar(factor, lens.odd)
+
+    def _envelope(self, particles: Particles, index: NDArray[np.int64]) -> Tensor:
+        """(B, N, N // 2 + 1) what partial coherence leaves; once, also of premultiplied images."""
+        if self.envelope is None:
+            raise ValueError("there is no envelope")
+        ky, kx = frequency_grid(self.box, device=self.projector.device)
+        pixel_size = self._tensor(particles.optics_column("pixel_size")[index])
+        return self.envelope(
+            (ky.square() + kx.square()) / pixel_size[:, None, None].square(),
+            defocus=self._tensor(particles.defocus[index]),
+            voltage=self._tensor(particles.optics_column("voltage")[index]),
+            spherical_aberration=self._tensor(particles.optics_column("spherical_aberration")[index]),
+        )
 
     def _tensor(self, values: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(values).to(self.projector.device, torch.float32)

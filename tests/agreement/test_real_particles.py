@@ -11,6 +11,7 @@ import pytest
 from cryoalign.data.stack import ParticleImages
 from cryoalign.io.relion import locate_stacks, read_particles
 from cryoalign.particles import Particles
+from cryoalign.simulation.specimen import DensityMap
 from cryoalign.simulation.stack import simulate_stack
 
 BOX, RADIUS = 32, 15
@@ -34,7 +35,9 @@ def test_ribosomes_at_their_poses(shared_data: Path, tmp_path: Path) -> None:
     measured = inside(raw)
     correlation = {}
     for name, particles in (("right", raw), ("shuffled", shuffled)):
-        star = simulate_stack(particles, folder / "reference.mrc", tmp_path / name, progress=False)
+        star = simulate_stack(
+            particles, DensityMap(folder / "reference.mrc"), tmp_path / name, progress=False
+        )
         correlation[name] = float(np.mean(inside(read_particles(star)) * measured))
     assert correlation["right"] >= 0.056
     assert abs(correlation["shuffled"]) < 0.01

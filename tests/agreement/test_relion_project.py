@@ -20,6 +20,7 @@ import torch
 
 from cryoalign.io.relion import read_particles
 from cryoalign.particles import Optics
+from cryoalign.simulation.specimen import DensityMap
 from cryoalign.simulation.stack import simulate_stack
 from cryoalign.simulation.weak_phase import WeakPhase
 
@@ -139,7 +140,7 @@ def krios(shared_data: Path, relion_project: Any) -> Krios:
 @pytest.mark.realdata
 def test_krios_bgal_through_files(krios: Krios, tmp_path: Path) -> None:
     particles, volume, theirs = krios
-    star = simulate_stack(particles, volume, tmp_path / "sim", progress=False, batch_size=7)
+    star = simulate_stack(particles, DensityMap(volume), tmp_path / "sim", progress=False, batch_size=7)
     ours = mrcfile.read(star.with_suffix(".mrcs"))
     assert agrees(ours, theirs)
     worst, residual = compare(ours, theirs)

@@ -12,11 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import starfile
+from scipy.spatial.transform import Rotation
 
+from cryoalign.io.cryosparc_read import read_cryosparc
 from cryoalign.io.mrc import StackWriter
 from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.io.relion_read import HALF
 from cryoalign.particles import Optics, Particles
+from tests.io import cryosparc_files
 
 pytestmark = [
     pytest.mark.relion,
@@ -106,6 +109,20 @@ def test_reconstruct(folder: Path) -> None:
         assert mrc.data.shape == (BOX, BOX, BOX)
         assert float(mrc.voxel_size.x) == pytest.approx(PIXEL_SIZE)
         assert mrc.data.std() > 0
+
+
+def test_particles_of_cryosparcs(tmp_path: Path) -> None:
+    """None of CryoSPARC's columns reaches RELION, and the poses that do are those of the ``.cs``."""
+    table = cryosparc_files.particles(COUNT, BOX, PIXEL_SIZE)
+    read = read_cryosparc(cryosparc_files.save(tmp_path / "raw.cs", table))
+    write_particles(tmp_path / "raw.star", read)
+    _run(tmp_path, "relion_star_handler", "--i", "raw.star", "--o", "copy.star")
+    theirs = read_particles(tmp_path / "copy.star")
+    turned = Rotation.from_euler("ZYZ", theirs.angles, degrees=True).inv()
+    turned *= Rotation.from_rotvec(table["alignments3D/pose"])
+    assert np.rad2deg(turned.magnitude()).max() < 1e-3
+    np.testing.assert_allclose(theirs.shift, read.shift, atol=1e-4)
+    assert theirs.stack.tolist() == read.stack.tolist()
 
 
 def test_column_that_relion_does_not_know_survives(folder: Path) -> None:

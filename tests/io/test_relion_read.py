@@ -112,7 +112,7 @@ def test_single_table_makes_an_optics_group_of_each_combination_in_order(tmp_pat
     particles = read_particles(_star(tmp_path / "a.star", single=table))
     assert [group.voltage for group in particles.optics] == [300, 200, 100]
     assert [group.group for group in particles.optics] == [1, 2, 3]
-    assert [group.unmodelled for group in particles.optics] == [(), ("rlnBeamTiltX",), ("rlnBeamTiltX",)]
+    assert [group.beam_tilt for group in particles.optics] == [(0, 0), (0.1, 0), (0.1, 0)]
 
 
 def test_what_may_be_missing(tmp_path: Path) -> None:
@@ -130,19 +130,6 @@ def test_what_may_be_missing(tmp_path: Path) -> None:
     np.testing.assert_array_equal(particles.half, 0)
     np.testing.assert_array_equal(particles.micrograph, "")
     assert particles.optics[0].box_size is None
-
-
-def test_aberrations_are_named(tmp_path: Path) -> None:
-    extra = {
-        "rlnBeamTiltX": ["0.000", "0.5"],
-        "rlnOddZernike": ["[0,0,0]", "[0,1e-3,0]"],
-        "rlnEvenZernike": ["None", "[0]"],
-        "rlnMagMat00": ["1.0", "1.01"],
-        "rlnMagMat01": ["0", "0"],
-    }
-    particles = read_particles(_star(tmp_path / "a.star", optics={**OPTICS, **extra}, particles=PARTICLES))
-    assert particles.optics[0].unmodelled == ()
-    assert particles.optics[1].unmodelled == ("rlnBeamTiltX", "rlnOddZernike", "rlnMagMat00")
 
 
 def test_columns_that_would_not_come_back_stay_text(tmp_path: Path) -> None:
@@ -278,8 +265,3 @@ def test_old_and_new_form_of_the_same_particles_agree(shared_data: Path) -> None
 def test_real_flags(shared_data: Path) -> None:
     tilts = read_particles(shared_data / "ribosome_10499" / "particles.star")
     assert [(group.premultiplied, group.box_size) for group in tilts.optics] == [(True, 32)]
-    six = read_particles(shared_data / "formats" / "relion31.6opticsgroups.star")
-    assert len(six.optics) == 6
-    assert all(
-        "rlnOddZernike" in group.unmodelled and "rlnMagMat01" in group.unmodelled for group in six.optics
-    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -90,6 +92,31 @@ def test_form(tmp_path: Path) -> None:
     _assert_same(_particles().take([2, 5, 0]), read_particles(tmp_path / "a.star"))
 
 
+def test_aberrations_of_the_groups_in_use(tmp_path: Path) -> None:
+    values: dict[str, Any] = {
+        "beam_tilt": (0.5, -1 / 3),
+        "odd_zernike": (0.0, 1e-9, 2.0),
+        "even_zernike": (1.5,),
+        "magnification": (1.01, 0.002, -0.003, 0.99),
+    }
+    plain = _particles()
+    first, second, third = plain.optics
+    optics = (first, replace(second, **values), replace(third, beam_tilt=(9.0, 9), odd_zernike=(3.0,) * 6))
+    particles = replace(plain, optics=optics, table=plain.table.assign(rlnBeamTiltX=7.0))
+    write_particles(tmp_path / "some.star", particles.take([0, 1, 3, 4]))
+    back = read_particles(tmp_path / "some.star")
+    assert "rlnBeamTiltX" not in back.table
+    none, stated = back.optics
+    assert (none.beam_tilt, none.odd_zernike, none.even_zernike) == ((0, 0), (0, 0, 0), (0,))
+    assert none.magnification == (1, 0, 0, 1)
+    for name, value in values.items():
+        assert getattr(stated, name) == pytest.approx(value, rel=1e-11)
+
+    write_particles(tmp_path / "none.star", particles.take([0, 3]))
+    columns = starfile.read(tmp_path / "none.star")["optics"].columns
+    assert not [name for name in columns if re.search("Tilt|Zernike|MagMat", name)]
+
+
 def test_new_images(tmp_path: Path) -> None:
     particles = _particles()
     names = [f"{i + 1:06d}@sim.mrcs" for i in range(6)]
@@ -135,6 +162,10 @@ def test_real_files_survive(shared_data: Path, tmp_path: Path, name: str) -> Non
     particles = read_particles(shared_data / "formats" / f"{name}.star")
     write_particles(tmp_path / "a.star", particles, box=100)
     back = read_particles(tmp_path / "a.star")
+    for group in back.optics:
+        (was,) = (each for each in particles.optics if each.name == group.name)
+        assert (group.beam_tilt, group.odd_zernike) == (was.beam_tilt, was.odd_zernike)
+        assert (group.even_zernike, group.magnification) == (was.even_zernike, was.magnification)
     for field in FIELDS:
         np.testing.assert_array_equal(getattr(particles, field), getattr(back, field))
     for field in NUMBERS:

@@ -98,6 +98,25 @@ def test_bfactor_and_scale_multiply() -> None:
     assert torch.allclose(one(bfactor=column(50), scale=column(0.7))[0, 0], expected)
 
 
+def test_even_phase_is_subtracted_inside_the_sine() -> None:
+    """A plate of 90 degrees that the aberration takes back leaves the plain CTF."""
+    back = torch.full((1, BOX, BOX // 2 + 1), np.pi / 2, dtype=torch.float64)
+    assert torch.allclose(one(phase_shift=column(90), even_phase=back), one())
+    assert not torch.allclose(one(phase_shift=column(90), even_phase=-back), one())
+
+
+def test_magnification_by_one_factor_is_another_pixel_size() -> None:
+    matrix = 1.04 * torch.eye(2, dtype=torch.float64)[None]
+    options = {"defocus": column(13000, 11000, 25)[None], "bfactor": column(40)}
+    assert torch.allclose(one(magnification=matrix, **options), one(PIXEL / 1.04, **options))
+
+
+def test_magnification_along_one_axis_moves_the_rings_of_that_axis() -> None:
+    stretched = one(magnification=torch.tensor([[[1.1, 0], [0, 1]]], dtype=torch.float64))[0]
+    assert torch.allclose(stretched[0], one(PIXEL / 1.1)[0, 0])
+    assert torch.allclose(stretched[:, 0], one()[0, :, 0])
+
+
 def test_each_image_has_its_own_pixel_size() -> None:
     defocus = column(15000, 14000, 30).expand(2, 3)
     twice = {

@@ -18,8 +18,7 @@ def column(envelope: Envelope, defocus: float = 12000.0) -> torch.Tensor:
     """The envelope along kx, in float64."""
     one = torch.ones(1, dtype=torch.float64)
     plane = envelope(
-        BOX,
-        PIXEL_SIZE * one,
+        torch.fft.rfftfreq(BOX, PIXEL_SIZE, dtype=torch.float64).square()[None, None],
         defocus=torch.tensor([[defocus + 200, defocus - 200, 30.0]], dtype=torch.float64),
         voltage=300 * one,
         spherical_aberration=2.7 * one,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mrcfile
 import numpy as np
@@ -12,6 +12,7 @@ import starfile
 
 from cryoalign.errors import InputError
 from cryoalign.io.relion import read_particles
+from cryoalign.simulation.specimen import DensityMap
 from cryoalign.simulation.stack import simulate_stack
 
 if TYPE_CHECKING:
@@ -66,11 +67,12 @@ def volume(tmp_path: Path) -> Path:
     return tmp_path / "map.mrc"
 
 
-def run(particles: Particles, volume: Path, **options: object) -> Path:
-    return simulate_stack(particles, volume, volume.parent / "sim", progress=False, **options)  # type: ignore[arg-type]
+def run(particles: Particles, volume: Path, **options: Any) -> Path:
+    specimen = DensityMap(volume, pixel_size=options.pop("volume_pixel_size", None))
+    return simulate_stack(particles, specimen, volume.parent / "sim", progress=False, **options)
 
 
-def refused(particles: Particles, volume: Path, **options: object) -> str:
+def refused(particles: Particles, volume: Path, **options: Any) -> str:
     """Text of the error; nothing may be left behind."""
     before = sorted(volume.parent.iterdir())
     with pytest.raises(InputError) as caught:
@@ -143,6 +145,23 @@ def test_aberrations_are_refused_unless_waived(particles: Particles, volume: Pat
     assert run(tilted, volume, ignore_aberrations=True).is_file()
 
 
+def test_aberrations_are_simulated_and_stated_or_neither(particles: Particles, volume: Path) -> None:
+    first, second = particles.optics
+    values: dict[str, Any] = {"beam_tilt": (2.0, -1.0), "odd_zernike": (0.0, 0.0, 30.0)}
+    aberrated = replace(particles, optics=(first, replace(second, **values)))
+    plain = mrcfile.read(run(particles, volume).with_suffix(".mrcs"))
+    with_them = run(aberrated, volume, overwrite=True)
+    images, stated = mrcfile.read(with_them.with_suffix(".mrcs")), read_particles(with_them).optics
+    assert (images[particles.optics_index == 0] == plain[particles.optics_index == 0]).all()
+    assert (images[particles.optics_index == 1] != plain[particles.optics_index == 1]).any()
+    assert {name: getattr(stated[1], name) for name in values} == values
+    assert not any(stated[0].beam_tilt)
+
+    without = run(aberrated, volume, overwrite=True, ignore_aberrations=True)
+    assert (mrcfile.read(without.with_suffix(".mrcs")) == plain).all()
+    assert not any(any(group.beam_tilt) or group.odd_zernike for group in read_particles(without).optics)
+
+
 def test_aberrations_of_a_group_nobody_uses_do_not_matter(particles: Particles, volume: Path) -> None:
     first, second = particles.optics
     tilted = replace(particles, optics=(first, replace(second, unmodelled=("rlnBeamTiltX",))))
@@ -193,7 +212,7 @@ def test_existing_output_is_kept_unless_overwrite(particles: Particles, volume: 
 def test_progress_bar_goes_to_standard_error(
     particles: Particles, volume: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    simulate_stack(particles, volume, volume.parent / "sim", batch_size=1)
+    simulate_stack(particles, DensityMap(volume), volume.parent / "sim", batch_size=1)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "simulating" in captured.err

@@ -9,8 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import ndimage
 
 from cryoalign.particles import Optics, Particles
+from cryoalign.physics.ctf import electron_wavelength
+from cryoalign.physics.fourier import rfft2
+from cryoalign.simulation.aberrations import aberrations, without_aberrations
 from cryoalign.simulation.weak_phase import WeakPhase, fit_volume
 
 # With Q = 1 and no defocus or aberration the CTF is 1 everywhere: what is left is the projection.
@@ -121,6 +125,82 @@ def test_premultiplied_rows_see_the_ctf_twice() -> None:
     images = WeakPhase(volume(32, 2.0), pixel_size=2.0, box=32, padding=FINE)(some)
     truth = spots(some, 32) * torch.tensor([0.5, 0.25])[:, None, None]
     assert relative_error(images, truth) < 0.006
+
+
+def test_magnification_stretches_the_projection() -> None:
+    """The transform at M k is that of the image at M^-T x, over det M."""
+    matrix = np.array([[1.06, 0.03], [-0.05, 0.95]])
+    some = replace(
+        particles(3, replace(FLAT, magnification=tuple(matrix.ravel().tolist()))), shift=np.zeros((3, 2))
+    )
+    images = WeakPhase(volume(48, 2.0), pixel_size=2.0, box=48, padding=FINE)(some).numpy()
+    seen = spots(some, 48).numpy()
+    y, x = np.mgrid[:48, :48] - 24.0
+    inverse = np.linalg.inv(matrix).T
+    where = inverse[1, 0] * x + inverse[1, 1] * y + 24, inverse[0, 0] * x + inverse[0, 1] * y + 24
+    stretched = [ndimage.map_coordinates(image, where, order=5) for image in seen]
+    truth = torch.from_numpy(np.stack(stretched) / np.linalg.det(matrix))
+    assert relative_error(torch.from_numpy(images), truth) < 0.01
+    assert relative_error(torch.from_numpy(images), spots(some, 48)) > 0.05
+
+
+def test_odd_aberrations_turn_the_phases_and_nothing_else() -> None:
+    optics = replace(FLAT, spherical_aberration=2.7, amplitude_contrast=0.1)
+    plain = replace(particles(2, optics), defocus=np.full((2, 3), 9000.0))
+    tilted = replace(plain, optics=(replace(optics, beam_tilt=(2.0, 1.0), odd_zernike=(10.0, -5, 0, 0, 40)),))
+    simulator = WeakPhase(volume(32, 2.0), pixel_size=2.0, box=32)
+    before, after = (rfft2(simulator(each)) for each in (plain, tilted))
+    ky, kx = np.fft.fftfreq(32, 2.0)[:, None], np.fft.rfftfreq(32, 2.0)[None]
+    k2, wavelength = kx**2 + ky**2, 0.019687
+    phase = -2 * np.pi * 2.7e7 * wavelength**2 * 1e-3 * k2 * (2 * kx + ky)
+    phase = phase + 10 * ky - 5 * kx + 40 * (3 * k2 - 2) * kx
+    expected = before * torch.from_numpy(np.exp(1j * phase))
+    inside = np.s_[:, 1:16, 1:16]  # without the frequencies that stand for themselves in a real image
+    assert np.abs(phase).max() > 3
+    assert torch.linalg.norm((after - expected)[inside]) < 2e-4 * torch.linalg.norm(expected[inside])
+
+
+def test_even_aberrations_act_as_the_defocus_that_they_equal() -> None:
+    """2 k^2 - 1 of c rad is a defocus of -2 c / (pi lambda) and a constant phase of c."""
+    optics = replace(FLAT, amplitude_contrast=0.1)
+    coefficient, wavelength = 7.0, float(electron_wavelength(torch.tensor(300.0)))
+    plain = replace(particles(2, optics), defocus=np.full((2, 3), 9000.0))
+    zernike = replace(plain, optics=(replace(optics, even_zernike=(0.0, 0.0, coefficient)),))
+    focus = replace(
+        plain,
+        defocus=plain.defocus - np.array([1, 1, 0]) * 2 * coefficient / (np.pi * wavelength),
+        phase_shift=np.full(2, np.degrees(coefficient)),
+    )
+    simulator = WeakPhase(volume(32, 2.0), pixel_size=2.0, box=32)
+    assert relative_error(simulator(zernike), simulator(focus)) < 1e-4
+    assert relative_error(simulator(zernike), simulator(plain)) > 0.1
+
+
+def test_groups_with_and_without_aberrations_in_one_batch() -> None:
+    lens = {"spherical_aberration": 2.7, "amplitude_contrast": 0.1}
+    groups = (
+        replace(FLAT, **lens),
+        replace(FLAT, group=2, **lens, beam_tilt=(2.0, 1.0), even_zernike=(3.0,)),
+        replace(FLAT, group=3, **lens, odd_zernike=(0, 0, 50.0), magnification=(1.02, 0.01, 0, 0.97)),
+    )
+    some = particles(6, *groups)
+    simulator = WeakPhase(volume(32, 2.0), pixel_size=2.0, box=32)
+    together = simulator(some)
+    for row in range(6):
+        assert relative_error(simulator(some, row)[0], together[row]) < 1e-6
+    plain = simulator(without_aberrations(some))
+    assert relative_error(plain[::3], together[::3]) < 1e-6
+    assert all(relative_error(plain[row], together[row]) > 0.02 for row in (1, 2, 4, 5))
+
+
+def test_no_aberrations_cost_nothing() -> None:
+    some = particles(4, FLAT, replace(FLAT, group=2, beam_tilt=(1.0, 0.0)))
+    assert aberrations(some, np.array([0, 2]), 16, "cpu") == (None, None, None)
+    even, odd, magnification = aberrations(some, np.array([0, 1]), 16, "cpu")
+    assert even is magnification is None
+    assert odd is not None
+    assert odd.dtype == torch.float32
+    assert not odd[0].any()
 
 
 def test_defocus_of_a_row_reaches_its_image() -> None:

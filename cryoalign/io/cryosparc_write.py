@@ -1,0 +1,129 @@
+"""The vocabulary into CryoSPARC's ``.cs`` files, in NumPy's format."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from cryoalign.io.cryosparc_read import ABERRATIONS
+from cryoalign.io.cryosparc_table import UID, from_cryosparc
+from cryoalign.io.output import atomic_write
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cryoalign.particles import Particles
+
+WHITE = -1.0
+"""``blob/sign`` of stacks that show white protein."""
+
+
+def write_cryosparc(
+    path: Path | str, particles: Particles, *, stack: str, box: int, pixel_size: float | None = None
+) -> None:
+    """Write a ``.cs`` of images that were made of particles from a ``.cs``.
+
+    Uids, poses, shifts, CTF, half-sets and all other columns are kept; ``blob/`` names the new stack, whose
+    protein is white. Higher aberrations are written as none: no image that is written with such a file
+    has them.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file to make or to replace.
+    particles : Particles
+        N particles, with uids in their table.
+    stack : str
+        The stack of their N images, relative to the file's folder, in the same order.
+    box : int
+        Box size of the images in px.
+    pixel_size : float, optional
+        Pixel size of the images in A; default that of each optics group.
+
+    Raises
+    ------
+    InputError
+        If the disk is full or the place cannot be written.
+    ValueError
+        If the particles have no uids.
+    """
+    if not from_cryosparc(particles):
+        raise ValueError("these particles have no uids: they are not CryoSPARC's")
+    count = len(particles)
+    sizes = particles.optics_column("pixel_size") if pixel_size is None else np.full(count, pixel_size)
+    columns: dict[str, NDArray[Any]] = {
+        UID: particles.table[UID].to_numpy(dtype=np.uint64),
+        "blob/path": np.full(count, stack.encode()),
+        "blob/idx": np.arange(count, dtype=np.uint32),
+        "blob/shape": np.full((count, 2), box, dtype=np.uint32),
+        "blob/psize_A": sizes.astype(np.float32),
+        "blob/sign": np.full(count, WHITE, dtype=np.float32),
+        "blob/import_sig": np.zeros(count, dtype=np.uint64),
+        **_ctf(particles),
+        **_alignments(particles),
+    }
+    columns |= {name: values for name, values in _kept(particles).items() if name not in columns}
+    table = np.empty(count, dtype=[(name, *_field(values)) for name, values in columns.items()])
+    for name, values in columns.items():
+        table[name] = values
+    with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:  # np.save would add .npy
+        np.save(file, table, allow_pickle=False)
+
+
+def _ctf(particles: Particles) -> dict[str, NDArray[Any]]:
+    u, v, azimuth = particles.defocus.T
+    numbers = {
+        "ctf/accel_kv": particles.optics_column("voltage"),
+        "ctf/cs_mm": particles.optics_column("spherical_aberration"),
+        "ctf/amp_contrast": particles.optics_column("amplitude_contrast"),
+        "ctf/df1_A": u,
+        "ctf/df2_A": v,
+        "ctf/df_angle_rad": np.deg2rad(azimuth),
+        "ctf/phase_shift_rad": np.deg2rad(particles.phase_shift),
+        "ctf/scale": particles.ctf_scale,
+        "ctf/bfactor": particles.ctf_bfactor,
+    }
+    none = {name: np.zeros((len(particles), width)) for name, width in ABERRATIONS.items()}
+    return {name: values.astype(np.float32) for name, values in (numbers | none).items()}
+
+
+def _alignments(particles: Particles) -> dict[str, NDArray[Any]]:
+    """Give poses as rotation vectors and shifts in px of the alignments' own pixel size."""
+    rotations = Rotation.from_euler("ZYZ", particles.angles, degrees=True)
+    name = "alignments3D/psize_A"
+    size = particles.table[name].to_numpy(dtype=np.float64)
+    columns: dict[str, NDArray[Any]] = {
+        "alignments3D/shift": (particles.shift / size[:, None]).astype(np.float32),
+        "alignments3D/pose": rotations.as_rotvec().astype(np.float32),
+        name: size.astype(np.float32),
+    }
+    if particles.half.any():
+        columns["alignments3D/split"] = (particles.half - 1).astype(np.uint32)
+    return columns
+
+
+def _kept(particles: Particles) -> dict[str, NDArray[Any]]:
+    """Give CryoSPARC's columns of the table, those that were taken apart put together again."""
+    parts: dict[str, list[NDArray[Any]]] = {}
+    kept: dict[str, NDArray[Any]] = {}
+    for column in particles.table.columns:
+        values = particles.table[column]
+        if "/" not in column:
+            continue
+        vector = re.fullmatch(r"(.+)\[\d+\]", column)
+        if vector is not None:
+            parts.setdefault(vector[1], []).append(values.to_numpy())
+        elif values.dtype.kind in "fiub":
+            kept[column] = values.to_numpy()
+        else:
+            kept[column] = np.char.encode(np.array(values.to_list(), dtype=np.str_), "utf-8")
+    return kept | {name: np.stack(values, axis=1) for name, values in parts.items()}
+
+
+def _field(values: NDArray[Any]) -> tuple[Any, ...]:
+    """Give the type of a field and, of a vector, its shape."""
+    return (values.dtype, values.shape[1:]) if values.ndim > 1 else (values.dtype,)

@@ -1,0 +1,40 @@
+"""A fingerprint of files, by which the same data are known again."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+_BLOCKS, _BLOCK = 64, 4096
+
+
+def fingerprint(files: Iterable[Path]) -> dict[str, str]:
+    """Tell data sets apart without reading them whole.
+
+    Parameters
+    ----------
+    files : iterable of Path
+
+    Returns
+    -------
+    dict
+        File name to SHA-256 over its size and up to 64 evenly spaced blocks of 4 KiB (small files: over all
+        of it).
+    """
+    found: dict[str, str] = {}
+    for path in files:
+        size = path.stat().st_size
+        digest = hashlib.sha256(str(size).encode())
+        with path.open("rb") as file:
+            if size <= _BLOCKS * _BLOCK:
+                digest.update(file.read())
+            else:
+                for number in range(_BLOCKS):
+                    file.seek(number * (size - _BLOCK) // (_BLOCKS - 1))
+                    digest.update(file.read(_BLOCK))
+        found[str(path)] = digest.hexdigest()
+    return found

@@ -1,0 +1,81 @@
+"""Particles from whatever program's metadata: the one entry for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryoalign.errors import InputError
+from cryoalign.io.cryosparc_read import read_cryosparc
+from cryoalign.io.cryosparc_table import file_format
+from cryoalign.io.relion_read import read_particles as read_relion
+
+if TYPE_CHECKING:
+    from cryoalign.particles import Particles
+
+
+def read_particles(
+    path: Path | str, passthrough: str | Path | Sequence[str | Path] | None = None
+) -> Particles:
+    """Read particles from RELION's STAR or CryoSPARC's ``.cs`` files; the content tells which.
+
+    Parameters
+    ----------
+    path : Path or str
+        The metadata file.
+    passthrough : Path or str, or sequence of them, optional
+        CryoSPARC's passthrough files of the same particles; see `cryoalign.io.cryosparc_read`.
+
+    Returns
+    -------
+    Particles
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, or passthrough files are given with a STAR file.
+    """
+    path, others = Path(path), passthrough_files(passthrough)
+    if path.suffix == ".csg":
+        raise InputError(
+            "this file only describes a result group of CryoSPARC",
+            file=path,
+            expected="the .cs of the particles",
+            remedy="give the .cs file that it names, and the passthrough .cs with passthrough=",
+        )
+    if path.suffix == ".cs" or (path.is_file() and file_format(path) is not None):
+        return read_cryosparc(path, others)
+    if others:
+        raise InputError(
+            "passthrough files belong to CryoSPARC's .cs files",
+            file=path,
+            expected="a .cs file, or no passthrough",
+            found=", ".join(map(str, others)),
+            remedy="leave passthrough out",
+        )
+    return read_relion(path)
+
+
+def passthrough_files(given: str | Path | Sequence[str | Path] | None) -> list[Path]:
+    """Give one or several paths, or none, as a list.
+
+    Parameters
+    ----------
+    given : Path or str, or sequence of them, optional
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    InputError
+        If they are something else.
+    """
+    paths = [given] if isinstance(given, (str, Path)) else [] if given is None else given
+    if not isinstance(paths, Sequence) or not all(isinstance(path, (str, Path)) for path in paths):
+        raise InputError(
+            "passthrough names no files", expected="a .cs file, or several: [A.cs,B.cs]", found=given
+        )
+    return [Path(path) for path in paths]

@@ -1,0 +1,136 @@
+"""Atomic models in PDB and mmCIF files, plain or compressed with gzip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gemmi
+import numpy as np
+
+from cryoalign.errors import InputError
+from cryoalign.physics.potential import Atoms
+
+SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")
+"""Endings of the files that are read; each may be followed by ``.gz``."""
+
+
+def read_structure(
+    path: Path | str,
+    *,
+    assembly: str | int | None = None,
+    hydrogens: bool = True,
+    waters: bool = False,
+    ligands: bool = True,
+) -> Atoms:
+    """Read the first model of an atomic structure.
+
+    All alternate locations are kept: their occupancies share out the atom. Atoms of occupancy zero are left
+    out.
+
+    Parameters
+    ----------
+    path : Path or str
+        A ``.pdb``, ``.ent``, ``.cif`` or ``.mmcif`` file, plain or ``.gz``.
+    assembly : str or int, optional
+        Name of the biological assembly to build, "1" in most files; the atoms as deposited if not given.
+    hydrogens : bool
+        Keep the hydrogens that the file holds. None are added.
+    waters : bool
+        Keep water molecules.
+    ligands : bool
+        Keep what is neither polymer nor water: ions, cofactors, sugars.
+
+    Returns
+    -------
+    Atoms
+        In the file's coordinates.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not a structure, lacks the assembly, holds an atom of unknown element, or
+        no atoms are left.
+    """
+    path = Path(path)
+    structure = _parse(path)
+    while len(structure) > 1:
+        del structure[-1]
+    structure.setup_entities()
+    if assembly is not None:
+        _assemble(structure, str(assembly), path)
+    atoms = [
+        atom
+        for chain in structure[0]
+        for residue in chain
+        if _wanted(residue, waters=waters, ligands=ligands)
+        for atom in residue
+        if atom.occ > 0 and (hydrogens or not atom.is_hydrogen())
+    ]
+    if not atoms:
+        raise InputError(
+            "no atoms are left",
+            file=path,
+            remedy="keep waters, ligands or hydrogens if they are what is meant",
+        )
+    unknown = next((atom for atom in atoms if not atom.element.atomic_number), None)
+    if unknown is not None:
+        raise InputError(
+            "an atom has no known element",
+            file=path,
+            expected="a chemical symbol, in columns 77 and 78 of a PDB file",
+            found=f"atom {unknown.name}, serial number {unknown.serial}",
+        )
+    return Atoms(
+        positions=np.array([atom.pos.tolist() for atom in atoms], dtype=np.float64),
+        elements=np.array([atom.element.name for atom in atoms]),
+        bfactor=np.array([atom.b_iso for atom in atoms], dtype=np.float64),
+        occupancy=np.array([atom.occ for atom in atoms], dtype=np.float64),
+    )
+
+
+def _parse(path: Path) -> gemmi.Structure:
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else None
+        raise InputError("there is no such file", file=path, expected="an atomic model", found=found)
+    name = path.name.lower().removesuffix(".gz")
+    if not name.endswith(SUFFIXES):
+        raise InputError(
+            "the ending is not that of an atomic model",
+            file=path,
+            expected=f"{', '.join(SUFFIXES)}, each also with .gz",
+            found=path.name,
+        )
+    kind = gemmi.CoorFormat.Pdb if name.endswith((".pdb", ".ent")) else gemmi.CoorFormat.Mmcif
+    try:
+        structure = gemmi.read_structure(str(path), format=kind)
+    except (RuntimeError, ValueError, IndexError, OSError) as error:
+        raise InputError("this is not an atomic model", file=path, found=str(error)) from error
+    if not len(structure) or not structure[0].count_atom_sites():
+        raise InputError("the file holds no atoms", file=path, expected="a PDB or mmCIF file with a model")
+    return structure
+
+
+def _assemble(structure: gemmi.Structure, name: str, path: Path) -> None:
+    names = [item.name for item in structure.assemblies]
+    if name not in names:
+        raise InputError(
+            f"there is no biological assembly {name}",
+            file=path,
+            expected=f"one of {', '.join(names)}" if names else "a file that defines assemblies",
+            remedy="name one of those, or none to take the atoms as deposited",
+        )
+    try:
+        structure.transform_to_assembly(name, gemmi.HowToNameCopiedChain.AddNumber)
+    except RuntimeError as error:
+        raise InputError(
+            f"biological assembly {name} cannot be built",
+            file=path,
+            found=str(error),
+            remedy="take the atoms as deposited",
+        ) from error
+
+
+def _wanted(residue: gemmi.Residue, *, waters: bool, ligands: bool) -> bool:
+    if residue.is_water():
+        return waters
+    return ligands or residue.entity_type == gemmi.EntityType.Polymer

@@ -1,0 +1,154 @@
+"""A simulated experiment: what scatters, what it lies in, and what records it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+
+from cryoalign.physics.multislice import interaction_constant
+from cryoalign.simulation.conditions import conditions, multiply_by_ctf
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+    from torch import Tensor
+
+    from cryoalign.particles import Particles
+    from cryoalign.simulation.detector import Counting
+    from cryoalign.simulation.solvent import Ice
+
+_SOLVENT, _EXPOSURE = range(2)
+"""Streams of random numbers, which do not disturb each other."""
+
+
+class Scattering(Protocol):
+    """A simulator of clean images: `WeakPhase` or `Multislice`.
+
+    Attributes
+    ----------
+    linear : bool
+        Images scale with the specimen, so that its unit does not matter.
+    box : int
+        Of the images, in px.
+    slice_count, slice_thickness, fine_box, fine_pixel_ratio
+        The grid that a solvent is drawn on.
+    """
+
+    linear: bool
+    box: int
+    slice_count: int
+    slice_thickness: float
+    fine_box: int
+    fine_pixel_ratio: float
+
+    def __call__(
+        self, particles: Particles, rows: ArrayLike | None = None, *, solvent: Tensor | None = None
+    ) -> Tensor:
+        """Simulate (B, N, N) images in units of volts times pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Simulate images of particles.
+
+    Random numbers of a particle come from (seed, its row in the metadata file), whatever the batch.
+
+    Parameters
+    ----------
+    scattering : Scattering
+        What makes the contrast.
+    solvent : Ice, optional
+        Vacuum if not given.
+    detector : Counting, optional
+        The contrast itself, noise-free, if not given.
+    seed : int
+        Of solvent and detector.
+    """
+
+    scattering: Scattering
+    solvent: Ice | None = None
+    detector: Counting | None = None
+    seed: int = 0
+
+    def __call__(self, particles: Particles, rows: ArrayLike | None = None) -> Tensor:
+        """Simulate images.
+
+        Parameters
+        ----------
+        particles : Particles
+        rows : array_like of int, optional
+            0-based rows to simulate, in this order; all if not given.
+
+        Returns
+        -------
+        (B, N, N) float32 tensor
+            Electrons where there is a detector, else the contrast in units of the specimen times the pixel.
+        """
+        index = np.arange(len(particles)) if rows is None else np.atleast_1d(np.asarray(rows, dtype=np.int64))
+        if self.detector is None:
+            return self.scattering(particles, index, solvent=self._ice(particles, index))
+        return self.record(particles, index)[0]
+
+    def record(
+        self, particles: Particles, index: NDArray[np.int64], beside: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Take images with the detector.
+
+        Parameters
+        ----------
+        particles : Particles
+        index : (B,) int64
+            0-based rows.
+        beside : (B, N, N) tensor, optional
+            Further contrast in the field, in the unit of the scattering.
+
+        Returns
+        -------
+        recorded : (B, N, N) float32 tensor
+        expected : (B, N, N) float32 tensor
+            Without the noise of the detector.
+
+        Raises
+        ------
+        ValueError
+            There is no detector.
+        """
+        if self.detector is None:
+            raise ValueError("there is no detector to record with")
+        # What is premultiplied was multiplied after it was recorded.
+        groups = tuple(replace(group, premultiplied=False) for group in particles.optics)
+        images = self.scattering(
+            replace(particles, optics=groups), index, solvent=self._ice(particles, index)
+        )
+        if beside is not None:
+            images = images + beside
+        optics = conditions(particles, index, images.device)
+        strength = 2 * interaction_constant(optics.voltage) * optics.pixel_size
+        generators = [self._generator(particles, row, _EXPOSURE) for row in index]
+        recorded, expected = self.detector.expose(
+            strength[:, None, None] * images, optics.pixel_size, generators
+        )
+        return multiply_by_ctf(recorded, optics), multiply_by_ctf(expected, optics)
+
+    def _ice(self, particles: Particles, index: NDArray[np.int64]) -> Tensor | None:
+        """(B, S, n, n) projected potential of the solvent in V A."""
+        if self.solvent is None:
+            return None
+        scattering = self.scattering
+        pixel_sizes = particles.optics_column("pixel_size")[index] * scattering.fine_pixel_ratio
+        fields = [
+            self.solvent.draw(
+                self._generator(particles, row, _SOLVENT),
+                scattering.fine_box,
+                float(pixel_size),
+                count=scattering.slice_count,
+                slice_thickness=scattering.slice_thickness,
+            )
+            for row, pixel_size in zip(index, pixel_sizes, strict=True)
+        ]
+        return torch.stack(fields)
+
+    def _generator(self, particles: Particles, row: int, stream: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, int(particles.row[row]), stream])
