@@ -202,6 +202,7 @@ class Multislice:
             mean = solvent.to(ky).sum(1).mean((-2, -1), keepdim=True)
             beam = transmission(mean, optics.voltage, optics.amplitude_contrast)
         even, odd = optics.aberrations(ky, kx)
+        further = [phase for phase in (odd, None if even is None else -even) if phase is not None]
         # The wave is that of the last slice's plane; the defocus that of the centre's.
         behind = (self.slice_count - 1) / 2 * self.slice_thickness
         transfer = lens(
@@ -212,7 +213,7 @@ class Multislice:
             phase_shift=optics.phase_shift,
             bfactor=optics.bfactor,
             scale=optics.scale,
-            extra_phase=odd - even,
+            extra_phase=sum(further[1:], further[0]) if further else None,
         )  # fmt: skip
         if self.envelope is not None:
             transfer = transfer * self.envelope(

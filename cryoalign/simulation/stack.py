@@ -19,7 +19,7 @@ from cryoalign.io.locate import locate_stacks
 from cryoalign.io.mrc import MrcStack, StackWriter
 from cryoalign.io.output import resumable, staged
 from cryoalign.io.relion import write_particles
-from cryoalign.simulation.aberrations import without_aberrations
+from cryoalign.simulation.conditions import without_aberrations
 from cryoalign.simulation.experiment import Experiment
 from cryoalign.simulation.weak_phase import WeakPhase
 

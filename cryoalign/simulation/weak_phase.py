@@ -9,20 +9,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from cryoalign.physics.ctf import ctf
-from cryoalign.physics.fourier import fourier_resize_volume, frequency_grid, irfft2, rfft2, shift
+from cryoalign.physics.fourier import fourier_resize_volume, irfft2, rfft2, shift
 from cryoalign.physics.projection import Projector
-from cryoalign.physics.rotation import euler_to_matrix
-from cryoalign.simulation.aberrations import aberrations
+from cryoalign.simulation.conditions import conditions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
     from torch import Tensor
 
     from cryoalign.particles import Particles
-    from cryoalign.simulation.aberrations import Aberrations
+    from cryoalign.simulation.conditions import Conditions
     from cryoalign.simulation.envelope import Envelope
 
 _VOXEL_TOLERANCE = 0.01  # a pixel size rounded in a header must not cost a voxel
@@ -114,58 +112,32 @@ class WeakPhase:
                 f"made for pixel sizes of {self.finest:g} to {self.coarsest:g} A, "
                 f"not {pixel.min():g} to {pixel.max():g} A"
             )
-        rotations = euler_to_matrix(torch.from_numpy(particles.angles[index]))
-        lens = aberrations(particles, index, self.box, self.projector.device)
+        optics = conditions(particles, index, self.projector.device)
         ratio = torch.from_numpy(pixel / self.pixel_size)
-        spectra = self.projector.slices(rotations, ratio, lens.magnification)
-        transfer = self._transfer(particles, index, lens)
-        spectra = spectra * transfer
+        transfer = self._transfer(optics)
+        spectra = self.projector.slices(optics.rotations, ratio, optics.magnification) * transfer
         # The origin is what has to be added to centre the content: the content sits at minus the origin.
-        spectra = shift(spectra, self._tensor(-particles.shift[index] / pixel[:, None]), self.box)
+        spectra = shift(spectra, -optics.shift / optics.pixel_size[:, None], self.box)
         if solvent is not None:
-            spectra = (
-                spectra
-                + transfer * rfft2(solvent[:, 0].to(spectra.device)) / self._tensor(pixel)[:, None, None]
-            )
+            layer = rfft2(solvent[:, 0].to(spectra.device))
+            spectra = spectra + transfer * layer / optics.pixel_size[:, None, None]
         return irfft2(spectra, self.box)
 
-    def _transfer(self, particles: Particles, index: NDArray[np.int64], lens: Aberrations) -> Tensor:
+    def _transfer(self, optics: Conditions) -> Tensor:
         """(B, N, N // 2 + 1) factor of each image: its CTF, or the square of it, and the odd phase once."""
-        once = ctf(
-            self.box,
-            self._tensor(particles.optics_column("pixel_size")[index]),
-            defocus=self._tensor(particles.defocus[index]),
-            voltage=self._tensor(particles.optics_column("voltage")[index]),
-            spherical_aberration=self._tensor(particles.optics_column("spherical_aberration")[index]),
-            amplitude_contrast=self._tensor(particles.optics_column("amplitude_contrast")[index]),
-            phase_shift=self._tensor(particles.phase_shift[index]),
-            bfactor=self._tensor(particles.ctf_bfactor[index]),
-            scale=self._tensor(particles.ctf_scale[index]),
-            even_phase=lens.even,
-            magnification=lens.magnification,
-        )
-        twice = self._tensor(particles.optics_column("premultiplied")[index]) > 0
-        factor = torch.where(twice[:, None, None], once.square(), once)
+        ky, kx = optics.frequencies(self.box)
+        even, odd = optics.aberrations(ky, kx)
+        once = optics.ctf(self.box, even)
+        factor = torch.where(optics.premultiplied[:, None, None], once.square(), once)
         if self.envelope is not None:
-            factor = factor * self._envelope(particles, index)
+            factor = factor * self.envelope(
+                ky.square() + kx.square(),
+                defocus=optics.defocus,
+                voltage=optics.voltage,
+                spherical_aberration=optics.spherical_aberration,
+            )
         # A premultiplied image was multiplied by its real CTF: the odd phase is in it once.
-        return factor if lens.odd is None else torch.polar(factor, lens.odd)
-
-    def _envelope(self, particles: Particles, index: NDArray[np.int64]) -> Tensor:
-        """(B, N, N // 2 + 1) what partial coherence leaves; once, also of premultiplied images."""
-        if self.envelope is None:
-            raise ValueError("there is no envelope")
-        ky, kx = frequency_grid(self.box, device=self.projector.device)
-        pixel_size = self._tensor(particles.optics_column("pixel_size")[index])
-        return self.envelope(
-            (ky.square() + kx.square()) / pixel_size[:, None, None].square(),
-            defocus=self._tensor(particles.defocus[index]),
-            voltage=self._tensor(particles.optics_column("voltage")[index]),
-            spherical_aberration=self._tensor(particles.optics_column("spherical_aberration")[index]),
-        )
-
-    def _tensor(self, values: NDArray[np.float64]) -> Tensor:
-        return torch.from_numpy(values).to(self.projector.device, torch.float32)
+        return factor if odd is None else torch.polar(factor, odd)
 
 
 def fit_volume(

@@ -148,8 +148,12 @@ def test_beside_the_particle() -> None:
 
 def test_conditions_fill_up_short_lists_of_coefficients() -> None:
     rows = particles(2)
-    other = replace(OPTICS, group=2, even_zernike=(0.0, 1.0, 2.0), voltage=200.0)
+    other = replace(OPTICS, group=2, even_zernike=(0.0, 1.0, 2.0, 3.0), voltage=200.0)
     mixed = replace(rows, optics=(OPTICS, other), optics_index=np.array([0, 1]))
     found = conditions(mixed, np.array([1, 0]), torch.device("cpu"))
-    assert found.even_zernike.tolist() == [[0, 1, 2], [0, 0, 0]]
     assert found.voltage.tolist() == [200, 300]
+    even, odd = found.aberrations(*found.frequencies(8))
+    assert odd is None
+    assert even is not None
+    assert even[0].abs().max() > 1e-3
+    assert not even[1].any()

@@ -14,7 +14,7 @@ from scipy import ndimage
 from cryoalign.particles import Optics, Particles
 from cryoalign.physics.ctf import electron_wavelength
 from cryoalign.physics.fourier import rfft2
-from cryoalign.simulation.aberrations import aberrations, without_aberrations
+from cryoalign.simulation.conditions import conditions, without_aberrations
 from cryoalign.simulation.weak_phase import WeakPhase, fit_volume
 
 # With Q = 1 and no defocus or aberration the CTF is 1 everywhere: what is left is the projection.
@@ -195,9 +195,12 @@ def test_groups_with_and_without_aberrations_in_one_batch() -> None:
 
 def test_no_aberrations_cost_nothing() -> None:
     some = particles(4, FLAT, replace(FLAT, group=2, beam_tilt=(1.0, 0.0)))
-    assert aberrations(some, np.array([0, 2]), 16, "cpu") == (None, None, None)
-    even, odd, magnification = aberrations(some, np.array([0, 1]), 16, "cpu")
-    assert even is magnification is None
+    plain = conditions(some, np.array([0, 2]), "cpu")
+    assert plain.magnification is None
+    assert plain.aberrations(*plain.frequencies(16)) == (None, None)
+    tilted = conditions(some, np.array([0, 1]), "cpu")
+    even, odd = tilted.aberrations(*tilted.frequencies(16))
+    assert even is tilted.magnification is None
     assert odd is not None
     assert odd.dtype == torch.float32
     assert not odd[0].any()
