@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cryoalign.command import CONF_DIR
 from tests.conftest import Cli
 
 
@@ -68,3 +69,27 @@ def test_full_error_shows_the_traceback(cli: Cli, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(Exception, match="missing"):
         cli("simulate", "particles=missing.star", "volume=v.mrc", "out=x")
+
+
+GROUPS = {
+    "train": (
+        "data",
+        "generator",
+        "discriminator",
+        "loss/adversarial",
+        "optimizer",
+        "trainer",
+        "experiment",
+        "debug",
+    ),
+    "simulate": ("specimen", "scattering", "solvent", "envelope", "detector"),
+}
+
+
+@pytest.mark.parametrize("command", GROUPS)
+def test_help_names_every_choice(command: str, cli: Cli) -> None:
+    said = cli(command, "--help").out.split("Values")[0]
+    for group in GROUPS[command]:
+        (line,) = [line for line in said.splitlines() if line.strip().startswith(f"{group}: ")]
+        choices = {path.stem for path in (Path(CONF_DIR) / group).glob("*.yaml")} - {"base"}
+        assert set(line.split(": ")[1].split(", ")) == choices, group
