@@ -22,7 +22,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException, InstantiationException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationToMissingValueError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
 from cryoalign.errors import InputError
 
@@ -210,9 +214,9 @@ def _message(error: BaseException) -> str | None:
         if isinstance(error, PermissionError):
             return f"{place}: permission denied\n  remedy: choose a folder you may read and write"
         return None
-    if isinstance(error, MissingMandatoryValue):
-        first = str(error).splitlines()[0]
-        return f"a value without a default was not given: {first}\n  remedy: give it as key=value"
+    if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):
+        name = str(error).splitlines()[0].rpartition(": ")[2]
+        return f"{name} has no default and was not given\n  remedy: give it as {name}=VALUE"
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return f"{str(error).splitlines()[0].rstrip(':')}\n  found: {error.__cause__}"
     text = str(error)

@@ -24,8 +24,9 @@ def main(cfg: DictConfig) -> None:
     from cryoalign.io.metadata import read_particles  # noqa: PLC0415
     from cryoalign.simulation.stack import simulate_stack  # noqa: PLC0415
 
-    if cfg.batch_size < 1:
-        raise InputError("batch_size is out of range", expected="1 or more", found=cfg.batch_size)
+    for name, least in (("batch_size", 1), ("seed", 0)):
+        if cfg[name] < least:
+            raise InputError(f"{name} is out of range", expected=f"{least} or more", found=cfg[name])
     parts = {name: instantiate(cfg[name], _convert_="all") for name in PARTS}
     plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     star = simulate_stack(

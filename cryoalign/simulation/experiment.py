@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _SOLVENT, _EXPOSURE = range(2)
 """Streams of random numbers, which do not disturb each other."""
 
+_SAMPLES_AT_ONCE = 2**23  # values of a solvent that are held at once: 32 MiB
+
 
 class Scattering(Protocol):
     """A simulator of clean images: `WeakPhase` or `Multislice`.
@@ -88,7 +90,7 @@ class Experiment:
         """
         index = np.arange(len(particles)) if rows is None else np.atleast_1d(np.asarray(rows, dtype=np.int64))
         if self.detector is None:
-            return self.scattering(particles, index, solvent=self._ice(particles, index))
+            return self._scatter(particles, index)
         return self.record(particles, index)[0]
 
     def record(
@@ -119,9 +121,7 @@ class Experiment:
             raise ValueError("there is no detector to record with")
         # What is premultiplied was multiplied after it was recorded.
         groups = tuple(replace(group, premultiplied=False) for group in particles.optics)
-        images = self.scattering(
-            replace(particles, optics=groups), index, solvent=self._ice(particles, index)
-        )
+        images = self._scatter(replace(particles, optics=groups), index)
         if beside is not None:
             images = images + beside
         optics = conditions(particles, index, images.device)
@@ -132,14 +132,25 @@ class Experiment:
         )
         return multiply_by_ctf(recorded, optics), multiply_by_ctf(expected, optics)
 
-    def _ice(self, particles: Particles, index: NDArray[np.int64]) -> Tensor | None:
-        """(B, S, n, n) projected potential of the solvent in V A."""
+    def _scatter(self, particles: Particles, index: NDArray[np.int64]) -> Tensor:
+        """(B, N, N) clean images, a few at a time where a thick solvent has to be held."""
         if self.solvent is None:
-            return None
+            return self.scattering(particles, index)
+        step = max(1, _SAMPLES_AT_ONCE // (self.scattering.slice_count * self.scattering.fine_box**2))
+        parts = [index[start : start + step] for start in range(0, len(index), step)]
+        return torch.cat(
+            [
+                self.scattering(particles, part, solvent=self._ice(self.solvent, particles, part))
+                for part in parts
+            ]
+        )
+
+    def _ice(self, solvent: Ice, particles: Particles, index: NDArray[np.int64]) -> Tensor:
+        """(B, S, n, n) projected potential of the solvent in V A."""
         scattering = self.scattering
         pixel_sizes = particles.optics_column("pixel_size")[index] * scattering.fine_pixel_ratio
         fields = [
-            self.solvent.draw(
+            solvent.draw(
                 self._generator(particles, row, _SOLVENT),
                 scattering.fine_box,
                 float(pixel_size),

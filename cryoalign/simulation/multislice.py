@@ -22,7 +22,7 @@ from cryoalign.physics.multislice import (
 )
 from cryoalign.physics.projection import Projector
 from cryoalign.simulation.conditions import Conditions, conditions, multiply_by_ctf
-from cryoalign.simulation.weak_phase import fit_volume
+from cryoalign.simulation.weak_phase import check_range, fit_volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -100,7 +100,7 @@ class Multislice:
 
     Raises
     ------
-    ValueError
+    InputError
         A parameter lies outside its range.
     """
 
@@ -121,12 +121,12 @@ class Multislice:
         towards: int = -1,
         envelope: Envelope | None = None,
     ) -> None:
-        if slice_thickness <= 0 or (depth is not None and depth <= 0):
-            raise ValueError(f"slices of {slice_thickness} A across {depth} A cannot be made")
-        if supersampling < 1 or field < 1:
-            raise ValueError(f"supersampling {supersampling} and field {field} have to be at least 1")
-        if towards not in {1, -1}:
-            raise ValueError(f"the beam runs along z (1) or against it (-1), not {towards}")
+        check_range("slice_thickness", slice_thickness, slice_thickness > 0, "above 0 A")
+        check_range("depth", depth, depth is None or depth > 0, "above 0 A")
+        check_range("padding", padding, padding >= 1, "1 or more")
+        check_range("supersampling", supersampling, supersampling >= 1, "1 or more")
+        check_range("field", field, field >= 1, "1 or more")
+        check_range("towards", towards, towards in {1, -1}, "1 or -1")
         announced = pixel_size if image_pixel_size is None else image_pixel_size
         sizes = np.atleast_1d(np.asarray(announced, dtype=np.float64))
         self.box, self.envelope = box, envelope

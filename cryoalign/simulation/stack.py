@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,11 +141,15 @@ def simulate_stack(
             image_names=np.array([f"{i + 1:06d}@{STACK}" for i in range(len(particles))]),
             original_names=particles.image_name,
             box=box,
-            notes=None if parameters is None else {**parameters, **fingerprint(inputs)},
+            notes=None if parameters is None else _notes(parameters, inputs),
         )
         if from_cryosparc(particles):
             write_cryosparc(folder / CS, particles, stack=STACK, box=box)
     return out / STAR
+
+
+def _notes(parameters: Mapping[str, Any], inputs: tuple[Path, ...]) -> dict[str, Any]:
+    return {"cryoalign": version("cryoalign"), **parameters, **fingerprint(inputs)}
 
 
 def _identity(parameters: Mapping[str, Any], inputs: tuple[Path, ...], box: int) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from cryoalign.errors import InputError
 from cryoalign.physics.fourier import fourier_resize_volume, irfft2, rfft2, shift
 from cryoalign.physics.projection import Projector
 from cryoalign.simulation.conditions import conditions
@@ -16,13 +17,14 @@ from cryoalign.simulation.conditions import conditions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
     from cryoalign.particles import Particles
     from cryoalign.simulation.conditions import Conditions
     from cryoalign.simulation.envelope import Envelope
 
+_PIXELS_AT_ONCE = 2**17  # on a CPU: what a few images take stays in its cache
 _VOXEL_TOLERANCE = 0.01  # a pixel size rounded in a header must not cost a voxel
 
 
@@ -70,6 +72,7 @@ class WeakPhase:
         padding: float = 2.0,
         envelope: Envelope | None = None,
     ) -> None:
+        check_range("padding", padding, padding >= 1, "1 or more")
         sizes = np.atleast_1d(
             np.asarray(pixel_size if image_pixel_size is None else image_pixel_size, dtype=np.float64)
         )
@@ -112,6 +115,16 @@ class WeakPhase:
                 f"made for pixel sizes of {self.finest:g} to {self.coarsest:g} A, "
                 f"not {pixel.min():g} to {pixel.max():g} A"
             )
+        step = max(_PIXELS_AT_ONCE // self.box**2, 1) if self.projector.device.type == "cpu" else len(index)
+        parts = [slice(start, start + step) for start in range(0, len(index), step or 1)]
+        images = [
+            self._images(particles, index[part], None if solvent is None else solvent[part]) for part in parts
+        ]
+        return torch.cat(images) if images else torch.empty(0, self.box, self.box)
+
+    def _images(self, particles: Particles, index: NDArray[np.int64], solvent: Tensor | None) -> Tensor:
+        """(B, N, N) images, all at once."""
+        pixel = particles.optics_column("pixel_size")[index]
         optics = conditions(particles, index, self.projector.device)
         ratio = torch.from_numpy(pixel / self.pixel_size)
         transfer = self._transfer(optics)
@@ -138,6 +151,18 @@ class WeakPhase:
             )
         # A premultiplied image was multiplied by its real CTF: the odd phase is in it once.
         return factor if odd is None else torch.polar(factor, odd)
+
+
+def check_range(name: str, value: object, fits: bool, expected: str) -> None:
+    """Refuse a parameter of a simulator that is out of its range, by its name in the configuration.
+
+    Raises
+    ------
+    InputError
+        If it does not fit.
+    """
+    if not fits:
+        raise InputError(f"scattering.{name} is out of range", expected=expected, found=value)
 
 
 def fit_volume(
