@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import mrcfile
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import track
 
 from cryoalign.data.recipe import FORMAT, NEIGHBOUR, Recipe, draw_particles, draw_view, generator
 from cryoalign.io.mrc import StackWriter
@@ -89,7 +91,7 @@ def make_demo(
     batch_size : int
         Images made at once; no influence on them.
     progress : bool
-        Show a progress bar of the simulation.
+        Show progress bars of the simulation.
     **parameters
         Those of `Recipe`; ``ice``, ``envelope`` and ``detector`` may be mappings of their own.
 
@@ -147,7 +149,7 @@ def _build(made: DemoSet, recipe: Recipe, batch_size: int, progress: bool) -> No
     particles = read_particles(made.raw)
     specimen, out = DensityMap(made.volume, volts=1.0), made.sim.parent
     simulate_stack(particles, specimen, out, batch_size=batch_size, progress=progress)
-    _expose(made, recipe, particles, volume, batch_size)
+    _expose(made, recipe, particles, volume, batch_size=batch_size, progress=progress)
     names = np.array([f"{i + 1:06d}@truth.mrcs" for i in range(len(particles))])
     write_particles(
         made.truth, particles, image_names=names, original_names=particles.image_name, box=recipe.box
@@ -165,7 +167,9 @@ def _specimen(recipe: Recipe) -> Tensor:
     return potential(atoms, **grid) - recipe.solvent_potential * occupied(atoms, **grid)
 
 
-def _expose(made: DemoSet, recipe: Recipe, particles: Particles, volume: Tensor, batch_size: int) -> None:
+def _expose(
+    made: DemoSet, recipe: Recipe, particles: Particles, volume: Tensor, *, batch_size: int, progress: bool
+) -> None:
     """Write raw.mrcs, by multislice in ice, some with a neighbour; and truth.mrcs, without noise."""
     box, pixel_size, count = recipe.box, recipe.sampling, len(particles)
     grid: dict[str, Any] = {"pixel_size": pixel_size, "box": box, "envelope": recipe.envelope}
@@ -178,7 +182,8 @@ def _expose(made: DemoSet, recipe: Recipe, particles: Particles, volume: Tensor,
         StackWriter(raw_path, count, box, pixel_size) as raw,
         StackWriter(truth_path, count, box, pixel_size) as truth,
     ):
-        for start in range(0, count, batch_size):
+        starts = range(0, count, batch_size)
+        for start in track(starts, "recording", console=Console(stderr=True), disable=not progress):
             rows = np.arange(start, min(start + batch_size, count))
             beside = _neighbours(recipe, particles, rows, neighbour)
             raw.write(noisy.record(particles, rows, beside)[0].numpy())

@@ -31,5 +31,5 @@ class EmbeddedDataModule(PairedDataModule):
 
     def prepare_data(self) -> None:
         """Make the data set, or find it in the cache."""
-        made = make_demo(self.folder, **self.embedded)
+        made = make_demo(self.folder, progress=True, **self.embedded)
         self.sim_star, self.raw_star = made.sim, made.raw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import gemmi
@@ -90,11 +91,8 @@ class Ice(ABC):
         (S, n, n) float32 tensor
             In V A, of mean zero on average.
         """
-        depths = self._depths(count, slice_thickness)
-        field = torch.zeros(count, box, box)
-        for number in np.flatnonzero(depths):
-            field[number] = self._layer(rng, box, pixel_size, float(depths[number]))
-        return field
+        grains = self._grains(rng, box, pixel_size, self._depths(count, slice_thickness))
+        return irfft2(rfft2(torch.from_numpy(grains)) * _kernel(self, box, pixel_size), box)
 
     def _depths(self, count: int, slice_thickness: float) -> NDArray[np.float64]:
         """Give (S,) the thickness of the ice in each slice in A."""
@@ -133,8 +131,21 @@ class Ice(ABC):
         return VOLTS_PER_SCATTERING_DENSITY * total * torch.exp(-self.bfactor / 4 * square)
 
     @abstractmethod
-    def _layer(self, rng: np.random.Generator, box: int, pixel_size: float, depth: float) -> Tensor:
-        """Draw the (n, n) projected potential of a layer in V A."""
+    def _grains(
+        self, rng: np.random.Generator, box: int, pixel_size: float, depths: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Draw (S, n, n) white noise for layers of these depths in A."""
+
+    @abstractmethod
+    def _shape(self, frequency: Tensor, pixel_size: float) -> Tensor:
+        """Give the transform in V A that makes the potential of the noise."""
+
+
+@lru_cache(maxsize=4)
+def _kernel(ice: Ice, box: int, pixel_size: float) -> Tensor:
+    """(n, n // 2 + 1) transform of the noise, the same for all particles of an optics group."""
+    ky, kx = frequency_grid(box, pixel_size)
+    return ice._shape(torch.hypot(ky, kx), pixel_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,11 +185,20 @@ class IceNoise(Ice):
         ring = self.halo_height * torch.exp(-((frequency - 1 / self.halo) / self.halo_width).square() / 2)
         return 1 - falling + ring
 
-    def _layer(self, rng: np.random.Generator, box: int, pixel_size: float, depth: float) -> Tensor:
-        frequency = _frequency(box, pixel_size)
-        power = self.number_density * depth * self.structure_factor(frequency)
-        noise = torch.from_numpy(rng.standard_normal((box, box), dtype=np.float32))
-        return irfft2(rfft2(noise) * self.molecule(frequency) * power.sqrt() / pixel_size, box)
+    def _grains(
+        self,
+        rng: np.random.Generator,
+        box: int,
+        pixel_size: float,  # noqa: ARG002  the noise of a pixel does not depend on its size, the transform does
+        depths: NDArray[np.float64],
+    ) -> NDArray[np.float32]:
+        noise = rng.standard_normal((len(depths), box, box), dtype=np.float32)
+        noise *= np.sqrt(depths, dtype=np.float32)[:, None, None]
+        return noise
+
+    def _shape(self, frequency: Tensor, pixel_size: float) -> Tensor:
+        power = self.number_density * self.structure_factor(frequency)
+        return self.molecule(frequency) * power.sqrt() / pixel_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,13 +210,11 @@ class IceMolecules(Ice):
     at low frequency than `IceNoise` or real ice.
     """
 
-    def _layer(self, rng: np.random.Generator, box: int, pixel_size: float, depth: float) -> Tensor:
-        expected = self.number_density * depth * pixel_size**2
-        count = torch.from_numpy((rng.poisson(expected, (box, box)) - expected).astype(np.float32))
-        return irfft2(rfft2(count) * self.molecule(_frequency(box, pixel_size)) / pixel_size**2, box)
+    def _grains(
+        self, rng: np.random.Generator, box: int, pixel_size: float, depths: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        expected = self.number_density * depths[:, None, None] * pixel_size**2
+        return (rng.poisson(expected, (len(depths), box, box)) - expected).astype(np.float32)
 
-
-def _frequency(box: int, pixel_size: float) -> Tensor:
-    """Give the (n, n // 2 + 1) frequencies in 1/A."""
-    ky, kx = frequency_grid(box, pixel_size)
-    return torch.hypot(ky, kx)
+    def _shape(self, frequency: Tensor, pixel_size: float) -> Tensor:
+        return self.molecule(frequency) / pixel_size**2

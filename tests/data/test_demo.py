@@ -145,7 +145,7 @@ def test_two_processes_at_once_make_one_set(tmp_path, small):
     )
     # other threads round otherwise, which may cost an electron in a pixel
     assert difference.max() < 1.5
-    assert np.count_nonzero(difference > 0.1) <= 5
+    assert np.count_nonzero(difference > 0.5) <= 5
 
 
 def test_a_failure_leaves_nothing_and_a_killed_process_no_trap(tmp_path, small, monkeypatch):
