@@ -143,9 +143,9 @@ def test_two_processes_at_once_make_one_set(tmp_path, small):
     difference = np.abs(
         _images(tmp_path / small.folder.name / "raw.mrcs") - _images(small.folder / "raw.mrcs")
     )
-    # other threads round otherwise, which may cost an electron in a pixel
+    # other threads round otherwise, which costs an electron in one of 2,000 pixels
     assert difference.max() < 1.5
-    assert np.count_nonzero(difference > 0.5) <= 5
+    assert np.mean(difference > 0.5) < 3e-3
 
 
 def test_a_failure_leaves_nothing_and_a_killed_process_no_trap(tmp_path, small, monkeypatch):
