@@ -10,11 +10,12 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -137,6 +138,39 @@ class Particles:
         ]
         if wrong:
             raise ValueError(f"columns of different length: {', '.join(wrong)}")
+
+    @classmethod
+    def make(
+        cls, source: Path, optics: Sequence[Optics], count: int, **columns: ArrayLike | pd.DataFrame
+    ) -> Particles:
+        """Build a table whose columns are neutral where they are not given.
+
+        Parameters
+        ----------
+        source : Path
+            The metadata file.
+        optics : sequence of Optics
+            The optics groups; the first one is everyone's unless `columns` say otherwise.
+        count : int
+            Number N of rows.
+        **columns
+            Any of the attributes, by name. By default particle i is image i of the stack ``raw.mrcs``,
+            unrotated, centred and in focus, of no micrograph and no half-set.
+
+        Returns
+        -------
+        Particles
+        """
+        whole, zeros = np.arange(count), np.zeros(count)
+        neutral: dict[str, Any] = {
+            "row": whole + 1, "optics_index": np.zeros(count, dtype=np.int64), "slot": whole,
+            "stack": np.full(count, "raw.mrcs"), "micrograph": np.full(count, ""),
+            "angles": np.zeros((count, 3)), "shift": np.zeros((count, 2)), "defocus": np.zeros((count, 3)),
+            "phase_shift": zeros, "ctf_bfactor": zeros, "ctf_scale": np.ones(count),
+            "half": np.zeros(count, dtype=np.int64), "sign": np.ones(count),
+            "table": pd.DataFrame(index=range(count)),
+        }  # fmt: skip
+        return cls(source=source, optics=tuple(optics), **(neutral | columns))
 
     def take(self, rows: ArrayLike) -> Particles:
         """Select and order rows.

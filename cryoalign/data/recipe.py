@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from cryoalign.errors import InputError
 from cryoalign.particles import Optics, Particles
@@ -219,15 +218,16 @@ def draw_particles(source: Path, recipe: Recipe) -> Particles:
         spherical_aberration=recipe.spherical_aberration, amplitude_contrast=recipe.amplitude_contrast,
         box_size=recipe.box,
     )  # fmt: skip
-    return Particles(
-        source=source, optics=(optics,), row=np.arange(1, count + 1),
-        optics_index=np.zeros(count, dtype=np.int64), stack=np.full(count, "raw.mrcs"), slot=np.arange(count),
+    return Particles.make(
+        source,
+        (optics,),
+        count,
         micrograph=np.array([f"mic_{number:03d}.mrc" for number in micrograph]),
-        angles=angles, shift=shift, defocus=fields, phase_shift=np.zeros(count), ctf_bfactor=np.zeros(count),
-        ctf_scale=np.ones(count), half=np.array([rng.integers(1, 3) for rng in generators]),
-        sign=np.ones(count),
-        table=pd.DataFrame(index=range(count)),
-    )  # fmt: skip
+        angles=angles,
+        shift=shift,
+        defocus=fields,
+        half=np.array([rng.integers(1, 3) for rng in generators]),
+    )
 
 
 def _defocus(recipe: Recipe, micrograph: int) -> NDArray[np.float64]:

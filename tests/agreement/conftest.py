@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import mrcfile
 import numpy as np
-import pandas as pd
 import pytest
 
 from cryoalign.io.relion import read_particles, write_particles
@@ -100,23 +99,15 @@ def random_particles(count: int, *optics: Optics, seed: int = 0) -> Particles:
     )
     group = np.arange(count) % len(optics)
     pixel_size = np.array([each.pixel_size for each in optics])[group]
-    return Particles(
-        source=Path("random.star"),
-        optics=optics,
-        row=np.arange(1, count + 1),
+    return Particles.make(
+        Path("random.star"),
+        optics,
+        count,
         optics_index=group,
-        stack=np.full(count, "raw.mrcs"),
-        slot=np.arange(count),
         micrograph=np.full(count, "mic.mrc"),
         angles=np.column_stack([angles, rng.uniform(-180, 180, count)]),
         shift=rng.uniform(-8, 8, (count, 2)) * pixel_size[:, None],
         defocus=np.stack([mean + half, mean - half, rng.uniform(0, 180, count)], axis=1),
-        phase_shift=np.zeros(count),
-        ctf_bfactor=np.zeros(count),
-        ctf_scale=np.ones(count),
-        half=np.zeros(count, dtype=np.int64),
-        sign=np.ones(count),
-        table=pd.DataFrame(index=range(count)),
     )
 
 

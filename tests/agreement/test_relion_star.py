@@ -34,14 +34,14 @@ def folder(tmp_path: Path) -> Path:
     """Two optics groups, one of them numbered with a gap, in a folder of their own."""
     rng = np.random.default_rng(3)
     order = np.arange(COUNT)
-    particles = Particles(
-        source=Path("raw.star"),
-        optics=(
+    particles = Particles.make(
+        Path("raw.star"),
+        (
             Optics(2, "krios", 2.5, 300.0, 2.7, 0.1),
             Optics(5, "unused", 2.5, 300.0, 2.7, 0.1),
             Optics(7, "arctica", 2.5, 200.0, 2.0, 0.07),
         ),
-        row=order + 1,
+        COUNT,
         optics_index=(order % 2) * 2,
         stack=np.full(COUNT, "Extract/raw.mrcs"),
         slot=order,
@@ -49,11 +49,7 @@ def folder(tmp_path: Path) -> Path:
         angles=rng.uniform([-180, 0, -180], [180, 180, 180], (COUNT, 3)),
         shift=rng.normal(size=(COUNT, 2)),
         defocus=np.column_stack([*rng.uniform(1e4, 2e4, (2, COUNT)), rng.uniform(-90, 90, COUNT)]),
-        phase_shift=np.zeros(COUNT),
-        ctf_bfactor=np.zeros(COUNT),
-        ctf_scale=np.ones(COUNT),
         half=order % 2 + 1,
-        sign=np.ones(COUNT),
         table=pd.DataFrame(
             {
                 "rlnClassNumber": np.ones(COUNT, int),

@@ -9,7 +9,6 @@ from typing import Any
 
 import mrcfile
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -24,23 +23,13 @@ COUNT, BOX = 4, 16
 @pytest.fixture
 def raw() -> Particles:
     tilted = Optics(1, "a", 2.0, 300.0, 2.7, 0.1, BOX, beam_tilt=(0.5, 0.25), even_zernike=(1.0, 2.0))
-    return Particles(
-        source=Path("raw.star"),
-        optics=(tilted,),
-        row=np.arange(COUNT) + 1,
-        optics_index=np.zeros(COUNT, dtype=np.int64),
-        stack=np.full(COUNT, "raw.mrcs"),
-        slot=np.arange(COUNT),
+    return Particles.make(
+        Path("raw.star"),
+        (tilted,),
+        COUNT,
         micrograph=np.full(COUNT, "m"),
-        angles=np.zeros((COUNT, 3)),
-        shift=np.zeros((COUNT, 2)),
         defocus=np.full((COUNT, 3), 9000.0),
-        phase_shift=np.zeros(COUNT),
-        ctf_bfactor=np.zeros(COUNT),
-        ctf_scale=np.ones(COUNT),
-        half=np.zeros(COUNT, dtype=np.int64),
         sign=-np.ones(COUNT),
-        table=pd.DataFrame(index=range(COUNT)),
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -38,23 +37,14 @@ def write(folder: Path, sim: np.ndarray, raw: np.ndarray) -> dict[str, Any]:
     rng = np.random.default_rng(1)
     micrograph = np.arange(COUNT) % MICROGRAPHS
     mean = 1e4 + 20.0 * micrograph + rng.uniform(0, 10, COUNT)
-    particles = Particles(
-        source=folder / "raw.star",
-        optics=(Optics(1, "one", PIXEL_SIZE, 300.0, 2.7, 0.1, raw.shape[-1]),),
-        row=np.arange(COUNT) + 1,
-        optics_index=np.zeros(COUNT, dtype=np.int64),
-        stack=np.full(COUNT, "raw.mrcs"),
-        slot=np.arange(COUNT),
+    particles = Particles.make(
+        folder / "raw.star",
+        (Optics(1, "one", PIXEL_SIZE, 300.0, 2.7, 0.1, raw.shape[-1]),),
+        COUNT,
         micrograph=np.array([f"mic_{number:02d}.mrc" for number in micrograph]),
         angles=rng.uniform(0, 180, (COUNT, 3)),
         shift=rng.normal(size=(COUNT, 2)),
         defocus=np.stack([mean + 100, mean - 100, rng.uniform(0, 180, COUNT)], axis=1),
-        phase_shift=np.zeros(COUNT),
-        ctf_bfactor=np.zeros(COUNT),
-        ctf_scale=np.ones(COUNT),
-        half=np.zeros(COUNT, dtype=np.int64),
-        sign=np.ones(COUNT),
-        table=pd.DataFrame(index=range(COUNT)),
     )
     sim_pixel_size = PIXEL_SIZE * raw.shape[-1] / sim.shape[-1]
     for name, images, pixel_size in (("sim", sim, sim_pixel_size), ("raw", raw, PIXEL_SIZE)):

@@ -51,22 +51,12 @@ def anonymous() -> int:
 
 
 def table(path: Path, count: int) -> Particles:
-    return Particles(
-        source=path.with_suffix(".star"),
-        optics=(Optics(1, "one", 1.0, 300.0, 2.7, 0.1, BOX),),
-        row=np.arange(count) + 1,
-        optics_index=np.zeros(count, dtype=np.int64),
+    return Particles.make(
+        path.with_suffix(".star"),
+        (Optics(1, "one", 1.0, 300.0, 2.7, 0.1, BOX),),
+        count,
         stack=np.full(count, path.name),
-        slot=np.arange(count),
         micrograph=np.full(count, "micrograph.mrc"),
-        angles=np.zeros((count, 3)),
-        shift=np.zeros((count, 2)),
-        defocus=np.zeros((count, 3)),
-        phase_shift=np.zeros(count),
-        ctf_bfactor=np.zeros(count),
-        ctf_scale=np.ones(count),
-        half=np.zeros(count, dtype=np.int64),
-        sign=np.ones(count),
         table=pd.DataFrame({"rlnImageName": [f"{i + 1:06d}@{path.name}" for i in range(count)]}),
     )
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from cryoalign.data.pairs import match_pairs
@@ -20,23 +19,13 @@ ABERRATED = Optics(
     beam_tilt=(0.6, -0.4), odd_zernike=(1, 2, 3.0), even_zernike=(0, 0, 0, 5.0),
     magnification=(1.01, 0.002, 0, 0.99),
 )  # fmt: skip
-RAW = Particles(
-    source=Path("raw.star"),
-    optics=(Optics(1, "a", 1.5, 300.0, 2.7, 0.1, 64), ABERRATED),
-    row=np.arange(COUNT) + 1,
+RAW = Particles.make(
+    Path("raw.star"),
+    (Optics(1, "a", 1.5, 300.0, 2.7, 0.1, 64), ABERRATED),
+    COUNT,
     optics_index=np.arange(COUNT) % 2,
-    stack=np.full(COUNT, "raw.mrcs"),
-    slot=np.arange(COUNT),
     micrograph=np.full(COUNT, "m"),
-    angles=np.zeros((COUNT, 3)),
-    shift=np.zeros((COUNT, 2)),
     defocus=np.full((COUNT, 3), 12000.0),
-    phase_shift=np.zeros(COUNT),
-    ctf_bfactor=np.zeros(COUNT),
-    ctf_scale=np.ones(COUNT),
-    half=np.zeros(COUNT, dtype=np.int64),
-    sign=np.ones(COUNT),
-    table=pd.DataFrame(index=range(COUNT)),
 )
 
 

@@ -24,22 +24,16 @@ COUNT = 6
 @pytest.fixture
 def raw() -> Particles:
     rng = np.random.default_rng(8)
-    return Particles(
-        source=Path("raw.star"),
-        optics=(Optics(1, "a", 1.5, 300.0, 2.7, 0.1, 64), Optics(2, "b", 1.5, 200.0, 2.7, 0.1, 64)),
-        row=np.arange(COUNT) + 1,
+    return Particles.make(
+        Path("raw.star"),
+        (Optics(1, "a", 1.5, 300.0, 2.7, 0.1, 64), Optics(2, "b", 1.5, 200.0, 2.7, 0.1, 64)),
+        COUNT,
         optics_index=np.arange(COUNT) % 2,
         stack=np.array(["Extract/a.mrcs", "Extract/b.mrcs"] * (COUNT // 2)),
-        slot=np.arange(COUNT),
         micrograph=np.full(COUNT, "m"),
         angles=rng.uniform([-180, 10, -180], [180, 170, 180], (COUNT, 3)),
         shift=rng.normal(size=(COUNT, 2)),
         defocus=np.tile([12000.0, 11000.0, 30.0], (COUNT, 1)),
-        phase_shift=np.zeros(COUNT),
-        ctf_bfactor=np.zeros(COUNT),
-        ctf_scale=np.ones(COUNT),
-        half=np.zeros(COUNT, dtype=np.int64),
-        sign=np.ones(COUNT),
         table=pd.DataFrame({"rlnClassNumber": np.arange(COUNT)}),
     )
 

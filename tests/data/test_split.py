@@ -19,22 +19,13 @@ PARTS = ("train", "validation", "test")
 
 def _particles(group: list[str] | np.ndarray, **table: object) -> Particles:
     count = len(group)
-    return Particles(
-        source=Path("raw.star"),
-        optics=(Optics(1, "krios", 1.5, 300.0, 2.7, 0.1, 64), Optics(2, "arctica", 1.5, 200.0, 2.7, 0.1, 64)),
-        row=np.arange(count) + 1,
+    return Particles.make(
+        Path("raw.star"),
+        (Optics(1, "krios", 1.5, 300.0, 2.7, 0.1, 64), Optics(2, "arctica", 1.5, 200.0, 2.7, 0.1, 64)),
+        count,
         optics_index=np.arange(count) % 2,
         stack=np.full(count, "a.mrcs"),
-        slot=np.arange(count),
         micrograph=np.array(group, dtype=np.str_),
-        angles=np.zeros((count, 3)),
-        shift=np.zeros((count, 2)),
-        defocus=np.zeros((count, 3)),
-        phase_shift=np.zeros(count),
-        ctf_bfactor=np.zeros(count),
-        ctf_scale=np.ones(count),
-        half=np.zeros(count, dtype=np.int64),
-        sign=np.ones(count),
         table=pd.DataFrame({"rlnMicrographName": group, **table}),
     )
 

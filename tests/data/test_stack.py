@@ -9,7 +9,6 @@ from pathlib import Path
 
 import mrcfile
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -35,23 +34,14 @@ def _particles(
     folder: Path, optics: tuple[Optics, ...], index: list[int], stack: list[str], slot: list[int]
 ) -> Particles:
     count = len(index)
-    return Particles(
-        source=folder / "raw.star",
-        optics=optics,
-        row=np.arange(count) + 1,
+    return Particles.make(
+        folder / "raw.star",
+        optics,
+        count,
         optics_index=np.array(index),
         stack=np.array(stack),
         slot=np.array(slot),
         micrograph=np.full(count, "m"),
-        angles=np.zeros((count, 3)),
-        shift=np.zeros((count, 2)),
-        defocus=np.zeros((count, 3)),
-        phase_shift=np.zeros(count),
-        ctf_bfactor=np.zeros(count),
-        ctf_scale=np.ones(count),
-        half=np.zeros(count, dtype=np.int64),
-        sign=np.ones(count),
-        table=pd.DataFrame(index=range(count)),
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -27,23 +26,14 @@ PERFECT = Counting(dose=30.0, mtf=1.0, dqe=(1.0, 1.0), invert=False)
 
 def particles(count: int, optics: Optics = OPTICS) -> Particles:
     rng = np.random.default_rng(1)
-    return Particles(
-        source=Path("a.star"),
-        optics=(optics,),
-        row=np.arange(1, count + 1),
-        optics_index=np.zeros(count, dtype=np.int64),
-        stack=np.full(count, "raw.mrcs"),
-        slot=np.arange(count),
+    return Particles.make(
+        Path("a.star"),
+        (optics,),
+        count,
         micrograph=np.full(count, "mic.mrc"),
         angles=rng.uniform(0, 180, (count, 3)),
         shift=rng.uniform(-6, 6, (count, 2)),
         defocus=np.tile([12000.0, 11800.0, 20.0], (count, 1)),
-        phase_shift=np.zeros(count),
-        ctf_bfactor=np.zeros(count),
-        ctf_scale=np.ones(count),
-        half=np.zeros(count, dtype=np.int64),
-        sign=np.ones(count),
-        table=pd.DataFrame(index=range(count)),
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -36,23 +35,14 @@ PLACES = np.array([[9.0, -4, 6], [-6, 10, -8], [2, 3, 14]])  # x, y, z in A
 
 def particles(count: int, *optics: Optics, seed: int = 0) -> Particles:
     rng = np.random.default_rng(seed)
-    return Particles(
-        source=Path("made.star"),
-        optics=optics,
-        row=np.arange(1, count + 1),
+    return Particles.make(
+        Path("made.star"),
+        optics,
+        count,
         optics_index=np.arange(count) % len(optics),
-        stack=np.full(count, "raw.mrcs"),
-        slot=np.arange(count),
-        micrograph=np.full(count, ""),
         angles=rng.uniform(0, 180, (count, 3)),
         shift=rng.uniform(-6, 6, (count, 2)),
         defocus=np.column_stack([rng.uniform(6000, 12000, (count, 2)), rng.uniform(0, 180, count)]),
-        phase_shift=np.zeros(count),
-        ctf_bfactor=np.zeros(count),
-        ctf_scale=np.ones(count),
-        half=np.zeros(count, dtype=np.int64),
-        sign=np.ones(count),
-        table=pd.DataFrame(index=range(count)),
     )
 
 
