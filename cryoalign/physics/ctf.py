@@ -59,9 +59,8 @@ def ctf(
     underfocus, so that white density gives white images, as in RELION (Rohou & Grigorieff 2015,
     doi:10.1016/j.jsb.2015.08.008, with the sign turned).
 
-    This is own code although torch-ctf exists: version 0.6.0 returns NaN where defocus V exceeds U, dilutes
-    the astigmatism at low frequencies by a float32 epsilon under its square root, forces float32, and takes
-    three times as long. Here astigmatism is a quadratic form in (kx, ky), without angles or roots of the
+    This is own code although torch-ctf exists, which returns NaN where defocus V exceeds U: see
+    docs/decisions/0004. Here astigmatism is a quadratic form in (kx, ky), without angles or roots of the
     frequency.
 
     Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from cryoalign.simulation.conditions import Conditions
     from cryoalign.simulation.envelope import Envelope
 
-_PIXELS_AT_ONCE = 2**17  # on a CPU: what a few images take stays in its cache
+_PIXELS_AT_ONCE = 2**18  # on a CPU: what a few images take stays in its cache
 _VOXEL_TOLERANCE = 0.01  # a pixel size rounded in a header must not cost a voxel
 
 
@@ -83,6 +84,11 @@ class WeakPhase:
             volume, pixel_size, box, finest=self.finest, coarsest=self.coarsest
         )
         self.projector = Projector(fitted, padding, box=box)
+        # On a CPU a few images each, not all threads together on each of a hundred small operations: these
+        # would wait for each other a hundred times.
+        self._threads = ThreadPoolExecutor(
+            torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)
+        )
 
     @torch.no_grad()
     def __call__(
@@ -115,13 +121,27 @@ class WeakPhase:
                 f"made for pixel sizes of {self.finest:g} to {self.coarsest:g} A, "
                 f"not {pixel.min():g} to {pixel.max():g} A"
             )
-        step = max(_PIXELS_AT_ONCE // self.box**2, 1) if self.projector.device.type == "cpu" else len(index)
-        parts = [slice(start, start + step) for start in range(0, len(index), step or 1)]
-        images = [
-            self._images(particles, index[part], None if solvent is None else solvent[part]) for part in parts
-        ]
-        return torch.cat(images) if images else torch.empty(0, self.box, self.box)
+        if self.projector.device.type != "cpu":
+            return self._images(particles, index, solvent)
+        threads = torch.get_num_threads()
+        step = max(min(_PIXELS_AT_ONCE // self.box**2, math.ceil(len(index) / threads)), 1)
 
+        made = torch.empty(len(index), self.box, self.box)
+
+        def make(start: int) -> None:
+            part = slice(start, start + step)
+            made[part] = self._images(particles, index[part], None if solvent is None else solvent[part])
+
+        starts = range(0, len(index), step)
+        if threads == 1:
+            for start in starts:
+                make(start)
+        else:
+            list(self._threads.map(make, starts))
+            torch.set_num_threads(threads)  # starting a thread has changed what those to come would get
+        return made
+
+    @torch.no_grad()
     def _images(self, particles: Particles, index: NDArray[np.int64], solvent: Tensor | None) -> Tensor:
         """(B, N, N) images, all at once."""
         pixel = particles.optics_column("pixel_size")[index]

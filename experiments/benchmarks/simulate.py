@@ -1,30 +1,35 @@
-"""Images per second of our simulation and of ``relion_project --ctf``: one run, same particles, same map.
+"""Images per second of two programs: ``python -m cryoalign.simulate`` and ``relion_project --ctf``.
 
-Both write their stack to a temporary folder. Reading and transforming the map is timed apart for both;
-RELION's projections are timed from the moment its progress bar appears. The ratio is ours / RELION's, which
-runs on one thread::
+Each program simulates 200 and 2,000 particles with the same poses, shifts and CTFs from the same map and
+writes the stack. The difference of the two runs gives its speed; the rest of a run is its start: imports,
+reading the map, transforming it. The programs take turns, and the shortest run of each counts: the others
+measure what else the machine does. RELION's runs on one thread. The ratio is ours / RELION's. Beside it
+stands the speed by processor time, of all threads together, which others on the machine change less::
 
-    python experiments/benchmarks/simulate.py --boxes 64 128 256 --images 256 --threads 1
+    python experiments/benchmarks/simulate.py --boxes 128 256 --threads 2 1 --repeats 3
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mrcfile
 import numpy as np
 import pandas as pd
-import torch
 
-from cryoalign.io.mrc import StackWriter
 from cryoalign.io.relion import write_particles
 from cryoalign.particles import Optics, Particles
-from cryoalign.simulation.weak_phase import WeakPhase
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PIXEL_SIZE = 1.2
 
@@ -53,61 +58,67 @@ def random_particles(count: int, box: int, seed: int) -> Particles:
     )
 
 
-def time_ours(
-    particles: Particles, volume: np.ndarray, folder: Path, batch: int, device: str
-) -> tuple[float, float]:
-    """Seconds to prepare the map, and to simulate and write all images."""
-    start = time.perf_counter()
-    simulator = WeakPhase(torch.from_numpy(volume).to(device), pixel_size=PIXEL_SIZE, box=len(volume))
-    simulator(particles, [0]).cpu()
-    ready = time.perf_counter()
-    with StackWriter(folder / "ours.mrcs", len(particles), len(volume), PIXEL_SIZE) as writer:
-        for first in range(0, len(particles), batch):
-            rows = np.arange(first, min(first + batch, len(particles)))
-            writer.write(simulator(particles, rows).cpu().numpy())
-    return ready - start, time.perf_counter() - ready
+def prepare(folder: Path, box: int, counts: list[int], seed: int) -> None:
+    """Write the map, the metadata, and raw stacks of holes, which RELION looks for but does not read."""
+    volume = np.random.default_rng(seed).normal(size=(box, box, box)).astype(np.float32)
+    mrcfile.write(folder / "map.mrc", volume, voxel_size=PIXEL_SIZE)
+    for count in counts:
+        write_particles(folder / f"{count}.star", random_particles(count, box, seed))
+    with mrcfile.new_mmap(folder / "raw.mrcs", (max(counts), box, box), mrc_mode=2) as raw:
+        raw.set_image_stack()
 
 
-def time_relion(particles: Particles, folder: Path) -> tuple[float, float]:
-    """Seconds to prepare the map, and to project and write all images."""
-    write_particles(folder / "in.star", particles)
-    command = ["relion_project", "--i", "map.mrc", "--ang", "in.star", "--o", "theirs", "--ctf"]
-    start = time.perf_counter()
-    with subprocess.Popen(
-        [*command, "--angpix", str(PIXEL_SIZE)],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        bufsize=0,
-    ) as process:
-        assert process.stdout is not None  # noqa: S101 (it was asked for)
-        said = b""
-        while b"sec" not in said and (chunk := process.stdout.read(256)):
-            said += chunk
-        ready = time.perf_counter()
-        process.stdout.read()
-    if process.returncode:
-        raise SystemExit(f"relion_project exits with {process.returncode}")
-    return ready - start, time.perf_counter() - ready
+def seconds(command: list[str], folder: Path, output: str, threads: int) -> NDArray[np.float64]:
+    """Run a program, remove what it wrote, and give the time that it took: elapsed, and of processors."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    before, start = os.times(), time.perf_counter()
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    wall, after = time.perf_counter() - start, os.times()
+    if run.returncode:
+        raise SystemExit(f"{command[0]} exits with {run.returncode}:\n{run.stdout}\n{run.stderr}")
+    for path in folder.glob(f"{output}*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return np.array([wall, used])
 
 
-def compare(box: int, arguments: argparse.Namespace) -> str:
-    """Measure one box size and say it in a row of the table."""
-    particles = random_particles(arguments.images, box, arguments.seed)
-    volume = np.random.default_rng(arguments.seed).normal(size=(box, box, box)).astype(np.float32)
-    with tempfile.TemporaryDirectory() as name:
+def ours(count: int, output: str) -> list[str]:
+    """Give the command line of our program."""
+    values = {"particles": f"{count}.star", "volume": "map.mrc", "out": output, "progress": "false"}
+    return [sys.executable, "-m", "cryoalign.simulate", *(f"{key}={value}" for key, value in values.items())]
+
+
+def theirs(count: int, output: str) -> list[str]:
+    """Give the command line of RELION's program."""
+    files = ["--i", "map.mrc", "--ang", f"{count}.star", "--o", output]
+    return ["relion_project", *files, "--ctf", "--angpix", str(PIXEL_SIZE)]
+
+
+def compare(box: int, arguments: argparse.Namespace) -> None:
+    """Measure one box size and print its rows of the table."""
+    few, many = arguments.images
+    runs = {(f"ours, {threads}", threads): ours for threads in arguments.threads}
+    if shutil.which("relion_project"):
+        runs["RELION, 1", 1] = theirs
+    best: dict[tuple[str, int], NDArray[np.float64]] = {}
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
-        prepare, work = time_ours(particles, volume, folder, arguments.batch_size, arguments.device)
-        ours = arguments.images / work
-        row = f"{box:>6} {prepare:>11.2f} {ours:>15.1f}"
-        if shutil.which("relion_project") is None:
-            return row
-        mrcfile.write(folder / "map.mrc", volume, voxel_size=PIXEL_SIZE)
-        with mrcfile.new(folder / "raw.mrcs", np.zeros((len(particles), box, box), np.float32)) as raw:
-            raw.set_image_stack()
-        start, work = time_relion(particles, folder)
-        theirs = arguments.images / work
-        return f"{row} {start:>13.2f} {theirs:>17.1f} {ours / theirs:>7.2f}"
+        prepare(folder, box, [few, many], arguments.seed)
+        for _ in range(arguments.repeats):
+            for (label, threads), command in runs.items():
+                for count in (few, many):
+                    used = seconds(command(count, "out"), folder, "out", threads)
+                    best[label, count] = np.minimum(used, best.get((label, count), used))
+    speed = {label: (many - few) / (best[label, many] - best[label, few]) for label, _ in runs}
+    for label, _ in runs:
+        total, start = best[label, many][0], (best[label, few] - few / speed[label])[0]
+        rows = (f"{speed[label][i]:.0f} | {ratio(speed, label, i)}" for i in (0, 1))
+        print(f"| {box} | {label} | {' | '.join(rows)} | {start:.1f} | {total:.1f} |", flush=True)
+
+
+def ratio(speed: dict[str, NDArray[np.float64]], label: str, clock: int) -> str:
+    """Compare a program with RELION's, if that is there."""
+    return f"{speed[label][clock] / speed['RELION, 1'][clock]:.2f}" if "RELION, 1" in speed else "-"
 
 
 def main() -> None:
@@ -115,19 +126,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--boxes", type=int, nargs="+", default=[64, 128, 256], help="box sizes in px")
-    parser.add_argument("--images", type=int, default=256, help="particles at each box size")
-    parser.add_argument("--batch-size", type=int, default=32, help="images simulated at once")
-    parser.add_argument("--threads", type=int, default=1, help="threads of ours on the CPU")
-    parser.add_argument("--device", default="cpu", help="where ours runs, as torch names it")
+    parser.add_argument("--boxes", type=int, nargs="+", default=[128, 256], help="box sizes in px")
+    parser.add_argument("--images", type=int, nargs=2, default=[200, 2000], help="particles of the two runs")
+    parser.add_argument("--threads", type=int, nargs="+", default=[2], help="threads of ours on the CPU")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each, of which the shortest counts")
+    parser.add_argument(
+        "--folder", help="where to write; the system's folder for temporary files if not given"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of poses, CTFs and the map")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    if shutil.which("relion_project") is None:
-        print("relion_project is not installed: only our own speed is measured")
-    print("box/px  start/s (us)  images/s (us)  start/s (RELION)  images/s (RELION)  ratio")
+    print(f"load before: {os.getloadavg()[0]:.1f}; start and total of {arguments.images[1]:,} images in s")
+    print("| box/px | program, threads | images/s | ratio | by processor | ratio | start/s | total/s |")
+    print("| --: | :-- | --: | --: | --: | --: | --: | --: |")
     for box in arguments.boxes:
-        print(compare(box, arguments), flush=True)
+        compare(box, arguments)
+    print(f"load after: {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

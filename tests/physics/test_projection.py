@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import map_coordinates
 
 from cryoalign.physics.fourier import frequency_grid, irfft2
 from cryoalign.physics.projection import Projector
@@ -84,6 +85,33 @@ def test_hermitian_axis() -> None:
     spectrum = Projector(torch.randn(24, 24, 24)).slices(POSES)
     column = spectrum[:, 1:12, 0]
     assert torch.allclose(column, spectrum[:, -11:, 0].flip(1).conj(), rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize(("size", "ratio"), [(24, 1.0), (25, 1.0), (24, 0.8)])
+def test_the_interpolation_is_that_of_scipy(size: int, ratio: float) -> None:
+    density = torch.randn(size, size, size, generator=torch.Generator().manual_seed(1))
+    padded, first = 2 * size, size - size // 2  # of the volume's first voxel, where the centre is at `size`
+    axis = np.arange(size) - size // 2
+    radius = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
+    larger = np.zeros((padded,) * 3)
+    inner = slice(first, first + size)
+    larger[inner, inner, inner] = density.numpy() / np.sinc(radius / padded) ** 2
+    whole = np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(larger)))
+    axis = np.arange(padded) - size
+    whole[axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2 > size**2] = 0
+    whole = np.pad(whole, 1)
+
+    ky, kx = (part.double().numpy() for part in frequency_grid(size))
+    inside = np.hypot(ky, kx) * size <= size // 2
+    known = np.hypot(ky, kx) / ratio < 0.499  # at Nyquist itself the whole transform has one end only
+    points = np.stack([kx + 0 * ky, ky + 0 * kx])[:, known] * padded / ratio
+    found = Projector(density).slices(POSES, ratio).numpy() * ratio**3
+    for pose, plane in zip(POSES.numpy(), found, strict=True):
+        places = (pose[:, :2] @ points)[::-1] + size + 1
+        parts = [map_coordinates(part, places, order=1) for part in (whole.real, whole.imag)]
+        expected = np.where(inside[known], parts[0] + 1j * parts[1], 0)
+        assert np.linalg.norm(plane[known] - expected) < 1e-4 * np.linalg.norm(expected)
+        assert (plane[~inside] == 0).all()
 
 
 def test_argument_is_left_alone() -> None:

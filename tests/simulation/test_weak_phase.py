@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from scipy import ndimage
@@ -17,6 +17,9 @@ from cryoalign.physics.fourier import rfft2
 from cryoalign.simulation.conditions import conditions, without_aberrations
 from cryoalign.simulation.weak_phase import WeakPhase, fit_volume
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # With Q = 1 and no defocus or aberration the CTF is 1 everywhere: what is left is the projection.
 FLAT = Optics(1, "flat", pixel_size=2.0, voltage=300, spherical_aberration=0, amplitude_contrast=1)
 PLACES = np.array([[9.0, -4, 6], [-6, 10, -8], [2, 3, 14]])  # x, y, z in A
@@ -26,23 +29,13 @@ FINE = 4.0  # padding at which the interpolation error falls below what is teste
 
 def particles(count: int, *optics: Optics, seed: int = 0) -> Particles:
     rng = np.random.default_rng(seed)
-    return Particles(
-        source=Path("made.star"),
-        optics=optics,
-        row=np.arange(1, count + 1),
+    return Particles.make(
+        Path("made.star"),
+        optics,
+        count,
         optics_index=np.arange(count) % len(optics),
-        stack=np.full(count, "raw.mrcs"),
-        slot=np.arange(count),
-        micrograph=np.full(count, ""),
         angles=rng.uniform(0, 180, (count, 3)),
         shift=rng.uniform(-6, 6, (count, 2)),
-        defocus=np.zeros((count, 3)),
-        phase_shift=np.zeros(count),
-        ctf_bfactor=np.zeros(count),
-        ctf_scale=np.ones(count),
-        half=np.zeros(count, dtype=np.int64),
-        sign=np.ones(count),
-        table=pd.DataFrame(index=range(count)),
     )
 
 
@@ -118,6 +111,25 @@ def test_rows_are_simulated_in_the_order_asked_for_whatever_the_batch() -> None:
     images = simulator(some)
     assert torch.allclose(simulator(some, [4, 0, 5]), images[[4, 0, 5]], atol=1e-5)
     assert torch.allclose(simulator(some, 2), images[2:3], atol=1e-5)
+
+
+@pytest.fixture
+def threads() -> Iterator[int]:
+    """Two of them, whatever the machine has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield 2
+    torch.set_num_threads(before)
+
+
+def test_threads_change_neither_images_nor_the_callers_setting(threads: int) -> None:
+    some = particles(11, FLAT)
+    simulate = WeakPhase(volume(40, 2.0), pixel_size=2.0, box=40)
+    together = simulate(some)
+    assert torch.get_num_threads() == threads
+    torch.set_num_threads(1)
+    assert torch.allclose(simulate(some), together, rtol=0, atol=1e-5)
+    assert simulate(some, []).shape == (0, 40, 40)
 
 
 def test_premultiplied_rows_see_the_ctf_twice() -> None:
