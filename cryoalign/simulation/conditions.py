@@ -14,6 +14,8 @@ from cryoalign.physics.fourier import frequency_grid, irfft2, magnify, rfft2
 from cryoalign.physics.rotation import euler_to_matrix
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
@@ -191,6 +193,37 @@ def conditions(particles: Particles, index: NDArray[np.int64], device: torch.dev
         groups=groups,
         group=torch.from_numpy(place).to(device),
     )
+
+
+@dataclass(frozen=True)
+class Announced:
+    """The range of pixel sizes in A that a simulator was made for."""
+
+    finest: float
+    coarsest: float
+
+    @classmethod
+    def of(cls, sizes: float | Sequence[float]) -> Announced:
+        """Take the range of the pixel sizes of all images that will be asked for."""
+        values = np.atleast_1d(np.asarray(sizes, dtype=np.float64))
+        return cls(float(values.min()), float(values.max()))
+
+    def rows(self, particles: Particles, rows: ArrayLike | None) -> NDArray[np.int64]:
+        """Give the 0-based rows that are meant, all if `rows` is None.
+
+        Raises
+        ------
+        ValueError
+            A particle's pixel size lies outside the range.
+        """
+        index = np.arange(len(particles)) if rows is None else np.atleast_1d(np.asarray(rows, dtype=np.int64))
+        pixel = particles.optics_column("pixel_size")[index]
+        if len(pixel) and (pixel.min() < 0.999 * self.finest or pixel.max() > 1.001 * self.coarsest):
+            raise ValueError(
+                f"made for pixel sizes of {self.finest:g} to {self.coarsest:g} A, "
+                f"not {pixel.min():g} to {pixel.max():g} A"
+            )
+        return index
 
 
 def multiply_by_ctf(images: Tensor, optics: Conditions) -> Tensor:

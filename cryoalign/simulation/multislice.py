@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from scipy.fft import next_fast_len
 
@@ -21,7 +20,7 @@ from cryoalign.physics.multislice import (
     transmission,
 )
 from cryoalign.physics.projection import Projector
-from cryoalign.simulation.conditions import Conditions, conditions, multiply_by_ctf
+from cryoalign.simulation.conditions import Announced, Conditions, conditions, multiply_by_ctf
 from cryoalign.simulation.weak_phase import check_range, fit_volume
 
 if TYPE_CHECKING:
@@ -127,11 +126,9 @@ class Multislice:
         check_range("supersampling", supersampling, supersampling >= 1, "1 or more")
         check_range("field", field, field >= 1, "1 or more")
         check_range("towards", towards, towards in {1, -1}, "1 or -1")
-        announced = pixel_size if image_pixel_size is None else image_pixel_size
-        sizes = np.atleast_1d(np.asarray(announced, dtype=np.float64))
         self.box, self.envelope = box, envelope
-        self.finest, self.coarsest = float(sizes.min()), float(sizes.max())
-        self.depth = box * self.coarsest if depth is None else depth
+        self._announced = Announced.of(pixel_size if image_pixel_size is None else image_pixel_size)
+        self.depth = box * self._announced.coarsest if depth is None else depth
         self.slice_count = math.ceil(self.depth / slice_thickness - 1e-6)
         self.slice_thickness = self.depth / self.slice_count
 
@@ -140,8 +137,10 @@ class Multislice:
         self.fine_pixel_ratio = self._field_box / self.fine_box
         # The box that holds just the frequencies within the band limit, over the same field.
         self._band_box = 2 * math.ceil(_BAND_LIMIT * self.fine_box / 2 - 1e-6)
-        finest = self.finest * self._field_box / self._band_box
-        fitted, self.pixel_size = fit_volume(volume, pixel_size, box, finest=finest, coarsest=self.coarsest)
+        finest = self._announced.finest * self._field_box / self._band_box
+        fitted, self.pixel_size = fit_volume(
+            volume, pixel_size, box, Announced(finest, self._announced.coarsest)
+        )
         self.projector = Projector(fitted, padding, box=self._band_box)
         self._heights, self._weights = _along_the_beam(self.slice_count, towards, self.projector.device)
 
@@ -172,13 +171,7 @@ class Multislice:
             A particle's pixel size lies outside those announced to the constructor, or `solvent` has another
             shape.
         """
-        index = np.arange(len(particles)) if rows is None else np.atleast_1d(np.asarray(rows, dtype=np.int64))
-        pixel = particles.optics_column("pixel_size")[index]
-        if len(pixel) and (pixel.min() < 0.999 * self.finest or pixel.max() > 1.001 * self.coarsest):
-            raise ValueError(
-                f"made for pixel sizes of {self.finest:g} to {self.coarsest:g} A, "
-                f"not {pixel.min():g} to {pixel.max():g} A"
-            )
+        index = self._announced.rows(particles, rows)
         shape = (len(index), self.slice_count, self.fine_box, self.fine_box)
         if solvent is not None and tuple(solvent.shape) != shape:
             raise ValueError(f"the solvent has to be of shape {shape}, not {tuple(solvent.shape)}")

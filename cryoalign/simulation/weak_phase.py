@@ -6,18 +6,18 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
 from cryoalign.errors import InputError
 from cryoalign.physics.fourier import fourier_resize_volume, irfft2, rfft2, shift
 from cryoalign.physics.projection import Projector
-from cryoalign.simulation.conditions import conditions
+from cryoalign.simulation.conditions import Announced, conditions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
@@ -74,15 +74,10 @@ class WeakPhase:
         envelope: Envelope | None = None,
     ) -> None:
         check_range("padding", padding, padding >= 1, "1 or more")
-        sizes = np.atleast_1d(
-            np.asarray(pixel_size if image_pixel_size is None else image_pixel_size, dtype=np.float64)
-        )
         self.box = self.fine_box = box
         self.envelope = envelope
-        self.finest, self.coarsest = float(sizes.min()), float(sizes.max())
-        fitted, self.pixel_size = fit_volume(
-            volume, pixel_size, box, finest=self.finest, coarsest=self.coarsest
-        )
+        self._announced = Announced.of(pixel_size if image_pixel_size is None else image_pixel_size)
+        fitted, self.pixel_size = fit_volume(volume, pixel_size, box, self._announced)
         self.projector = Projector(fitted, padding, box=box)
         # On a CPU a few images each, not all threads together on each of a hundred small operations: these
         # would wait for each other a hundred times.
@@ -114,13 +109,7 @@ class WeakPhase:
         ValueError
             A particle's pixel size lies outside those announced to the constructor.
         """
-        index = np.arange(len(particles)) if rows is None else np.atleast_1d(np.asarray(rows, dtype=np.int64))
-        pixel = particles.optics_column("pixel_size")[index]
-        if len(pixel) and (pixel.min() < 0.999 * self.finest or pixel.max() > 1.001 * self.coarsest):
-            raise ValueError(
-                f"made for pixel sizes of {self.finest:g} to {self.coarsest:g} A, "
-                f"not {pixel.min():g} to {pixel.max():g} A"
-            )
+        index = self._announced.rows(particles, rows)
         if self.projector.device.type != "cpu":
             return self._images(particles, index, solvent)
         threads = torch.get_num_threads()
@@ -185,9 +174,7 @@ def check_range(name: str, value: object, fits: bool, expected: str) -> None:
         raise InputError(f"scattering.{name} is out of range", expected=expected, found=value)
 
 
-def fit_volume(
-    volume: Tensor, pixel_size: float, box: int, *, finest: float, coarsest: float
-) -> tuple[Tensor, float]:
+def fit_volume(volume: Tensor, pixel_size: float, box: int, images: Announced) -> tuple[Tensor, float]:
     """Give a volume the span of the images, and no more resolution than they can show.
 
     A volume sampled finer than the finest images is Fourier-cropped to the next whole number of voxels that
@@ -202,8 +189,8 @@ def fit_volume(
         Voxel size in A.
     box : int
         Box size of the images in px.
-    finest, coarsest : float
-        Smallest and largest pixel size of the images in A.
+    images : Announced
+        Smallest and largest pixel size of the images.
 
     Returns
     -------
@@ -212,11 +199,11 @@ def fit_volume(
         Its voxel size in A.
     """
     size = volume.shape[-1]
-    reduced = max(math.ceil(size * pixel_size / finest - _VOXEL_TOLERANCE), 1)
+    reduced = max(math.ceil(size * pixel_size / images.finest - _VOXEL_TOLERANCE), 1)
     if reduced < size:
         volume = fourier_resize_volume(volume, reduced)
         pixel_size, size = pixel_size * size / reduced, reduced
-    span = max(math.ceil(box * coarsest / pixel_size - _VOXEL_TOLERANCE), 1)
+    span = max(math.ceil(box * images.coarsest / pixel_size - _VOXEL_TOLERANCE), 1)
     before = span // 2 - size // 2
     after = span - size - before
     return F.pad(volume, (before, after) * 3), pixel_size

@@ -14,7 +14,7 @@ from scipy import ndimage
 from cryoalign.particles import Optics, Particles
 from cryoalign.physics.ctf import electron_wavelength
 from cryoalign.physics.fourier import rfft2
-from cryoalign.simulation.conditions import conditions, without_aberrations
+from cryoalign.simulation.conditions import Announced, conditions, without_aberrations
 from cryoalign.simulation.weak_phase import WeakPhase, fit_volume
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def test_fitted_volume_keeps_its_origin_and_carries_the_images_nyquist() -> None
     point = torch.zeros(50, 50, 50)
     point[25, 25, 25] = 1
     for box, pixel in ((20, 3.0), (31, 1.0), (64, 1.3), (21, 1.7)):
-        fitted, voxel = fit_volume(point, 1.0, box, finest=pixel, coarsest=pixel)
+        fitted, voxel = fit_volume(point, 1.0, box, Announced.of(pixel))
         place = np.unravel_index(int(fitted.argmax()), fitted.shape)
         assert place == (len(fitted) // 2,) * 3
         assert voxel <= pixel * 1.001
