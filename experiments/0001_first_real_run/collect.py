@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 HERE = Path(__file__).parent
 SETS = {"embedded": "embedded", "krios": "krios_bgal, 64 px", "ribosome": "ribosome_10499, 32 px"}
+_KINDS: dict[str, type] = {"data": str, "seed": int, "noise_channels": int}
 MEASURES = (
     "ring_correlation",
     *(f"{kind}{name}" for name in ("RPSD_L1", "pixel_L1") for kind in ("", "sim_", "floor_")),
@@ -90,9 +91,23 @@ def summary(rows: list[dict[str, object]]) -> str:
     return "\n".join([*lines, "", "| data | with minus without |", "|---|---|", *differences]) + "\n"
 
 
+def _collected() -> list[dict[str, object]]:
+    """Rows of data sets that were collected before."""
+    path = HERE / "results.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [
+            {name: _KINDS.get(name, float)(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
 def main(folder: Path) -> None:
-    """Write results.csv, results.md and figures/."""
+    """Write results.csv, results.md and figures/; sets that are not in the folder keep their rows."""
     rows = read(folder)
+    renewed = {row["data"] for row in rows}
+    rows += [row for row in _collected() if row["data"] not in renewed]
     with (HERE / "results.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
