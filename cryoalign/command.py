@@ -9,6 +9,7 @@ import contextlib
 import errno
 import functools
 import logging
+import math
 import os
 import signal
 import sys
@@ -172,6 +173,9 @@ def _check_types(cfg: DictConfig) -> None:
         return
     defaults = _leaves(OmegaConf.to_container(compose(hydra_cfg.job.config_name, groups)))
     found = _leaves(OmegaConf.to_container(cfg, resolve=True))
+    for key, value in found.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{key} cannot be used", expected="a finite number", found=value)
     named = {entry.lstrip("+~").partition("=")[0] for entry in given}
     for key in sorted(
         defaults, key=lambda key: key not in named

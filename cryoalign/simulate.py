@@ -27,6 +27,12 @@ def main(cfg: DictConfig) -> None:
     for name, least in (("batch_size", 1), ("seed", 0)):
         if cfg[name] < least:
             raise InputError(f"{name} is out of range", expected=f"{least} or more", found=cfg[name])
+    if cfg.box is not None and cfg.box < 2:
+        raise InputError("box is out of range", expected="2 px or more", found=cfg.box)
+    if cfg.specimen.file is None:
+        raise InputError(
+            "the specimen has no file", expected="a map or a model", remedy="give it with volume="
+        )
     parts = {name: instantiate(cfg[name], _convert_="all") for name in PARTS}
     plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     star = simulate_stack(

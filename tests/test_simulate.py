@@ -200,3 +200,39 @@ def test_an_interrupted_simulation_goes_on(
     done = cli("simulate", *options, "overwrite=true", "seed=5")
     assert "behind the first" not in done.out + done.err  # of another simulation
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "map.mrc", "particles.star", "sims"]
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("envelope.bfactor=nan", "finite number"),
+        ("volume=gone.mrc", "no such file"),
+        ("volume=null", "volume="),
+        ("box=0", "box is out of range"),
+        ("scattering.padding=100", "scattering.padding"),
+        ("envelope.focal_spread=1e9", "constant or not finite"),
+        ("volume_pixel_size=-1", "not positive"),
+    ],
+)
+def test_absurd_values(density: np.ndarray, cli: Cli, tmp_path: Path, option: str, said: str) -> None:
+    done = cli("simulate", *GIVEN, "envelope=microscope", option)
+    assert done.code == 1
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "sims").exists()
+
+
+def test_slices_without_number(density: np.ndarray, cli: Cli) -> None:
+    options = (*GIVEN, "scattering=multislice", "specimen.volts=1")
+    done = cli("simulate", *options, "scattering.slice_thickness=1e-3")
+    assert done.code == 1
+    assert "scattering.slice_thickness" in done.err
+    assert cli("simulate", *options, "scattering.slice_thickness=1e9").code == 0
+
+
+def test_what_is_cut_off_or_outside_is_said(density: np.ndarray, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "particles.star").write_text(STAR.replace("0 0 0 4 -6", "0 0 0 400 -6"))
+    done = cli("simulate", *GIVEN, "box=8")
+    assert done.code == 0
+    assert "map's power lies outside the images' box of 8 px" in done.out + done.err
+    assert "1 of 4 shifts exceed half the box, the first in row 2" in done.out + done.err

@@ -101,6 +101,12 @@ def read_cryosparc(path: Path, passthrough: Sequence[Path] = ()) -> Particles:
 def _refuse_other_alignments(table: CsTable) -> None:
     """Refuse poses that are not those of one 3D map."""
     if "alignments3D/pose" in table:
+        if "alignments3D/class" in table:
+            number = _numbers(table, "alignments3D/class")
+            others = number != number[0]
+            _refuse(
+                table, "alignments3D/class", others, "differs: poses refer to several maps", f"{number[0]:g}"
+            )
         return
     slots = sorted({name.split("/")[0] for name in table.names})
     several = [slot for slot in slots if re.fullmatch(r"alignments3D_multi|alignments_class_\d+", slot)]

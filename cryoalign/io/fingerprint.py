@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from cryoalign.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -24,9 +26,16 @@ def fingerprint(files: Iterable[Path]) -> dict[str, str]:
     dict
         File name to SHA-256 over its size and up to 64 evenly spaced blocks of 4 KiB (small files: over all
         of it).
+
+    Raises
+    ------
+    InputError
+        If one is not there.
     """
     found: dict[str, str] = {}
     for path in files:
+        if not path.is_file():
+            raise InputError("there is no such file", file=path)
         size = path.stat().st_size
         digest = hashlib.sha256(str(size).encode())
         with path.open("rb") as file:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+_log = logging.getLogger(__name__)
 
 MARKER = ".cryoalign"
 """Name of the file by which a folder is known to be cryoalign's own, and may be replaced."""
@@ -109,8 +112,13 @@ def resumable(
     note = folder / "identity"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise place_error(out, error) from error
+    try:
         with _alone(folder):
             if not (note.is_file() and note.read_text(encoding="utf-8") == identity):
+                if folder.exists():
+                    _log.warning("starting anew: what %s holds was made with other settings", folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
                 note.write_text(identity, encoding="utf-8")

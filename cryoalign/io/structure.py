@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import math
 from pathlib import Path
 
 import gemmi
@@ -80,8 +82,17 @@ def read_structure(
             expected="a chemical symbol, in columns 77 and 78 of a PDB file",
             found=f"atom {unknown.name}, serial number {unknown.serial}",
         )
+    positions = np.array([atom.pos.tolist() for atom in atoms], dtype=np.float64)
+    lost = np.flatnonzero(~np.isfinite(positions).all(axis=1))
+    if len(lost):
+        raise InputError(
+            f"{len(lost)} of {len(atoms)} atoms have no place",
+            file=path,
+            expected="finite coordinates",
+            found=f"{positions[lost[0]]} of atom {atoms[lost[0]].serial}",
+        )
     return Atoms(
-        positions=np.array([atom.pos.tolist() for atom in atoms], dtype=np.float64),
+        positions=positions,
         elements=np.array([atom.element.name for atom in atoms]),
         bfactor=np.array([atom.b_iso for atom in atoms], dtype=np.float64),
         occupancy=np.array([atom.occ for atom in atoms], dtype=np.float64),
@@ -107,7 +118,31 @@ def _parse(path: Path) -> gemmi.Structure:
         raise InputError("this is not an atomic model", file=path, found=str(error)) from error
     if not len(structure) or not structure[0].count_atom_sites():
         raise InputError("the file holds no atoms", file=path, expected="a PDB or mmCIF file with a model")
+    if kind == gemmi.CoorFormat.Pdb:
+        _check_coordinates(path)
     return structure
+
+
+def _check_coordinates(path: Path) -> None:
+    """Refuse coordinates that are no numbers, which gemmi takes for zero."""
+    zipped = path.read_bytes()[:2] == b"\x1f\x8b"
+    with gzip.open(path, "rt") if zipped else path.open() as file:
+        for number, line in enumerate(file, start=1):
+            if not line.startswith(("ATOM", "HETATM")):
+                continue
+            for start in (30, 38, 46):
+                try:
+                    fine = math.isfinite(float(line[start : start + 8]))
+                except ValueError:
+                    fine = False
+                if not fine:
+                    raise InputError(
+                        "a coordinate of an atom is not a finite number",
+                        file=path,
+                        row=number,
+                        expected="numbers in columns 31 to 54",
+                        found=line[30:54].rstrip(),
+                    )
 
 
 def _assemble(structure: gemmi.Structure, name: str, path: Path) -> None:

@@ -115,7 +115,7 @@ def potential(
     return VOLTS_PER_SCATTERING_DENSITY * _sharpen(coarse, pixel_size, blur)
 
 
-def place(atoms: Atoms, centre: str | Sequence[float]) -> NDArray[np.float64]:
+def place(atoms: Atoms, centre: str | Sequence[float] | None) -> NDArray[np.float64]:
     """Give the atoms' coordinates in the frame of a map.
 
     Parameters
@@ -139,7 +139,7 @@ def place(atoms: Atoms, centre: str | Sequence[float]) -> NDArray[np.float64]:
         origin = np.average(atoms.positions, axis=0, weights=weight)
     elif centre == "extent":
         origin = (atoms.positions.min(axis=0) + atoms.positions.max(axis=0)) / 2
-    elif isinstance(centre, str) or len(centre) != 3:
+    elif centre is None or isinstance(centre, str) or len(centre) != 3:
         raise InputError(
             "the centre of the atoms is not understood", expected="mass, extent or x, y, z in A", found=centre
         )

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from cryoalign.simulation.envelope import Envelope
 
 _BAND_LIMIT = 2 / 3
+_MOST_SLICES = 1000
+_LARGEST_RATIO = 8  # of padding, supersampling and field: more asks for a mistaken amount of memory
 _FLAT = 1 / 4  # part of the band along the beam that is kept as it is: the rest falls off, against ringing
 _SAMPLES_AT_ONCE = 2**22  # fine pixels times slices that are simulated together: bounds the memory
 
@@ -122,14 +124,17 @@ class Multislice:
     ) -> None:
         check_range("slice_thickness", slice_thickness, slice_thickness > 0, "above 0 A")
         check_range("depth", depth, depth is None or depth > 0, "above 0 A")
-        check_range("padding", padding, padding >= 1, "1 or more")
-        check_range("supersampling", supersampling, supersampling >= 1, "1 or more")
-        check_range("field", field, field >= 1, "1 or more")
+        for name, value in (("padding", padding), ("supersampling", supersampling), ("field", field)):
+            check_range(name, value, 1 <= value <= _LARGEST_RATIO, f"1 to {_LARGEST_RATIO}")
         check_range("towards", towards, towards in {1, -1}, "1 or -1")
         self.box, self.envelope = box, envelope
         self._announced = Announced.of(pixel_size if image_pixel_size is None else image_pixel_size)
         self.depth = box * self._announced.coarsest if depth is None else depth
-        self.slice_count = math.ceil(self.depth / slice_thickness - 1e-6)
+        self.slice_count = max(1, math.ceil(self.depth / slice_thickness - 1e-6))
+        thinnest = self.depth / _MOST_SLICES
+        check_range(
+            "slice_thickness", slice_thickness, self.slice_count <= _MOST_SLICES, f"{thinnest:g} A or more"
+        )
         self.slice_thickness = self.depth / self.slice_count
 
         self._field_box = math.ceil(field * box - 1e-6)

@@ -112,7 +112,7 @@ class DensityMap:
         voxel = header if self.pixel_size is None else self.pixel_size
         if voxel is None or not voxel > 0:
             raise InputError(
-                "the pixel size of the volume is unknown",
+                "the pixel size of the volume is unknown or not positive",
                 file=self.file,
                 expected="a positive voxel size in the header",
                 found=voxel,

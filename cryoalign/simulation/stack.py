@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ _log = logging.getLogger(__name__)
 
 STACK, STAR, CS = "sim.mrcs", "sim.star", "sim.cs"
 
+_MOST_OUTSIDE = 0.01  # of a map's power beyond the images' box, before one is told
 _FEWEST_PIXELS = 2  # a volume that spans less is a wrong pixel size, not a particle
 
 
@@ -114,6 +116,7 @@ def simulate_stack(
         particles = without_aberrations(particles)
     _refuse_aberrations(particles)
     box, out = _box_size(particles, box, root), Path(out)
+    _warn_of_shifts(particles, box)
     inputs = (particles.source, specimen.file)
     if parameters is None:
         place = staged(out, overwrite, inputs=inputs)
@@ -210,6 +213,31 @@ def _stack_boxes(particles: Particles, root: Path | None) -> set[int]:
     return {MrcStack(path).box for path in stacks.values()}
 
 
+def _warn_of_shifts(particles: Particles, box: int) -> None:
+    """Tell of particles whose centre lies outside the image: it enters again from the other side."""
+    limit = particles.optics_column("pixel_size") * box / 2
+    far = np.flatnonzero((np.abs(particles.shift) > limit[:, None]).any(axis=1))
+    if len(far):
+        _log.warning(
+            "%s: %d of %d shifts exceed half the box, the first in row %d; is their unit right?",
+            particles.source, len(far), len(particles), particles.row[far[0]],
+        )  # fmt: skip
+
+
+def _warn_of_a_cut(volume: Volume, box: int, pixel_size: float, specimen: Specimen) -> None:
+    """Tell of a map that does not fit into the images' box."""
+    size = len(volume.values)
+    side = min(size, math.ceil(box * pixel_size / volume.pixel_size))
+    first = size // 2 - side // 2
+    inner = volume.values[(slice(first, first + side),) * 3]
+    outside = 1 - float(inner.double().square().sum() / volume.values.double().square().sum())
+    if outside > _MOST_OUTSIDE:
+        _log.warning(
+            "%s: %.0f %% of the map's power lies outside the images' box of %d px and is cut off",
+            specimen.file, 100 * outside, box,
+        )  # fmt: skip
+
+
 def _volume(specimen: Specimen, box: int, pixel_sizes: NDArray[np.float64]) -> Volume:
     volume = specimen.volume(box, float(pixel_sizes.min()))
     span = len(volume.values) * volume.pixel_size
@@ -221,12 +249,13 @@ def _volume(specimen: Specimen, box: int, pixel_sizes: NDArray[np.float64]) -> V
             found=f"{len(volume.values)} voxels of {volume.pixel_size:g} A, {span:g} A",
             remedy="check the voxel size; give the right one with volume_pixel_size=",
         )
+    _warn_of_a_cut(volume, box, float(pixel_sizes.max()), specimen)
     return volume
 
 
 def _refuse_unknown_scale(specimen: Specimen) -> None:
     raise InputError(
-        "the map's values have no known unit, so electrons cannot be counted",
+        "the map's values have no known unit",
         file=specimen.file,
         expected="volts, for multislice, a solvent or a detector",
         remedy="give the volts of one unit with specimen.volts=, or use specimen=atomic_model",
@@ -243,4 +272,21 @@ def _write_images(
             _log.info("continuing behind the first %d of %d images", writer.written, count)
         for start in track(starts, "simulating", console=Console(stderr=True), disable=not progress):
             rows = np.arange(start, min(start + batch_size, count))
-            writer.write(experiment(particles, rows).cpu().numpy())
+            images = experiment(particles, rows).cpu().numpy()
+            _check_images(images, particles, rows)
+            writer.write(images)
+
+
+def _check_images(images: NDArray[np.float32], particles: Particles, rows: NDArray[np.int64]) -> None:
+    """Refuse to write what is no image."""
+    low, high = images.min(axis=(1, 2)), images.max(axis=(1, 2))
+    bad = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high) & (low < high)))  # NaN passes through
+    if len(bad):
+        raise InputError(
+            "the simulated image is constant or not finite",
+            file=particles.source,
+            row=int(particles.row[rows[bad[0]]]),
+            expected="an image",
+            found=f"values from {low[bad[0]]:g} to {high[bad[0]]:g}",
+            remedy="look at the specimen's values, B-factors and the envelope",
+        )

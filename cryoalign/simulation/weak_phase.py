@@ -73,7 +73,7 @@ class WeakPhase:
         padding: float = 2.0,
         envelope: Envelope | None = None,
     ) -> None:
-        check_range("padding", padding, padding >= 1, "1 or more")
+        check_range("padding", padding, 1 <= padding <= 8, "1 to 8")
         self.box = self.fine_box = box
         self.envelope = envelope
         self._announced = Announced.of(pixel_size if image_pixel_size is None else image_pixel_size)

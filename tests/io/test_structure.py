@@ -140,3 +140,12 @@ def test_a_real_structure(shared_data: Path) -> None:
     assert len(read_structure(path)) == 32920
     assert len(read_structure(path, waters=True)) == 33696
     assert len(read_structure(path, ligands=False, assembly="1")) == 32824
+
+
+@pytest.mark.parametrize("x", ["     nan", "  xx.yyy", "        "])
+def test_coordinates_that_are_no_numbers(tmp_path: Path, x: str) -> None:
+    line = f"ATOM      1  C   ALA A   1    {x}   0.000   0.000  1.00 20.00           C\n"
+    (tmp_path / "a.pdb").write_text(line + "END\n")
+    with pytest.raises(InputError, match="not a finite number") as caught:
+        read_structure(tmp_path / "a.pdb")
+    assert caught.value.row == 1
