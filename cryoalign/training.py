@@ -23,6 +23,7 @@ from cryoalign.checkpoint import find_checkpoint, read_checkpoint
 from cryoalign.errors import InputError
 from cryoalign.evaluation import evaluate
 from cryoalign.io.output import MARKER, atomic_write
+from cryoalign.pairing.short import audit_training
 from cryoalign.run import (
     absolute_paths,
     build_data,
@@ -174,6 +175,7 @@ def _fit(cfg: DictConfig, folder: Path, data: PairedDataModule, run: Run | None)
         begun = int(read_checkpoint(checkpoint, cfg)["global_step"])
         _check_resumed(run, data, begun)
     elif first_process():
+        audit_training(cfg.audit, data)
         describe(folder, cfg, data)
         _log.info(_summary(folder, data, system))
     loggers = build_loggers(cfg, folder, None if checkpoint is None else begun)

@@ -12,7 +12,7 @@ from cryoalign.command import CONF_DIR
 from tests.conftest import Cli
 
 
-@pytest.mark.parametrize("name", ["train", "simulate", "evaluate", "export"])
+@pytest.mark.parametrize("name", ["train", "simulate", "audit", "evaluate", "export"])
 def test_help_and_cfg_import_neither_torch_nor_lightning(name: str) -> None:
     code = (
         "import sys\n"

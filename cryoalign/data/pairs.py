@@ -39,7 +39,7 @@ def refuse_swapped(sim: Particles, raw: Particles) -> None:
             file=raw.source,
             expected=f"measured particles, and {ORIGINAL} in the file given as sim",
             found=f"{ORIGINAL} in the file given as raw",
-            remedy="exchange data.sim and data.raw",
+            remedy="exchange them",
         )
 
 

@@ -1,0 +1,61 @@
+"""``python -m cryoalign.audit sim=X.star raw=Y.star``: tells whether these are pairs."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryoalign.command import command
+from cryoalign.errors import InputError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+@command("audit")
+def main(cfg: DictConfig) -> None:
+    """Test the pairs and print the verdict; exit with 0 (they agree), 2 (wrong, and how) or 3 (not known)."""
+    from rich.console import Console  # noqa: PLC0415  heavy imports wait until work starts
+
+    from cryoalign.io.output import staged  # noqa: PLC0415
+    from cryoalign.pairing.check import check_pairs  # noqa: PLC0415
+    from cryoalign.pairing.report import audit_table, words, write_report  # noqa: PLC0415
+    from cryoalign.pairing.sample import read_sample  # noqa: PLC0415
+    from cryoalign.pairing.verdict import judge  # noqa: PLC0415
+
+    if cfg.sample < 0 or not 0 < cfg.radius <= 1:
+        raise InputError(
+            "these pairs cannot be sampled",
+            expected="sample of 0 (all) or more, radius in (0, 1]",
+            found=f"sample={cfg.sample}, radius={cfg.radius}",
+        )
+    inputs = {"sim": str(cfg.sim), "raw": str(cfg.raw)}
+    place = None if cfg.out is None else Path(cfg.out)
+    with (
+        nullcontext()
+        if place is None
+        else staged(place, cfg.overwrite, [Path(path) for path in inputs.values()]) as folder
+    ):
+        sample = read_sample(
+            cfg.sim,
+            cfg.raw,
+            root=cfg.root,
+            passthrough=cfg.passthrough,
+            count=cfg.sample,
+            progress=cfg.progress,
+        )
+        evidence = check_pairs(sample, radius=cfg.radius, poses=cfg.poses, progress=cfg.progress)
+        verdict = judge(evidence)
+        if folder is not None:
+            write_report(folder, verdict, evidence, inputs)
+    console = Console(width=120)
+    console.print(audit_table(evidence, every=cfg.all))
+    for line in words(verdict, evidence):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    if verdict.exit_code:
+        raise SystemExit(verdict.exit_code)
+
+
+if __name__ == "__main__":
+    main()

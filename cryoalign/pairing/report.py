@@ -1,0 +1,201 @@
+"""The verdict for a reader and for a program: a table, a picture, JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from cryoalign.figures.audit import audit_figure
+from cryoalign.pairing.check import name_of
+from cryoalign.pairing.verdict import CLEAR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cryoalign.pairing.check import Evidence, Score
+    from cryoalign.pairing.correlation import Estimate
+    from cryoalign.pairing.transfer import Transfer
+    from cryoalign.pairing.verdict import Verdict
+
+#: How the names of scans begin, and what they put a factor on.
+_SCANS = {"shift": "shift", "pixel size": "pixel size", "map": "map's pixel size", "defocus": "defocus"}
+
+
+def audit_table(evidence: Evidence, *, every: bool = False) -> Table:
+    """Lay out the hypotheses for the terminal.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    every : bool
+        Every hypothesis; otherwise the two best of each family.
+
+    Returns
+    -------
+    rich.table.Table
+    """
+    table = Table(
+        title=f"{evidence.pairs} pairs: correlation of sim and raw",
+        caption="whitened, the averages of both sets taken away; diff.: paired, to the pairs as given",
+    )
+    table.add_column("hypothesis", no_wrap=True)
+    for column in ("mean", "error", "sigma", "diff.", "sigma", *_band_names(evidence)):
+        table.add_column(column, justify="right", no_wrap=True)
+    for score in evidence.scores if every else _shown(evidence):
+        difference = () if score is evidence.given else (score.difference.mean, score.difference.sigma)
+        table.add_row(
+            name_of(score),
+            f"{score.correlation.mean:.4f}",
+            f"{score.correlation.error:.4f}",
+            f"{score.correlation.sigma:.1f}",
+            *([f"{difference[0]:+.4f}", f"{difference[1]:+.1f}"] if difference else ["", ""]),
+            *(f"{band.mean:.3f}" for band in score.bands),
+            style="bold" if score is evidence.given else None,
+        )
+    return table
+
+
+def _band_names(evidence: Evidence) -> list[str]:
+    """Name the bands by the resolution where they end."""
+    return [f"to {1 / edge:.2g} A" for edge in evidence.bands[1:]]
+
+
+def _shown(evidence: Evidence) -> list[Score]:
+    """Keep the pairs as given and the two best of each family."""
+    kept: set[str] = set()
+    for family in {score.family for score in evidence.scores}:
+        members = sorted(
+            (s for s in evidence.scores if s.family == family), key=lambda s: -s.correlation.mean
+        )
+        kept |= {score.key for score in members[:2]}
+    return [score for score in evidence.scores if score.key in kept]
+
+
+def words(verdict: Verdict, evidence: Evidence) -> list[str]:
+    """Give the lines below the table, the verdict first.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    evidence : Evidence
+
+    Returns
+    -------
+    list of str
+    """
+    lines = [verdict.line]
+    if verdict.remedy is not None:
+        lines.append(f"  remedy: {verdict.remedy}")
+    if evidence.disagreement is not None:
+        lines += ["  the metadata disagree:", *(f"    {line}" for line in evidence.disagreement.splitlines())]
+    lines += [f"  not excluded: {family}: {reason}" for family, reason in verdict.undecidable.items()]
+    return lines
+
+
+def as_json(verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
+    """Give verdict and evidence as plain values.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    evidence : Evidence
+
+    Returns
+    -------
+    dict
+    """
+    alone = evidence.alone
+    return {
+        "outcome": verdict.outcome,
+        "verdict": verdict.line,
+        "hypothesis": verdict.key,
+        "alternatives": list(verdict.alternatives),
+        "remedy": verdict.remedy,
+        "undecidable": verdict.undecidable,
+        "exit_code": verdict.exit_code,
+        "pairs": evidence.pairs,
+        "metadata_disagreement": evidence.disagreement,
+        "band_edges_per_angstrom": list(evidence.bands),
+        "hypotheses": [
+            {
+                "name": name_of(score),
+                "family": score.family,
+                "value": score.value,
+                "envelope": score.envelope,
+                "likeness_to_sim": score.likeness,
+                "correlation": _plain(score.correlation),
+                "difference": _plain(score.difference),
+                "excluded": bool(score is not evidence.given and score.fair.sigma <= -CLEAR),
+                "bands": [_plain(band) for band in score.bands],
+            }
+            for score in evidence.scores
+        ],
+        "sim_alone": {
+            "claimed_ctf": _ctf(alone.claimed),
+            "suspected_ctf": _ctf(alone.suspected),
+            "gain": _plain(alone.gain),
+            "rows": {name: _plain(gain) for name, gain in alone.rows.items()},
+            "shift_slope": None if alone.shift is None else alone.shift.slope.tolist(),
+            "shift_slope_error": None if alone.shift is None else alone.shift.error.tolist(),
+            "pose": None if alone.pose is None else _plain(alone.pose),
+            "inverse_pose": None if alone.inverse_pose is None else _plain(alone.inverse_pose),
+        },
+        "any_row": {
+            "average": _plain(evidence.matching.average),
+            "best_match_in_own_row": evidence.matching.own,
+            "best_match_in_another_row": evidence.matching.other,
+        },
+    }
+
+
+def _plain(entry: Estimate) -> dict[str, float]:
+    return {"mean": entry.mean, "error": entry.error, "sigma": entry.sigma}
+
+
+def _ctf(transfer: Transfer) -> dict[str, Any]:
+    return {"times": transfer.power, "defocus_factor": transfer.scale, "phase_shift": transfer.phase}
+
+
+def write_report(folder: Path, verdict: Verdict, evidence: Evidence, inputs: Mapping[str, str]) -> None:
+    """Write ``audit.json`` and ``audit.png``.
+
+    Parameters
+    ----------
+    folder : Path
+        Exists.
+    verdict : Verdict
+    evidence : Evidence
+    inputs : mapping of str to str
+        The files that were looked at, by kind.
+    """
+    values = {**inputs, **as_json(verdict, evidence)}
+    (folder / "audit.json").write_text(json.dumps(values, indent=2) + "\n")
+    plain = [score for score in evidence.scores if score.value is None]
+    scans = {}
+    for start, name in _SCANS.items():
+        members = [
+            score for score in evidence.scores if score.value is not None and score.key.startswith(start)
+        ]
+        offset = 1.0 if start == "shift" else 0.0
+        if members:
+            scans[name] = (
+                [offset + (score.value or 0.0) for score in members],
+                [score.correlation.mean for score in members],
+                [score.correlation.error for score in members],
+            )
+    figure = audit_figure(
+        [name_of(score) for score in plain],
+        [score.correlation.mean for score in plain],
+        [score.correlation.error for score in plain],
+        scans=scans,
+        bands=(
+            evidence.bands,
+            [band.mean for band in evidence.given.bands],
+            [band.error for band in evidence.given.bands],
+        ),
+        title=verdict.line,
+    )
+    figure.savefig(folder / "audit.png")

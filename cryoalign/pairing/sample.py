@@ -1,0 +1,262 @@
+"""The pairs to be looked at: matched even where the metadata disagree, sampled evenly, read at one size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from cryoalign.data.pairs import match_pairs, refuse_swapped
+from cryoalign.data.stack import ParticleImages
+from cryoalign.errors import InputError
+from cryoalign.io.locate import locate_stacks
+from cryoalign.io.metadata import read_particles
+from cryoalign.physics.fourier import fourier_resize
+from cryoalign.simulation.conditions import without_aberrations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cryoalign.particles import Particles
+
+#: Boxes are Fourier-cropped to this: what tells right from wrong lies at low frequencies.
+WORKING_BOX = 64
+FEWEST = 20
+_ANYTHING = float("inf")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some pairs, in memory.
+
+    Attributes
+    ----------
+    sim, raw : Particles
+        n rows each, pair by pair.
+    sims, raws : (n, N, N) float32 tensor
+        Their images.
+    shifted : mapping of str to (n, N, N) float32 tensor
+        Simulated images of other rows, counted in the whole table: ``next``, ``previous``, ``reversed``.
+    groups : (n,) int64
+        Number of the micrograph.
+    pixel_size : float
+        Of the images as they are here, in A.
+    disagreement : str or None
+        Where the metadata of the pairs differ.
+    """
+
+    sim: Particles
+    raw: Particles
+    sims: torch.Tensor
+    raws: torch.Tensor
+    shifted: dict[str, torch.Tensor]
+    groups: NDArray[np.int64]
+    pixel_size: float
+    disagreement: str | None = None
+
+    @property
+    def box(self) -> int:
+        """N in px."""
+        return int(self.raws.shape[-1])
+
+
+def read_sample(
+    sim: Path | str,
+    raw: Path | str,
+    *,
+    root: Path | str | None = None,
+    passthrough: str | Path | Sequence[str | Path] | None = None,
+    count: int = 300,
+    box: int = WORKING_BOX,
+    progress: bool = False,
+) -> Sample:
+    """Read, match and sample two metadata files.
+
+    Parameters
+    ----------
+    sim, raw : Path or str
+        Metadata files.
+    root : Path or str, optional
+        Folder that the raw stack names are relative to.
+    passthrough : str or Path, or several, optional
+        CryoSPARC's passthrough files of `raw`.
+    count : int
+        About this many pairs; 0 for all.
+    box : int
+        Working box in px, at the most.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    Sample
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, or rows cannot be matched at all.
+    """
+    sims, raws = read_particles(sim), read_particles(raw, passthrough)
+    refuse_swapped(sims, raws)
+    sims, raws, disagreement = match_anyway(sims, raws)
+    images = (
+        ParticleImages(sims, locate_stacks(sims), resample=True, check_header=False),
+        ParticleImages(raws, locate_stacks(raws, root=root), resample=True, check_header=False),
+    )
+    rows = choose_rows(len(raws), count)
+    return sample_images(images[0], images[1], rows, box=box, disagreement=disagreement, progress=progress)
+
+
+def sample_images(
+    sim: ParticleImages,
+    raw: ParticleImages,
+    rows: NDArray[np.int64],
+    *,
+    among: NDArray[np.int64] | None = None,
+    box: int = WORKING_BOX,
+    disagreement: str | None = None,
+    progress: bool = False,
+) -> Sample:
+    """Read the images of some rows, and the simulated ones of the rows they may have been taken for.
+
+    Parameters
+    ----------
+    sim, raw : ParticleImages
+        Row by row.
+    rows : (n,) int64
+        0-based.
+    among : (m,) int64, optional
+        The rows, ascending, among which `rows` were chosen and neighbours are looked for; all if not given.
+    box : int
+        Working box in px, at the most.
+    disagreement : str, optional
+        Handed on.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    Sample
+
+    Raises
+    ------
+    InputError
+        If there are too few pairs or an image cannot be used.
+    """
+    if len(rows) < FEWEST:
+        raise InputError(
+            "there are too few pairs to tell anything",
+            file=raw.particles.source,
+            expected=f"{FEWEST} or more",
+            found=len(rows),
+        )
+    table = np.arange(len(raw)) if among is None else among
+    place, size = np.searchsorted(table, rows), min(box, sim.box, raw.box)
+    places = {
+        "": rows,
+        "next": table[(place + 1) % len(table)],
+        "previous": table[place - 1],
+        "reversed": table[len(table) - 1 - place],
+    }
+    needed = np.unique(np.concatenate(list(places.values())))
+    known = dict(zip(needed.tolist(), _read(sim, needed, size, "sim", progress), strict=True))
+    measured = torch.stack(_read(raw, rows, size, "raw", progress))
+    sets = {name: torch.stack([known[row] for row in others.tolist()]) for name, others in places.items()}
+    names = raw.particles.micrograph[rows]
+    groups = np.unique(names, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    simulated, told = sim.particles.take(rows), raw.particles.take(rows)
+    if without_aberrations(simulated).optics == simulated.optics:
+        told = without_aberrations(told)  # left out by the simulation, which is a choice and no mistake
+    return Sample(
+        sim=simulated,
+        raw=told,
+        sims=sets.pop(""),
+        raws=measured,
+        shifted=sets,
+        groups=groups,
+        pixel_size=raw.pixel_size * raw.box / size,
+        disagreement=disagreement,
+    )
+
+
+def _read(
+    images: ParticleImages, rows: NDArray[np.int64], size: int, what: str, progress: bool
+) -> list[torch.Tensor]:
+    bar = track(
+        rows.tolist(), f"reading {what}", console=Console(stderr=True), disable=not progress, transient=True
+    )
+    return [fourier_resize(torch.from_numpy(images.image(row)), size) for row in bar]
+
+
+def choose_rows(total: int, count: int) -> NDArray[np.int64]:
+    """Choose rows evenly over the table: as many micrographs as there can be, since their images share noise.
+
+    Parameters
+    ----------
+    total : int
+        Rows there are.
+    count : int
+        Rows wanted; 0 for all.
+
+    Returns
+    -------
+    (n,) int64
+        0-based, ascending.
+    """
+    if count <= 0 or count >= total:
+        return np.arange(total)
+    return np.unique(np.linspace(0, total - 1, count).round().astype(np.int64))
+
+
+def match_anyway(sim: Particles, raw: Particles) -> tuple[Particles, Particles, str | None]:
+    """Match pairs as for training; where their metadata disagree, by name or row all the same.
+
+    Parameters
+    ----------
+    sim, raw : Particles
+        Whole tables, as read.
+
+    Returns
+    -------
+    sim, raw : Particles
+        Of the same length.
+    disagreement : str or None
+        What training would refuse.
+
+    Raises
+    ------
+    InputError
+        If the rows cannot be matched by name, and cannot by number since the tables differ in length.
+    """
+    try:
+        return *match_pairs(sim, raw), None
+    except InputError as error:
+        reason = error
+    blind = [replace(p, optics=tuple(replace(o, premultiplied=False) for o in p.optics)) for p in (sim, raw)]
+    limits = (
+        "angle",
+        "shift",
+        "defocus",
+        "phase_shift",
+        "voltage",
+        "spherical_aberration",
+        "amplitude_contrast",
+        "aberration",
+        "magnification",
+    )
+    try:
+        tolerances = dict.fromkeys((*limits, "pixel_size"), _ANYTHING)
+        matched = match_pairs(blind[0], blind[1], **tolerances)
+    except InputError:
+        if len(sim) != len(raw):
+            raise reason from None
+        return sim, raw, str(reason)
+    index = [np.searchsorted(p.row, found.row) for p, found in zip((sim, raw), matched, strict=True)]
+    return sim.take(index[0]), raw.take(index[1]), str(reason)

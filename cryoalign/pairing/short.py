@@ -1,0 +1,57 @@
+"""The audit that precedes a training: a look at some of its pairs, in a few seconds."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from cryoalign.errors import InputError
+from cryoalign.pairing.check import check_pairs
+from cryoalign.pairing.sample import FEWEST, choose_rows, sample_images
+from cryoalign.pairing.verdict import judge
+
+if TYPE_CHECKING:
+    from cryoalign.data.datamodule import PairedDataModule
+
+CHOICES = ("short", "off")
+_PAIRS, _BOX = 160, 48
+
+_log = logging.getLogger(__name__)
+
+
+def audit_training(choice: str, data: PairedDataModule) -> None:
+    """Refuse to train on pairs that are known to be wrong.
+
+    Looks at 160 training pairs at 48 px at the most, without the poses. What cannot be decided is logged, and
+    is no obstacle.
+
+    Parameters
+    ----------
+    choice : {"short", "off"}
+    data : PairedDataModule
+        Set up.
+
+    Raises
+    ------
+    InputError
+        If the pairs stand in a wrong relation that has a name, or `choice` is unknown.
+    """
+    if choice not in CHOICES:
+        raise InputError("unknown choice for audit", expected=" or ".join(CHOICES), found=choice)
+    rows = data.rows["train"]
+    if choice == "off":
+        return
+    if len(rows) < FEWEST:
+        _log.info("audit       too few training pairs to tell whether they are pairs")
+        return
+    chosen = rows[choose_rows(len(rows), _PAIRS)]
+    sample = sample_images(data.sim_images, data.raw_images, chosen, among=rows, box=_BOX)
+    verdict = judge(check_pairs(sample, radius=data.normalization_settings.get("radius", 0.9), poses=False))
+    if verdict.outcome == "wrong":
+        raise InputError(
+            f"sim and raw are not pairs: {verdict.line}",
+            file=data.sim_star,
+            remedy=f"{verdict.remedy}; python -m cryoalign.audit tells more; audit=off trains nevertheless",
+        )
+    level = logging.INFO if verdict.outcome == "agree" else logging.WARNING
+    _log.log(level, "audit       %s", verdict.line)
