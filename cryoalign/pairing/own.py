@@ -80,7 +80,9 @@ def _transfer(alone: Alone) -> Finding:
     claimed, carried = alone.claimed, alone.suspected
     if carried.power != claimed.power:
         key = f"CTF power {carried.power}"
-        text = f"sim carries {_TIMES[carried.power]}, its metadata claim {_TIMES[claimed.power]}"
+        # Smooth and alike in all images, the CTF of a tenth of the defocus cannot be told from none.
+        like = ", or one of a small fraction of the claimed defocus, which looks alike" * (not carried.power)
+        text = f"sim carries {_TIMES[carried.power]}{like}; its metadata claim {_TIMES[claimed.power]}"
     elif carried.scale != 1:
         key = f"sim defocus x {carried.scale:g}"
         text = f"sim does not have the defocus that its metadata claim, but about {carried.scale:g} times it"
