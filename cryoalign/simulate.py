@@ -28,7 +28,12 @@ def main(cfg: DictConfig) -> None:
         if cfg[name] < least:
             raise InputError(f"{name} is out of range", expected=f"{least} or more", found=cfg[name])
     if cfg.box is not None and cfg.box < 2:
-        raise InputError("box is out of range", expected="2 px or more", found=cfg.box)
+        raise InputError(
+            "the box size is out of range",
+            expected="2 px or more",
+            found=f"{cfg.box} px",
+            remedy="leave box out to take that of the raw images",
+        )
     if cfg.specimen.file is None:
         raise InputError(
             "the specimen has no file", expected="a map or a model", remedy="give it with volume="

@@ -208,7 +208,7 @@ def test_an_interrupted_simulation_goes_on(
         ("envelope.bfactor=nan", "finite number"),
         ("volume=gone.mrc", "no such file"),
         ("volume=null", "volume="),
-        ("box=0", "box is out of range"),
+        ("box=0", "box size is out of range"),
         ("scattering.padding=100", "scattering.padding"),
         ("envelope.focal_spread=1e9", "constant or not finite"),
         ("volume_pixel_size=-1", "not positive"),

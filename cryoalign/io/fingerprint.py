@@ -35,7 +35,7 @@ def fingerprint(files: Iterable[Path]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in files:
         if not path.is_file():
-            raise InputError("there is no such file", file=path)
+            raise InputError("there is no such file", file=path, expected="a file that can be read")
         size = path.stat().st_size
         digest = hashlib.sha256(str(size).encode())
         with path.open("rb") as file:

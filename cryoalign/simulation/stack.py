@@ -117,14 +117,14 @@ def simulate_stack(
     _refuse_aberrations(particles)
     box, out = _box_size(particles, box, root), Path(out)
     _warn_of_shifts(particles, box)
+    pixel_sizes = particles.optics_column("pixel_size")
+    volume = _volume(specimen, box, pixel_sizes)
     inputs = (particles.source, specimen.file)
     if parameters is None:
         place = staged(out, overwrite, inputs=inputs)
     else:
         place = resumable(out, _identity(parameters, inputs, box), overwrite, inputs=inputs)
     with place as folder:
-        pixel_sizes = particles.optics_column("pixel_size")
-        volume = _volume(specimen, box, pixel_sizes)
         simulator = scattering(
             volume.values.to(device),
             pixel_size=volume.pixel_size,

@@ -105,7 +105,7 @@ def test_values(option: str, says: list[str], cache: Path, run: Path, refused: R
         (["export", "device=abacus"], ["device", "auto, cpu, cuda", "abacus"]),
         (["simulate", "batch_size=0"], ["batch_size", "found: 0"]),
         (["simulate", "box=abc"], ["box", "whole number", "found: abc"]),
-        (["simulate", "box=1"], ["raw.star", "box size", "found: 1 px", "remedy"]),
+        (["simulate", "box=1"], ["box size", "found: 1 px", "remedy"]),
     ],
     ids=lambda value: value[-1] if value[0] in COMMANDS else "",
 )
