@@ -94,7 +94,7 @@ def train(cfg: DictConfig) -> float:
     _claim(folder)
     try:
         return _fit(cfg, folder, build_data(cfg), None)
-    except Exception:
+    except Exception:  # whatever it is, it is raised again; an unusable folder must not look like a run
         if not any(folder.glob("checkpoints/*.ckpt")):
             shutil.rmtree(folder, ignore_errors=True)  # there is nothing that could be continued
         raise

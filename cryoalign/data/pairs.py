@@ -138,16 +138,7 @@ def _find(sim: Particles, raw: Particles) -> NDArray[np.int64]:
     there = pd.MultiIndex.from_arrays([raw.stack.tolist(), raw.slot])
     alone = ~there.duplicated()
     place = np.flatnonzero(alone)[there[alone].get_indexer(wanted)].astype(np.int64)
-    missing = np.flatnonzero(~wanted.isin(there))
-    if len(missing):
-        raise InputError(
-            f"the raw image of a simulated particle is not there ({len(missing)} rows in all)",
-            file=sim.source,
-            row=int(sim.row[missing[0]]),
-            expected=f"a row of {raw.source} with that image",
-            found=f"{ORIGINAL} {sim.table[ORIGINAL].iloc[missing[0]]}",
-            remedy="give the raw particles that were simulated, or simulate this selection of them anew",
-        )
+    _refuse_missing(sim, raw, ~wanted.isin(there), ORIGINAL)
     _refuse_twice(raw, there, np.flatnonzero(there.duplicated() & there.isin(wanted)), "raw")
     _refuse_twice(sim, wanted, np.flatnonzero(wanted.duplicated()), "simulated")
     return place
@@ -157,17 +148,22 @@ def _find_uids(sim: Particles, raw: Particles) -> NDArray[np.int64]:
     """Give for each row of `sim` the row of `raw` with its uid; neither table has a uid twice."""
     wanted = sim.table[UID].to_numpy()
     rows: NDArray[np.int64] = pd.Index(raw.table[UID]).get_indexer(pd.Index(wanted)).astype(np.int64)
-    missing = np.flatnonzero(rows < 0)
+    _refuse_missing(sim, raw, rows < 0, UID)
+    return rows
+
+
+def _refuse_missing(sim: Particles, raw: Particles, absent: NDArray[np.bool_], column: str) -> None:
+    """Refuse simulated particles whose raw one, by a column of theirs, is not there."""
+    missing = np.flatnonzero(absent)
     if len(missing):
         raise InputError(
             f"the raw image of a simulated particle is not there ({len(missing)} rows in all)",
             file=sim.source,
             row=int(sim.row[missing[0]]),
-            expected=f"a row of {raw.source} with that uid",
-            found=f"uid {wanted[missing[0]]}",
+            expected=f"a row of {raw.source} with that {'uid' if column == UID else 'image'}",
+            found=f"{column} {sim.table[column].iloc[missing[0]]}",
             remedy="give the raw particles that were simulated, or simulate this selection of them anew",
         )
-    return rows
 
 
 def _refuse_twice(particles: Particles, images: pd.MultiIndex, twice: NDArray[np.int64], kind: str) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import gzip
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gemmi
 import numpy as np
 
 from cryoalign.errors import InputError
 from cryoalign.physics.potential import Atoms
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")
 """Endings of the files that are read; each may be followed by ``.gz``."""
@@ -68,6 +72,18 @@ def read_structure(
         for atom in residue
         if atom.occ > 0 and (hydrogens or not atom.is_hydrogen())
     ]
+    positions = np.array([atom.pos.tolist() for atom in atoms], dtype=np.float64)
+    _check_atoms(path, atoms, positions)
+    return Atoms(
+        positions=positions,
+        elements=np.array([atom.element.name for atom in atoms]),
+        bfactor=np.array([atom.b_iso for atom in atoms], dtype=np.float64),
+        occupancy=np.array([atom.occ for atom in atoms], dtype=np.float64),
+    )
+
+
+def _check_atoms(path: Path, atoms: list[gemmi.Atom], positions: NDArray[np.float64]) -> None:
+    """Refuse a model without atoms, or with atoms of no element or no place."""
     if not atoms:
         raise InputError(
             "no atoms are left",
@@ -82,7 +98,6 @@ def read_structure(
             expected="a chemical symbol, in columns 77 and 78 of a PDB file",
             found=f"atom {unknown.name}, serial number {unknown.serial}",
         )
-    positions = np.array([atom.pos.tolist() for atom in atoms], dtype=np.float64)
     lost = np.flatnonzero(~np.isfinite(positions).all(axis=1))
     if len(lost):
         raise InputError(
@@ -91,12 +106,6 @@ def read_structure(
             expected="finite coordinates",
             found=f"{positions[lost[0]]} of atom {atoms[lost[0]].serial}",
         )
-    return Atoms(
-        positions=positions,
-        elements=np.array([atom.element.name for atom in atoms]),
-        bfactor=np.array([atom.b_iso for atom in atoms], dtype=np.float64),
-        occupancy=np.array([atom.occ for atom in atoms], dtype=np.float64),
-    )
 
 
 def _parse(path: Path) -> gemmi.Structure:

@@ -9,7 +9,6 @@ results.csv and results.md beside this file.
 
 from __future__ import annotations
 
-import csv
 import shutil
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import mrcfile
 import numpy as np
 import torch
+from results import COLUMNS, write
 from scipy.spatial.transform import Rotation
 
 from cryoalign.io.metadata import read_particles
@@ -37,11 +37,9 @@ if TYPE_CHECKING:
     from cryoalign.pairing.verdict import Verdict
     from cryoalign.particles import Particles
 
-HERE = Path(__file__).parent
 #: Numbers of pairs to look at, 0 for all where fewer do not name the mistake; krios_plate is krios_bgal with
 #: a phase plate put in.
 SAMPLES = {"krios_bgal": [300], "ribosome_10499": [300, 0], "krios_plate": [300]}
-COLUMNS = ("data", "pairs", "error", "made in", "outcome", "judged", "verdict", "not_excluded", "seconds")
 
 
 @dataclass(frozen=True)
@@ -242,13 +240,8 @@ def _phase_plate(data: Path, work: Path) -> Path:
     plate = replace(raw, phase_shift=np.full(len(raw), 90.0))
     stacks = []
     for name, table in (("plain", raw), ("plate", plate)):
-        star = simulate_stack(
-            table,
-            DensityMap(data / "krios_bgal" / "reference.mrc"),
-            work / name,
-            overwrite=True,
-            progress=False,
-        )
+        specimen = DensityMap(data / "krios_bgal" / "reference.mrc")
+        star = simulate_stack(table, specimen, work / name, overwrite=True, progress=False)
         stacks.append(mrcfile.read(star.with_name("sim.mrcs")))
     measured = mrcfile.read(data / "krios_bgal" / "particles.mrcs").astype(np.float32)
     scale = float(
@@ -294,44 +287,11 @@ def main(data: Path, work: Path, name: str, only: str = "") -> None:
         raw = work / f"{name}_raw.star"
         write_particles(raw, claimed, box=right.optics[0].box_size)
         for count in SAMPLES[name]:
-            if count == 0 and rows[-1]["judged"].startswith(
-                "right"
-            ):  # all pairs only where a few do not tell
-                continue
+            if count == 0 and rows[-1]["judged"].startswith("right"):
+                continue  # all pairs only where a few do not tell
             rows.append(_row(name, case, count, (star, raw, folder)))
             print(*(rows[-1][column] for column in COLUMNS), sep=" | ", flush=True)
-    _write(rows)
-
-
-def _mistake(row: dict[str, Any]) -> tuple[str, ...]:
-    return row["data"], row["error"], row["made in"]
-
-
-def _write(rows: list[dict[str, Any]]) -> None:
-    """Put rows in the place of older ones of the same mistake."""
-    table = HERE / "results.csv"
-    if table.exists():
-        with table.open(newline="") as file:
-            old = list(csv.DictReader(file))
-        done = {_mistake(row) for row in rows}
-        rows = [row for row in old if _mistake(row) not in done] + rows
-    rows.sort(key=lambda row: (list(SAMPLES).index(row["data"]), int(row["pairs"])))
-    with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    command = "python experiments/0002_pair_audit/inject.py DATA WORK SET"
-    lines = ["# 0002: what the audit says of each mistake", "", f"    {command}", ""]
-    for kind in dict.fromkeys((row["data"], str(row["pairs"])) for row in rows):
-        members = [row for row in rows if (row["data"], str(row["pairs"])) == kind]
-        words = [row["judged"] for row in members]
-        counts = ", ".join(f"{word}: {words.count(word)}" for word in dict.fromkeys(words))
-        lines += [f"## {kind[0]}, {kind[1]} pairs", "", f"{counts}.", ""]
-        lines += ["| mistake | made in | judged | verdict | not excluded, and why |", "|---|---|---|---|---|"]
-        columns = ("error", "made in", "judged", "verdict", "not_excluded")
-        lines += ["| " + " | ".join(row[column] for column in columns) + " |" for row in members]
-        lines.append("")
-    (HERE / "results.md").write_text("\n".join(lines))
+    write(rows, order=list(SAMPLES))
 
 
 if __name__ == "__main__":
