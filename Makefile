@@ -1,5 +1,7 @@
 # cryoalign: `make help` lists the targets.
 PYTHON ?= python3
+# Test processes; files go to them whole, so that what a file's tests share is made once.
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
@@ -29,7 +31,7 @@ tensorboard: $(READY)  ## watch all runs
 	$(BIN)/tensorboard --logdir outputs
 
 test: $(READY)  ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(READY)  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

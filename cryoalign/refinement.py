@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class _Sims(Dataset["tuple[Tensor, Tensor]"]):
-    """Simulated images alone, normalized as in the run, with their rows."""
+class _Sims(Dataset["tuple[Tensor, Tensor, Tensor]"]):
+    """Simulated images alone, normalized as in the run, with their rows and defoci."""
 
     def __init__(self, images: ParticleImages, normalization: Normalization) -> None:
         self.images, self.normalization = images, normalization
@@ -44,9 +44,10 @@ class _Sims(Dataset["tuple[Tensor, Tensor]"]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor, Tensor]:
         image, _ = self.normalization.sim(self.images.image(row))
-        return torch.from_numpy(image)[None], torch.tensor(row)
+        defocus = self.images.particles.defocus[row, :2].mean()
+        return torch.from_numpy(image)[None], torch.tensor(row), torch.tensor(defocus, dtype=torch.float32)
 
 
 def refine_stack(
@@ -124,8 +125,9 @@ def refine_stack(
     with staged(out, overwrite=overwrite, inputs=[star, *others, *stacks.values()]) as folder:
         for draw, name in enumerate(names):
             with StackWriter(folder / f"{name}.mrcs", len(images), images.box, images.pixel_size) as writer:
-                for sims, rows in track(loader, name, console=Console(stderr=True), disable=not progress):
-                    fakes = system.refine(sims.to(device), rows, torch.full_like(rows, draw))
+                batches = track(loader, name, console=Console(stderr=True), disable=not progress)
+                for sims, rows, defocus in batches:
+                    fakes = system.refine(sims.to(device), rows, torch.full_like(rows, draw), defocus)
                     writer.write(run.normalization.grey(fakes.squeeze(1).cpu().numpy()))
             _write_metadata(folder / f"{name}.star", particles, images)
     return [out / f"{name}.star" for name in names]

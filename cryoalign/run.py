@@ -126,6 +126,8 @@ def build_data(cfg: DictConfig, normalization: Normalization | None = None) -> P
 def build_system(cfg: DictConfig, box: int) -> PairedGAN:
     """Make the networks, the objective and what trains them.
 
+    A generator in closed form has no adversary and no moving average: nothing is trained.
+
     Parameters
     ----------
     cfg : DictConfig
@@ -139,10 +141,16 @@ def build_system(cfg: DictConfig, box: int) -> PairedGAN:
         algorithm([torch.nn.Parameter(torch.zeros(1))])
     except (ValueError, TypeError) as error:
         raise InputError("optimizer.algorithm cannot be used", found=error) from error
+    generator = instantiate(cfg.generator, box=box)
+    discriminator, weights = None, {}
+    if getattr(generator, "closed_form", False):
+        optimizer["ema_decay"], weights = None, {"weights": {"gan": 0.0, "l1": 1.0, "rpsd": 1.0}}
+    else:
+        discriminator = instantiate(cfg.discriminator, box=box)
     return PairedGAN(
-        instantiate(cfg.generator, box=box),
-        instantiate(cfg.discriminator, box=box),
-        instantiate(cfg.loss, _convert_="all"),
+        generator,
+        discriminator,
+        instantiate(cfg.loss, _convert_="all", **weights),
         algorithm,
         box=box,
         seed=cfg.seed,

@@ -18,7 +18,7 @@ from torchmetrics import MeanMetric
 
 from cryoalign.errors import InputError
 from cryoalign.metrics.suite import PairedSuite
-from cryoalign.models.noise import noise_maps
+from cryoalign.models.generation import generate
 from cryoalign.random_state import capture, restore
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class PairedGAN(LightningModule):
     ----------
     generator : Module
         ``(sim (B, 1, N, N), noise (B, n, N, N) or None) -> fake (B, 1, N, N)`` with an attribute
-        ``noise_channels``.
-    discriminator : Module
+        ``noise_channels``; see `cryoalign.models.generation.generate`.
+    discriminator : Module, optional
         ``(sim, image) -> logits``. Not used, and not trained, where the objective's weight ``gan`` is 0.
     objective : Objective
     optimizer : callable
@@ -70,7 +70,7 @@ class PairedGAN(LightningModule):
     def __init__(
         self,
         generator: nn.Module,
-        discriminator: nn.Module,
+        discriminator: nn.Module | None,
         objective: Objective,
         optimizer: OptimizerFactory,
         *,
@@ -126,25 +126,22 @@ class PairedGAN(LightningModule):
 
     # networks
 
-    def forward(self, sim: Tensor, index: Tensor, draw: Tensor) -> Tensor:
+    def forward(self, sim: Tensor, index: Tensor, draw: Tensor, defocus: Tensor | None = None) -> Tensor:
         """Make (B, 1, N, N) fakes with the generator in training; `index` and `draw` say which noise."""
-        return cast("Tensor", self.generator(sim, self._noise(sim, index, draw)))
-
-    def _noise(self, sim: Tensor, index: Tensor, draw: Tensor) -> Tensor | None:
-        channels = cast("int", self.generator.noise_channels)
-        if channels == 0:
-            return None
-        return noise_maps(self.seed, index, draw, channels=channels, box=sim.shape[-1]).to(sim)
+        return generate(self.generator, sim, seed=self.seed, index=index, draw=draw, defocus=defocus)
 
     @torch.no_grad()
-    def refine(self, sim: Tensor, index: Tensor, draw: Tensor) -> Tensor:
-        """Make fakes for use: float32, in evaluation mode, with the generator's average where one is kept."""
-        model: nn.Module = self.generator if self.average is None else self.average
+    def refine(self, sim: Tensor, index: Tensor, draw: Tensor, defocus: Tensor | None = None) -> Tensor:
+        """Make fakes for use: float32, in evaluation mode, with the generator's average where one is kept.
+
+        `defocus` is (B,), the mean in A; there are generators that depend on it.
+        """
+        model = self.generator if self.average is None else self.average.module
         training = model.training
         model.eval()
-        fake = model(sim, self._noise(sim, index, draw))
+        fake = generate(model, sim, seed=self.seed, index=index, draw=draw, defocus=defocus)
         model.train(training)
-        return cast("Tensor", fake.float())
+        return fake.float()
 
     # training
 
@@ -164,7 +161,7 @@ class PairedGAN(LightningModule):
         found = self.optimizers()
         optimizers = cast("list[LightningOptimizer]", found if isinstance(found, list) else [found])
         update = (batch_idx + 1) % self.accumulate == 0
-        fake = self(batch["sim"], batch["index"], batch["draw"])
+        fake = self(batch["sim"], batch["index"], batch["draw"], batch["defocus"])
         values: dict[str, Tensor] = {}
         if self.discriminator is not None:
             values["loss_D"] = self._discriminator_turn(batch, fake.detach(), optimizers[1], update=update)
@@ -241,7 +238,7 @@ class PairedGAN(LightningModule):
 
     def validation_step(self, batch: Pair, batch_idx: int) -> None:  # noqa: ARG002  Lightning's signature
         """Accumulate the metrics and every term of the objective, also those of weight 0."""
-        fake = self.refine(batch["sim"], batch["index"], batch["draw"])
+        fake = self.refine(batch["sim"], batch["index"], batch["draw"], batch["defocus"])
         judged = self._accumulate(self.validation_suite, batch, fake)
         terms = self.objective.terms(fake, batch["raw"], judged, every=True)
         for name, metric in self.validation_terms.items():
@@ -263,7 +260,7 @@ class PairedGAN(LightningModule):
 
     def test_step(self, batch: Pair, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002  Lightning's signature
         """Accumulate the metrics; the fakes go to the callbacks."""
-        fake = self.refine(batch["sim"], batch["index"], batch["draw"])
+        fake = self.refine(batch["sim"], batch["index"], batch["draw"], batch["defocus"])
         self._accumulate(self.test_suite, batch, fake)
         return {"fake": fake}
 

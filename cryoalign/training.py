@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from rich.console import Console
 
 from cryoalign.checkpoint import find_checkpoint, read_checkpoint
+from cryoalign.closed_form import fit_run, refuse_continuing
 from cryoalign.errors import InputError
 from cryoalign.evaluation import evaluate
 from cryoalign.io.output import MARKER, atomic_write
@@ -104,6 +105,7 @@ def _continued(folder: str) -> Run:
     """Read the run to be continued, with the limits that were given anew."""
     given = [override for override in HydraConfig.get().overrides.task if not override.startswith("resume=")]
     run = read_run(folder)
+    refuse_continuing(run)
     for override in given:
         key, _, value = override.lstrip("+").partition("=")
         if key not in _LIMITS:
@@ -179,10 +181,13 @@ def _fit(cfg: DictConfig, folder: Path, data: PairedDataModule, run: Run | None)
         describe(folder, cfg, data)
         _log.info(_summary(folder, data, system))
     loggers = build_loggers(cfg, folder, None if checkpoint is None else begun)
-    trainer = build_trainer(cfg, folder, loggers)
-    _tell_children(folder)
-    with without_known_warnings(), _interruptible(folder, trainer):
-        trainer.fit(system, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    if getattr(system.generator, "closed_form", False):
+        trainer = fit_run(cfg, folder, system, data, loggers)
+    else:
+        trainer = build_trainer(cfg, folder, loggers)
+        _tell_children(folder)
+        with without_known_warnings(), _interruptible(folder, trainer):
+            trainer.fit(system, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     if trainer.is_global_zero:
         final = {
             name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")

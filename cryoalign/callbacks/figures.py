@@ -60,7 +60,8 @@ class FixedBatch(Callback):
             return
         self._drawn = step
         system = cast("PairedGAN", pl_module)
-        fake = system.refine(self._batch["sim"], self._batch["index"], torch.zeros_like(self._batch["draw"]))
+        batch = self._batch
+        fake = system.refine(batch["sim"], batch["index"], torch.zeros_like(batch["draw"]), batch["defocus"])
         self._log(system, self._batch, fake)
         datamodule = cast("PairedDataModule", trainer.datamodule)  # type: ignore[attr-defined]
         images = {"sim": self._batch["sim"], "fake": fake, "raw": self._batch["raw"]}

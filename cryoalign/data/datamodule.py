@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from cryoalign.particles import Particles
 
-Part = Literal["train", "validation", "test"]
+Part = Literal["train", "validation", "test", "held_out"]
 
 
 class PairedDataModule(LightningDataModule):

@@ -31,6 +31,8 @@ class Pair(TypedDict, total=False):
         Row of the pair in the matched table.
     draw : (B,) int64
         Which noise a generator draws: the epoch in training, 0 elsewhere.
+    defocus : (B,) float32
+        Mean of defocus U and V in A.
     sim_parameters, raw_parameters : (B, 5) float64
         What undoes the normalization.
     """
@@ -40,6 +42,7 @@ class Pair(TypedDict, total=False):
     other: Tensor
     index: Tensor
     draw: Tensor
+    defocus: Tensor
     sim_parameters: Tensor
     raw_parameters: Tensor
 
@@ -88,6 +91,7 @@ class PairedImages(Dataset[Pair]):
             "raw": _tensor(raw, turns, flip),
             "index": torch.tensor(row),
             "draw": torch.tensor(epoch),
+            "defocus": torch.tensor(self.raw.particles.defocus[row, :2].mean(), dtype=torch.float32),
             "sim_parameters": torch.from_numpy(sim_parameters),
             "raw_parameters": torch.from_numpy(raw_parameters),
         }

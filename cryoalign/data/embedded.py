@@ -23,6 +23,11 @@ class EmbeddedDataModule(PairedDataModule):
         Parameters of `cryoalign.data.recipe.Recipe`.
     **options
         Of `PairedDataModule`.
+
+    Attributes
+    ----------
+    truth_star : Path
+        Metadata of the same images without noise, once `prepare_data` was called.
     """
 
     def __init__(self, folder: str | Path, embedded: Mapping[str, Any] | None = None, **options: Any) -> None:
@@ -32,4 +37,4 @@ class EmbeddedDataModule(PairedDataModule):
     def prepare_data(self) -> None:
         """Make the data set, or find it in the cache."""
         made = make_demo(self.folder, progress=True, **self.embedded)
-        self.sim_star, self.raw_star = made.sim, made.raw
+        self.sim_star, self.raw_star, self.truth_star = made.sim, made.raw, made.truth

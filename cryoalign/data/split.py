@@ -101,7 +101,7 @@ def split_particles(
     shares = _check_fractions(FRACTIONS if fractions is None else fractions)
     if kind == "file":
         return _from_file(particles, by, pattern, file)
-    group = _groups(particles, by, pattern)
+    group = group_names(particles, by, pattern)
     what = f"{by} (pattern {pattern})" if pattern else by
     if kind == "groups":
         return _make(partition(group, shares, seed, what=what, file=particles.source), group)
@@ -138,8 +138,25 @@ def _check_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
     return shares
 
 
-def _groups(particles: Particles, by: str, pattern: str | None) -> NDArray[np.str_]:
-    """Give (N,) the name of each particle's group."""
+def group_names(particles: Particles, by: str = MICROGRAPH, pattern: str | None = None) -> NDArray[np.str_]:
+    """Give the group of each particle: those of one micrograph, unless told otherwise.
+
+    Parameters
+    ----------
+    particles : Particles
+        N particles.
+    by, pattern
+        As in `split_particles`.
+
+    Returns
+    -------
+    (N,) str
+
+    Raises
+    ------
+    InputError
+        If the column is missing or a row has no value or does not match.
+    """
     values = _column(particles, by)
     if pattern is not None:
         try:
@@ -223,10 +240,10 @@ def _from_file(particles: Particles, by: str, pattern: str | None, file: str | P
     if IMAGE in table:
         keys = _image_keys(*parse_image_names(table[IMAGE], IMAGE, path))
         wanted = _image_keys(particles.stack, particles.slot)
-        group = _groups(particles, by, pattern) if by in particles.table else particles.image_name
+        group = group_names(particles, by, pattern) if by in particles.table else particles.image_name
     else:
         keys = table[by].to_list()
-        group = _groups(particles, by, pattern)
+        group = group_names(particles, by, pattern)
         wanted = group.tolist()
     known: dict[str, str] = {}
     for row, (key, part) in enumerate(zip(keys, table[PART].to_list(), strict=True), start=1):

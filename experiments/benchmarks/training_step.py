@@ -139,7 +139,17 @@ def random_batches(box: int, size: int) -> list[Pair]:
     for number in range(DISTINCT):
         sim, raw, other = torch.randn(3, size, 1, box, box, generator=random).unbind()
         index = torch.arange(size) + number * size
-        batches.append({"sim": sim, "raw": raw, "other": other, "index": index, "draw": 0 * index})
+        defocus = torch.full((size,), 1e4)
+        batches.append(
+            {
+                "sim": sim,
+                "raw": raw,
+                "other": other,
+                "index": index,
+                "draw": 0 * index,
+                "defocus": defocus,
+            }
+        )
     return batches
 
 

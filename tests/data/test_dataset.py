@@ -13,7 +13,7 @@ from cryoalign.data.normalize import Normalization
 
 
 class Images(SimpleNamespace):
-    """A stack in memory, with the two methods that the data set asks for."""
+    """A stack in memory, with what the data set asks for."""
 
     def __len__(self) -> int:
         return len(self.stack)
@@ -25,7 +25,9 @@ class Images(SimpleNamespace):
 def dataset(**options: object) -> PairedImages:
     stack = np.random.default_rng(0).normal(size=(20, 16, 16)).astype(np.float32)
     same = Normalization(radius=1.0)
-    return PairedImages(Images(stack=stack), Images(stack=stack), same, **{"seed": 3, **options})
+    defocus = np.array([[8000.0, 9000.0, 30.0]]) + 100 * np.arange(20)[:, None]
+    images = Images(stack=stack, particles=SimpleNamespace(defocus=defocus))
+    return PairedImages(images, images, same, **{"seed": 3, **options})
 
 
 def aligned(item: dict[str, torch.Tensor]) -> float:
@@ -55,6 +57,12 @@ def test_without_augmentation_nothing_is_turned() -> None:
 def test_draw_is_the_epoch_and_index_the_row() -> None:
     item = dataset()[6, 11]
     assert (int(item["draw"]), int(item["index"])) == (6, 11)
+
+
+def test_defocus_is_the_mean_of_u_and_v() -> None:
+    item = dataset()[0, 3]
+    assert item["defocus"].dtype == torch.float32
+    assert float(item["defocus"]) == 8800
 
 
 def test_partners_are_of_like_defocus_and_of_another_group_where_possible() -> None:

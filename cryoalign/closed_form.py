@@ -1,0 +1,181 @@
+"""Generators in closed form: fitted in one pass over the training pairs, where others are trained."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import track
+from torch.utils.data import DataLoader
+
+from cryoalign.data.dataset import PairedImages
+from cryoalign.errors import InputError
+from cryoalign.models.baselines import BASELINES, Baseline
+from cryoalign.run import without_known_warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.loggers import Logger
+    from numpy.typing import NDArray
+
+    from cryoalign.data.datamodule import PairedDataModule
+    from cryoalign.data.normalize import Normalization
+    from cryoalign.models.baselines import Batch
+    from cryoalign.run import Run
+    from cryoalign.system import PairedGAN
+
+_log = logging.getLogger(__name__)
+_BATCH, _BATCH_PIXELS = 64, 2**20
+#: Of `cfg.trainer`, what the one validation of a closed form follows. It runs on one device.
+_TRAINER = ("accelerator", "precision", "deterministic", "limit_val_batches", "enable_progress_bar")
+
+
+def refuse_continuing(run: Run) -> None:
+    """Refuse to continue a run that has nothing to continue.
+
+    Raises
+    ------
+    InputError
+        If its generator was fitted in closed form.
+    """
+    try:
+        generator = get_object(run.cfg.generator["_target_"])
+    except (ImportError, ValueError):
+        return  # to be explained where the generator is built
+    if getattr(generator, "closed_form", False):
+        raise InputError(
+            "this run was fitted in closed form: there is nothing to continue",
+            file=run.folder,
+            expected="a run whose generator is trained step by step",
+            found=f"generator {generator.__name__}",
+            remedy="leave resume= out and start a new run; python -m cryoalign.evaluate tests this one again",
+        )
+
+
+def fit_baseline(
+    generator: str | Baseline,
+    data: PairedDataModule,
+    *,
+    seed: int = 0,
+    images: int | None = 5000,
+    progress: bool = False,
+) -> Baseline:
+    """Fit a baseline to a run's training pairs.
+
+    Parameters
+    ----------
+    generator : str or Baseline
+        ``identity``, ``white_noise``, ``spectral``, or one to be fitted in place.
+    data : PairedDataModule
+        Set up.
+    seed : int
+        Of the choice of pairs, where there are more than `images`.
+    images : int, optional
+        How many training pairs are used at the most, spread over the training part; all without it.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    Baseline
+        In evaluation mode, on the CPU.
+
+    Raises
+    ------
+    InputError
+        If there is no baseline of this name, or an image cannot be used.
+    """
+    if isinstance(generator, str):
+        if generator not in BASELINES:
+            raise InputError("there is no such baseline", expected=", ".join(BASELINES), found=generator)
+        generator = BASELINES[generator](box=data.box)
+    rows = _spread(data.rows["train"], images, seed)
+    generator.fit(_batches(data, rows, progress=progress))
+    return generator.eval()
+
+
+def fit_run(
+    cfg: DictConfig, folder: Path, system: PairedGAN, data: PairedDataModule, loggers: list[Logger]
+) -> Trainer:
+    """Fit the generator of a run, validate it, and write its checkpoints.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        Of the run.
+    folder : Path
+        Of the run.
+    system : PairedGAN
+        Its generator is fitted in place.
+    data : PairedDataModule
+        Set up.
+    loggers : list of Logger
+        They get the validation's values, at step 0.
+
+    Returns
+    -------
+    Trainer
+        Its ``callback_metrics`` hold the validation's values.
+
+    Raises
+    ------
+    InputError
+        If an image cannot be used.
+    """
+    begun = time.monotonic()
+    generator = cast("Baseline", system.generator)
+    fit_baseline(generator, data, images=None, progress=cfg.trainer.enable_progress_bar)
+    seconds = time.monotonic() - begun
+    _log.info("fitted      %d pairs in %.1f s: %s", len(data.rows["train"]), seconds, generator.words())
+    options: dict[str, Any] = {"devices": 1, "enable_checkpointing": False, "enable_model_summary": False}
+    trainer: Trainer = instantiate(
+        OmegaConf.masked_copy(cfg.trainer, ["_target_", *_TRAINER]),
+        default_root_dir=folder,
+        logger=loggers,
+        **options,
+    )
+    with without_known_warnings():
+        trainer.validate(system, dataloaders=data.evaluation_loader("validation"), verbose=False)
+    for name in ("last", "best"):  # the one state there is, under both names that commands ask for
+        trainer.save_checkpoint(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+    return trainer
+
+
+def _spread(rows: NDArray[np.int64], most: int | None, seed: int) -> NDArray[np.int64]:
+    """Take one row at random from each of `most` equal stretches: spread, in step with no pattern of the
+    table.
+    """
+    if most is None or len(rows) <= most:
+        return rows
+    edges = np.linspace(0, len(rows), most + 1).astype(np.int64)
+    return rows[np.random.default_rng(seed).integers(edges[:-1], edges[1:])]
+
+
+def _batches(data: PairedDataModule, rows: NDArray[np.int64], *, progress: bool) -> Iterator[Batch]:
+    """Read pairs as a generator in training sees them, but never turned."""
+    pairs = PairedImages(
+        data.sim_images, data.raw_images, cast("Normalization", data.normalization), seed=data.seed
+    )
+    keys: Any = [(0, int(row)) for row in rows]
+    loader = DataLoader(
+        pairs,
+        batch_size=max(min(_BATCH, _BATCH_PIXELS // data.box**2), 1),
+        sampler=keys,
+        num_workers=data.workers,
+        generator=torch.Generator().manual_seed(data.seed),
+    )
+    groups = torch.from_numpy(np.unique(data.groups[rows], return_inverse=True)[1].reshape(-1))
+    first = 0
+    for batch in track(loader, "fitting", console=Console(stderr=True), disable=not progress):
+        last = first + len(batch["raw"])
+        yield batch["sim"], batch["raw"], batch["defocus"], groups[first:last]
+        first = last

@@ -1,0 +1,294 @@
+"""Baselines: generators in closed form, which a trained one has to beat."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+
+from cryoalign.errors import InputError
+from cryoalign.models.ring_fit import MOST_KNOTS, Knots, RingSums, at_defocus, plane_rings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: sim and raw (B, 1, N, N), mean defocus in A (B,), number of the micrograph from 0 on (B,) int64.
+Batch: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class Baseline(nn.Module, ABC):
+    """A generator without trained parameters: what it has to know is computed from sums over the pairs.
+
+    Parameters
+    ----------
+    box : int
+        Image size in px.
+    noise_channels : int
+        Noise maps that it is handed.
+
+    Attributes
+    ----------
+    closed_form : bool
+        True: it is fitted by `fit`, not trained.
+    uses_defocus : bool
+        Whether `forward` wants the defocus.
+    """
+
+    closed_form: ClassVar[bool] = True
+    uses_defocus: ClassVar[bool] = False
+
+    def __init__(self, box: int, noise_channels: int) -> None:
+        super().__init__()
+        self.box, self.noise_channels = box, noise_channels
+
+    @abstractmethod
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Fit to pairs in one pass; only sums are kept.
+
+        Parameters
+        ----------
+        batches : iterable of (sim, raw, defocus, group)
+            (B, 1, N, N) network values of either, (B,) mean defocus in A, (B,) int64 number of the
+            micrograph.
+
+        Raises
+        ------
+        ValueError
+            If there are no pairs.
+        """
+
+    @abstractmethod
+    def words(self) -> str:
+        """Say in a few words what was fitted."""
+
+
+class Identity(Baseline):
+    """``fake = sim``: how far the simulation is from the measurement.
+
+    Parameters
+    ----------
+    box : int
+        Image size in px.
+    noise_channels : int
+        Noise maps that it is handed, and does not use.
+    """
+
+    def __init__(self, box: int, noise_channels: int = 0) -> None:
+        super().__init__(box, noise_channels)
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Do nothing; no batch is read."""
+
+    def words(self) -> str:
+        """Say that there was nothing to fit."""
+        return "nothing to fit"
+
+    def forward(self, sim: Tensor, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002  a generator's call
+        """Give the (B, 1, N, N) sims back."""
+        return sim.clone()
+
+
+class WhiteNoise(Baseline):
+    """``fake = a sim + b + sigma white noise``: the classical simulation at one signal-to-noise ratio.
+
+    Gain and offset are the least-squares line of raw's pixels on sim's, sigma what is left of them.
+
+    Parameters
+    ----------
+    box : int
+        Image size in px.
+    noise_channels : int
+        1.
+
+    Raises
+    ------
+    InputError
+        If the number of noise maps is another.
+    """
+
+    gain: Tensor
+    offset: Tensor
+    sigma: Tensor
+
+    def __init__(self, box: int, noise_channels: int = 1) -> None:
+        super().__init__(box, _one_map(noise_channels))
+        for name in ("gain", "offset", "sigma"):
+            self.register_buffer(name, torch.tensor(math.nan))
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Fit gain, offset and sigma; see `Baseline.fit`."""
+        sums = torch.zeros(6, dtype=torch.float64)
+        for sim, raw, *_ in batches:
+            s, r = sim.double(), raw.double()
+            moments = [torch.ones_like(s), s, r, s * s, s * r, r * r]
+            sums += torch.stack([moment.sum() for moment in moments])
+        if sums[0] == 0:
+            raise ValueError("there are no pairs to fit")
+        s1, r1, ss, sr, rr = (sums[1:] / sums[0]).unbind()
+        spread, cross = ss - s1**2, sr - s1 * r1
+        gain = cross / spread if spread > 0 else torch.zeros_like(cross)
+        for name, value in (
+            ("gain", gain),
+            ("offset", r1 - gain * s1),
+            ("sigma", (rr - r1**2 - gain * cross).clamp(min=0).sqrt()),
+        ):
+            getattr(self, name).copy_(value)
+
+    def words(self) -> str:
+        """Say gain and noise."""
+        return f"{float(self.gain):.3g} sim + noise of standard deviation {float(self.sigma):.3g}"
+
+    def forward(self, sim: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Scale the sims and add noise.
+
+        Parameters
+        ----------
+        sim : (B, 1, N, N) tensor
+        noise : (B, 1, N, N) tensor
+            Standard normal.
+
+        Returns
+        -------
+        (B, 1, N, N) tensor
+
+        Raises
+        ------
+        ValueError
+            If it was not fitted, or the noise is of another shape.
+        """
+        white = _checked(self.gain, sim, noise)
+        return self.gain * sim + self.offset + self.sigma * white
+
+
+class Spectral(Baseline):
+    """``fake = g(k) sim + Gaussian noise of power P(k)``: the best that a filter and stationary noise can do.
+
+    Gain and power are constant on rings of the whole Fourier plane, corners included, and depend on the
+    defocus where that predicts micrographs that were held out better (`cryoalign.models.ring_fit`). The
+    noise is a noise map times the root of P, so a fake can be made again, and two draws of one sim differ in
+    their noise only.
+
+    Parameters
+    ----------
+    box : int
+        Image size in px.
+    noise_channels : int
+        1.
+
+    Attributes
+    ----------
+    defocus : (8,) float32
+        Knots in A; those that are not used lie at infinity.
+    gain, power : (8, R) float32
+        At the knots, by ring.
+    offset : (8,) float32
+        Of the zero frequency, orthonormal transform.
+
+    Raises
+    ------
+    InputError
+        If the number of noise maps is another.
+    """
+
+    uses_defocus: ClassVar[bool] = True
+    defocus: Tensor
+    gain: Tensor
+    power: Tensor
+    offset: Tensor
+    ring: Tensor
+
+    def __init__(self, box: int, noise_channels: int = 1) -> None:
+        super().__init__(box, _one_map(noise_channels))
+        rings = plane_rings(box)
+        self.register_buffer("ring", rings.ring.clone(), persistent=False)
+        count = len(rings.pixels)
+        self.register_buffer("defocus", torch.full((MOST_KNOTS,), math.inf))
+        for name in ("gain", "power"):
+            self.register_buffer(name, torch.full((MOST_KNOTS, count), math.nan))
+        self.register_buffer("offset", torch.full((MOST_KNOTS,), math.nan))
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Fit gain and power; see `Baseline.fit` and `cryoalign.models.ring_fit.RingSums.fit`."""
+        sums = RingSums(self.box)
+        for batch in batches:
+            sums.add(*batch)
+        knots = sums.fit()
+        used = len(knots.defocus)
+        self.defocus.fill_(math.inf)
+        self.defocus[:used] = knots.defocus
+        for name in ("gain", "power", "offset"):
+            buffer, values = cast("Tensor", getattr(self, name)), getattr(knots, name)
+            buffer[:used] = values
+            buffer[used:] = values[-1]  # no part in anything, but finite
+
+    def words(self) -> str:
+        """Say on how many defoci it depends."""
+        used = self.defocus[self.defocus.isfinite()]
+        if len(used) == 1:
+            return "one spectrum for every defocus"
+        return f"{len(used)} spectra, at a defocus of {used[0]:.0f} to {used[-1]:.0f} A"
+
+    def forward(self, sim: Tensor, noise: Tensor | None = None, defocus: Tensor | None = None) -> Tensor:
+        """Filter the sims and add noise.
+
+        Parameters
+        ----------
+        sim : (B, 1, N, N) tensor
+        noise : (B, 1, N, N) tensor
+            Standard normal.
+        defocus : (B,) tensor
+            Mean defocus in A.
+
+        Returns
+        -------
+        (B, 1, N, N) float32 tensor
+
+        Raises
+        ------
+        ValueError
+            If it was not fitted, the defocus is missing, or the noise is of another shape.
+        """
+        white = _checked(self.gain, sim, noise)
+        if defocus is None:
+            raise ValueError("this generator depends on the defocus, but none came")
+        knots = Knots(self.defocus, self.gain, self.power, self.offset)
+        gain, power, offset = at_defocus(knots, defocus.to(sim.device))
+        with torch.autocast(sim.device.type, enabled=False):
+            signal, grain = (
+                torch.fft.rfft2(image.squeeze(1).float(), norm="ortho") for image in (sim, white)
+            )
+            spectra = gain[:, self.ring] * signal + power.sqrt()[:, self.ring] * grain
+            spectra[:, 0, 0] += offset
+            fake: Tensor = torch.fft.irfft2(spectra, s=(self.box, self.box), norm="ortho")
+        return fake[:, None]
+
+
+#: The baselines by the names of their configurations, the simplest first.
+BASELINES: dict[str, type[Identity | WhiteNoise | Spectral]] = {
+    "identity": Identity,
+    "white_noise": WhiteNoise,
+    "spectral": Spectral,
+}
+
+
+def _one_map(noise_channels: int) -> int:
+    if noise_channels != 1:
+        raise InputError(
+            "generator.noise_channels cannot be used",
+            expected="1: the noise of this baseline is one map",
+            found=noise_channels,
+        )
+    return 1
+
+
+def _checked(fitted: Tensor, sim: Tensor, noise: Tensor | None) -> Tensor:
+    """Give the noise after making sure that there is some, and that the baseline was fitted."""
+    if bool(fitted.isnan().any()):
+        raise ValueError("fit() comes first")
+    if noise is None or noise.shape != sim.shape:
+        found = None if noise is None else tuple(noise.shape)
+        raise ValueError(f"expected noise of shape {tuple(sim.shape)}, found {found}")
+    return noise
