@@ -1,11 +1,11 @@
-"""``python -m cryoalign.evaluate run=DIR``: test a trained run, and write its predictions."""
+"""``python -m cryoalign.evaluate run=DIR``, or ``fake= raw= sim=``: judge fakes beside raw."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryoalign.command import command
+from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -13,36 +13,15 @@ if TYPE_CHECKING:
 
 @command("evaluate")
 def main(cfg: DictConfig) -> float:
-    """Evaluate, print the table, and return the RPSD L1 of the fakes."""
-    from rich.console import Console  # noqa: PLC0415  heavy imports wait until work starts
+    """Evaluate, print the verdicts, and return the RPSD L1 of the fakes."""
+    from cryoalign.evaluation_of_run import evaluate_run  # noqa: PLC0415  heavy imports wait
+    from cryoalign.evaluation_of_stacks import evaluate_stacks  # noqa: PLC0415
 
-    from cryoalign.evaluation import evaluate  # noqa: PLC0415
-    from cryoalign.run import build_data, check_same_data, load_system, read_run  # noqa: PLC0415
-    from cryoalign.table import metrics_table  # noqa: PLC0415
-
-    run = read_run(cfg.run)
-    system = load_system(run, cfg.checkpoint)
-    data = build_data(run.cfg, run.normalization)
-    check_same_data(run, data)
-    out = Path(cfg.out) if cfg.out is not None else run.folder / f"{cfg.part}_{Path(cfg.checkpoint).stem}"
-    values = evaluate(
-        system,
-        data,
-        out,
-        part=cfg.part,
-        scale=cfg.scale,
-        overwrite=cfg.overwrite,
-        accelerator=cfg.accelerator,
-        progress=cfg.progress,
-    )
-    console = Console(width=100)
-    console.print(
-        metrics_table(
-            values, f"{cfg.part} set, {len(data.rows[cfg.part])} pairs, checkpoint {cfg.checkpoint}"
+    if cfg.run is not None and cfg.fake is not None:
+        raise InputError(
+            "there are two things to judge", expected="either run= or fake=, raw= and sim=", found="both"
         )
-    )
-    console.print(f"figures, predictions and spectra are in {out}", soft_wrap=True, highlight=False)
-    return values["RPSD_L1"]
+    return evaluate_stacks(cfg) if cfg.run is None else evaluate_run(cfg)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import numpy as np
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
@@ -43,7 +44,7 @@ def evaluate(
         Set up.
     out : Path
         The folder to make.
-    part : {"train", "validation", "test"}
+    part : {"train", "validation", "test", "held_out"}
     scale : {"background", "raw"}
         Grey values of the predictions.
     overwrite : bool
@@ -63,36 +64,82 @@ def evaluate(
     InputError
         If the part is empty or `out` exists.
     """
-    if part not in data.rows or len(data.rows[part]) == 0:
-        raise InputError(
-            "there is nothing to test", expected="train, validation or test, and pairs in it", found=part
-        )
-    sim, raw = data.particles(part)
+    check_part(data, part)
     inputs = [path for path in data.files() if path.exists()]
     with staged(out, overwrite=overwrite, inputs=inputs) as folder:
-        predictions = Predictions(
-            folder,
-            raw,
-            cast("Normalization", data.normalization),
-            box=data.box,
-            pixel_size=data.pixel_size,
-            scale=scale,
-            sim=sim,
+        return predict(
+            system, data, folder, part=part, scale=scale, accelerator=accelerator, progress=progress
         )
-        options: dict[str, Any] = {
-            "logger": False,
-            "enable_model_summary": False,
-            "enable_checkpointing": False,
-        }
-        with without_known_warnings():
-            trainer = _trainer(accelerator, callbacks=[predictions], enable_progress_bar=progress, **options)
-            trainer.test(system, dataloaders=data.evaluation_loader(part), verbose=False)
-        values = {
-            name.removeprefix("test/"): float(value)
-            for name, value in trainer.callback_metrics.items()
-            if name.startswith("test/")
-        }
-        write_metrics(folder, values)
+
+
+def check_part(data: PairedDataModule, part: str) -> None:
+    """Refuse a part of the split that holds nothing; ``held_out`` joins validation and test.
+
+    Parameters
+    ----------
+    data : PairedDataModule
+        Set up; it gets the rows of ``held_out`` where these are asked for.
+    part : str
+
+    Raises
+    ------
+    InputError
+        If there is no such part, or it is empty.
+    """
+    if part == "held_out":
+        data.rows["held_out"] = np.sort(np.concatenate([data.rows["validation"], data.rows["test"]]))
+    if part not in data.rows or len(data.rows[part]) == 0:
+        raise InputError(
+            "there is nothing to test",
+            expected="train, validation, test or held_out, and pairs in it",
+            found=part,
+        )
+
+
+def predict(
+    system: PairedGAN,
+    data: PairedDataModule,
+    folder: Path,
+    *,
+    part: Part = "test",
+    scale: Literal["background", "raw"] = "background",
+    accelerator: str = "auto",
+    progress: bool = True,
+) -> dict[str, float]:
+    """Do what `evaluate` does in a folder that is there.
+
+    Parameters
+    ----------
+    system, data, part, scale, accelerator, progress
+        As in `evaluate`.
+    folder : Path
+        Where the files go.
+
+    Returns
+    -------
+    dict
+        Metric name, without prefix, to value.
+    """
+    sim, raw = data.particles(part)
+    predictions = Predictions(
+        folder,
+        raw,
+        cast("Normalization", data.normalization),
+        box=data.box,
+        pixel_size=data.pixel_size,
+        scale=scale,
+        sim=sim,
+    )
+    options: dict[str, Any] = {"logger": False, "enable_model_summary": False, "enable_checkpointing": False}
+    with without_known_warnings():
+        trainer = _trainer(accelerator, callbacks=[predictions], enable_progress_bar=progress, **options)
+        trainer.test(system, dataloaders=data.evaluation_loader(part), verbose=False)
+    values = {
+        name.removeprefix("test/"): float(value)
+        for name, value in trainer.callback_metrics.items()
+        if name.startswith("test/")
+    }
+    write_metrics(folder, values)
     return values
 
 

@@ -141,7 +141,14 @@ def test_train_evaluate_and_export(project: np.ndarray, cli: Cli, tmp_path: Path
     described = json.loads((tmp_path / "run/data.json").read_text())
     assert described["sign"] == {"sim": {"1": COUNT, "-1": 0}, "raw": {"1": 0, "-1": COUNT}}
     done = cli(
-        "evaluate", "run=run", "part=train", "scale=raw", "out=tested", "progress=false", "accelerator=cpu"
+        "evaluate",
+        "run=run",
+        "part=train",
+        "scale=raw",
+        "out=tested",
+        "progress=false",
+        "accelerator=cpu",
+        "measures=[]",
     )
     assert done.code == 0, done.err
     table = starfile.read(tmp_path / "tested/raw.star")["particles"]

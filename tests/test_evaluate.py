@@ -28,7 +28,9 @@ KINDS = ("sim", "fake", "raw")
 
 
 def evaluate(cli: Cli, run: Path, *options: str) -> Path:
-    done = cli("evaluate", f"run={run}", "out=new", "accelerator=cpu", "progress=false", *options)
+    done = cli(
+        "evaluate", f"run={run}", "out=new", "accelerator=cpu", "progress=false", "measures=[]", *options
+    )
     assert done.code == 0, done.err
     assert "RPSD L1" in done.out
     return Path.cwd() / "new"
@@ -136,7 +138,9 @@ def test_from_another_folder(cli: Cli, tmp_path: Path, monkeypatch: pytest.Monke
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    monkeypatch.setattr(sys, "argv", ["evaluate", f"run=../outputs/train/{run.name}", "progress=false"])
+    monkeypatch.setattr(
+        sys, "argv", ["evaluate", f"run=../outputs/train/{run.name}", "progress=false", "measures=[]"]
+    )
     GlobalHydra.instance().clear()
     main()
     assert (run / "test_last" / "fake.star").is_file()

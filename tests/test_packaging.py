@@ -1,4 +1,4 @@
-"""The wheel carries the configurations, and its commands run from any folder."""
+"""The wheel carries the configurations and the templates, and its commands run from any folder."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "site")
     conf = REPOSITORY / "conf"
     assert {f"cryoalign/conf/{path.relative_to(conf)}" for path in conf.rglob("*.yaml")} <= names
+    templates = REPOSITORY / "cryoalign" / "pages" / "templates"
+    assert {f"cryoalign/pages/templates/{path.name}" for path in templates.iterdir()} <= names
     assert not any(name.startswith("tests/") for name in names)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from cryoalign.figures.style import INK, dress, looks, resolution_axis
 from cryoalign.physics.spectrum import normalized_radius, ring_count
 
 if TYPE_CHECKING:
@@ -16,20 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-_Look = tuple[str, "str | tuple[int, tuple[float, float]]", float]  # colour, line style, line width
+    from cryoalign.figures.style import Look
 
 BAND = (16.0, 84.0)
-_INK = "#222222"
-# Okabe and Ito's palette, safe for colour-blind readers; the line styles tell the curves apart in print.
-# The measurement is broad and lies below, so that a fake that meets it is still seen on it.
-_LOOK: dict[str, _Look] = {
-    "sim": ("#0072B2", (0, (4, 1.5)), 1.6),
-    "fake": ("#D55E00", "solid", 1.3),
-    "raw": ("#555555", "solid", 3.0),
-}
-_ROUND = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
-_APART = 0.08  # least distance of two resolution labels, as a fraction of Nyquist
-_MORE = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def spectra(
@@ -82,19 +72,20 @@ def spectra(
     FigureCanvasAgg(figure)
     ratios = [3.0, 1.15] if compare else [1.0]
     column = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
-    looks = _looks(tables)
+    look = looks(tables)
     for name, table in tables.items():
-        _curve(column[0], radius, name, table, looks[name])
-    column[0].set_ylabel("$s(u)$ = ring mean of ln(1 + |F|²)", fontsize=9, color=_INK)
-    column[0].legend(frameon=False, fontsize=9, labelcolor=_INK, loc="best")
+        _curve(column[0], radius, name, table, look[name])
+    column[0].set_ylabel("$s(u)$ = ring mean of ln(1 + |F|²)", fontsize=9, color=INK)
+    column[0].legend(frameon=False, fontsize=9, labelcolor=INK, loc="best")
     if compare:
-        _differences(column[1], radius, tables, looks, reference)
+        _differences(column[1], radius, tables, look, reference)
     for axes in column:
-        _dress(axes)
-    column[-1].set_xlabel("normalized radius $u$ (fraction of Nyquist)", fontsize=9, color=_INK)
-    _resolution_axis(column[0], pixel_size)
+        axes.set_xlim(0.0, 1.0)
+        dress(axes)
+    column[-1].set_xlabel("normalized radius $u$ (fraction of Nyquist)", fontsize=9, color=INK)
+    resolution_axis(column[0], pixel_size)
     if title:
-        figure.suptitle(title, fontsize=10, color=_INK)
+        figure.suptitle(title, fontsize=10, color=INK)
     return figure
 
 
@@ -112,15 +103,8 @@ def _tables(curves: Mapping[str, ArrayLike], box: int) -> dict[str, NDArray[np.f
     return tables
 
 
-def _looks(tables: Mapping[str, NDArray[np.float64]]) -> dict[str, _Look]:
-    """Give each curve its colour and line style: fixed for sim, fake and raw, a spare one for others."""
-    others = [name for name in tables if name not in _LOOK]
-    spare = {name: (_MORE[i % len(_MORE)], "dashdot", 1.6) for i, name in enumerate(others)}
-    return {**_LOOK, **spare}
-
-
 def _curve(
-    axes: Axes, radius: NDArray[np.float64], name: str, table: NDArray[np.float64], look: _Look
+    axes: Axes, radius: NDArray[np.float64], name: str, table: NDArray[np.float64], look: Look
 ) -> None:
     colour, style, width = look
     if len(table) > 1:
@@ -141,7 +125,7 @@ def _differences(
     axes: Axes,
     radius: NDArray[np.float64],
     tables: Mapping[str, NDArray[np.float64]],
-    looks: Mapping[str, _Look],
+    looks: Mapping[str, Look],
     reference: str,
 ) -> None:
     """Draw each mean curve minus the reference's, which is the zero line."""
@@ -151,31 +135,4 @@ def _differences(
         if name != reference:
             colour, style, width = looks[name]
             axes.plot(radius, table.mean(axis=0) - base, color=colour, linestyle=style, linewidth=width)
-    axes.set_ylabel(f"minus {reference}", fontsize=9, color=_INK)
-
-
-def _dress(axes: Axes) -> None:
-    axes.set_xlim(0.0, 1.0)
-    axes.tick_params(labelsize=8, colors=_INK, length=3)
-    axes.spines["right"].set_visible(False)
-    axes.spines[["left", "bottom", "top"]].set_color("#888888")
-    axes.spines["top"].set_visible(False)
-    axes.grid(visible=True, color="#e6e6e6", linewidth=0.6)
-    axes.set_axisbelow(True)
-
-
-def _resolution_axis(axes: Axes, pixel_size: float) -> None:
-    """Resolution d = 2 pixel_size / u in A, on top."""
-    nyquist = 2 * pixel_size
-    steps = np.outer(10.0 ** np.arange(-1, 4), _ROUND).ravel()
-    marks = [nyquist]
-    for resolution in steps:  # from fine to coarse, as long as the labels stay apart
-        if nyquist / marks[-1] - nyquist / resolution >= _APART and nyquist / resolution >= _APART / 2:
-            marks.append(float(resolution))
-    above = axes.twiny()
-    above.set_xlim(axes.get_xlim())
-    above.set_xticks([nyquist / mark for mark in marks], [f"{mark:.3g}" for mark in marks])
-    above.set_xlabel("resolution (Å)", fontsize=9, color=_INK)
-    above.tick_params(labelsize=8, colors=_INK, length=3)
-    above.spines[["left", "right", "bottom"]].set_visible(False)
-    above.spines["top"].set_color("#888888")
+    axes.set_ylabel(f"minus {reference}", fontsize=9, color=INK)

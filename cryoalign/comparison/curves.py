@@ -1,0 +1,129 @@
+"""Curves of all arms in one chart: validation by step, and the spectra of what they made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryoalign.physics.spectrum import normalized_radius
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cryoalign.comparison.arms import Arm, Comparison
+    from cryoalign.comparison.reading import RunResult
+
+Plan = dict[str, Any]
+
+_BY_STEP = {
+    "RPSD_L1": ("RPSD L1 in validation", "RPSD L1"),
+    "pixel_L1": ("Pixel L1 in validation", "pixel L1 (grey values)"),
+    "ring_correlation": ("Ring correlation of fake with sim in validation", "ring correlation"),
+}
+_LEVELS = {"sim": "sim_", "other raw": "floor_"}
+_SAME = 0.01  # levels of two runs that differ by less are those of one validation set
+_RADIUS = "normalized radius u (fraction of Nyquist)"
+
+
+def charts(comparison: Comparison) -> dict[str, Plan]:
+    """Plan the charts of a comparison.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    dict of str to dict
+        As `cryoalign.pages.rendering.drawing` takes them. A line is the mean over an arm's runs, its band
+        goes from the lowest to the highest. Sim and other raw are drawn where all runs agree on them.
+    """
+    runs = [run for arm in comparison.arms for run in arm.runs]
+    plans = {}
+    for name, (title, label) in _BY_STEP.items():
+        series = {
+            comparison.label(arm): curve
+            for arm in comparison.arms
+            if (curve := _over_runs([run.curves[name] for run in arm.runs if name in run.curves]))
+        }
+        if series:
+            levels = {
+                kind: level for kind, prefix in _LEVELS.items() if (level := _level(runs, prefix + name))
+            }
+            plans[name] = _plan(title, "step (updates of the generator)", label, series | levels)
+    return plans | _spectra(comparison, runs)
+
+
+def _over_runs(curves: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Plan | None:
+    """Mean, lowest and highest of some curves at every step that any of them has."""
+    if not curves:
+        return None
+    steps = np.unique(np.concatenate([x for x, _ in curves]))
+    table = np.full((len(curves), len(steps)), np.nan)
+    for row, (x, y) in zip(table, curves, strict=True):
+        row[np.searchsorted(steps, x)] = y
+    known = np.isfinite(table)
+    count = known.sum(axis=0)
+    total = np.where(known, table, 0).sum(axis=0)
+    mean = np.divide(total, count, out=np.full(len(steps), np.nan), where=count > 0)
+    low, high = np.where(known, table, np.inf).min(axis=0), np.where(known, table, -np.inf).max(axis=0)
+    band = (low, high) if len(curves) > 1 else ((), ())
+    return _series(steps, mean, *band)
+
+
+def _level(runs: Sequence[RunResult], name: str) -> Plan | None:
+    """Draw a level that does not depend on the generator, where the runs agree on it."""
+    curves = [run.curves[name] for run in runs if name in run.curves]
+    if len(curves) < len(runs):
+        return None
+    last = np.array([values[-1] for _, values in curves])
+    if not np.ptp(last) <= _SAME * abs(last).max():
+        return None
+    ends = (min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves))
+    return _series(ends, (last.mean(), last.mean()))
+
+
+def _spectra(comparison: Comparison, runs: Sequence[RunResult]) -> dict[str, Plan]:
+    """Spectra of the fakes of all arms with raw and sim, and less raw; nothing where images are not alike."""
+    kept = [run for run in runs if run.spectra]
+    alike = {(run.box, run.pixel_size, run.images, run.config.get("loss.rpsd.norm")) for run in kept}
+    if len(alike) != 1:
+        return {}
+    x = np.asarray(normalized_radius(kept[0].box), dtype=np.float64)
+    raw, sim = (np.mean([run.spectra[kind] for run in kept], axis=0) for kind in ("raw", "sim"))
+    arms = {comparison.label(arm): table for arm in comparison.arms if (table := _fakes(arm)) is not None}
+    curves = {
+        name: _series(x, table.mean(0), *((table.min(0), table.max(0)) if len(table) > 1 else ((), ())))
+        for name, table in arms.items()
+    }
+    away = {name: _series(x, table.mean(0) - raw) for name, table in arms.items()}
+    return {
+        "spectra": _plan(
+            "Mean spectra of the test set",
+            _RADIUS,
+            "s(u) = ring mean of ln(1 + |F|²)",
+            {"raw": _series(x, raw), "sim": _series(x, sim)} | curves,
+        ),
+        "less_raw": _plan(
+            "The same, less that of raw",
+            _RADIUS,
+            "s(u) less that of raw",
+            {"raw": _series(x, np.zeros_like(raw))} | away,
+        ),
+    }
+
+
+def _fakes(arm: Arm) -> NDArray[np.float64] | None:
+    tables = [run.spectra["fake"] for run in arm.runs if run.spectra]
+    return np.stack(tables) if tables else None
+
+
+def _series(x: Any, y: Any, low: Any = (), high: Any = ()) -> Plan:
+    return {"x": x, "y": y, "low": low, "high": high}
+
+
+def _plan(title: str, x_label: str, y_label: str, series: dict[str, Plan]) -> Plan:
+    return {"title": title, "x_label": x_label, "y_label": y_label, "log_y": False, "series": series}

@@ -1,0 +1,121 @@
+"""Judge a run: its predictions on a part of its split, and what the referee says of them beside baselines."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from cryoalign.command import choose_device
+from cryoalign.data.embedded import EmbeddedDataModule
+from cryoalign.evaluation import check_part, predict
+from cryoalign.io.output import staged
+from cryoalign.judgement import measures_of, publish, settings_of, tell
+from cryoalign.referee.document import MAIN
+from cryoalign.referee.judge import judge
+from cryoalign.referee.stacks import FEWEST_PAIRS
+from cryoalign.run import build_data, check_same_data, load_system, read_run
+from cryoalign.run_case import RunCase
+from cryoalign.table import metrics_table
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from cryoalign.data.datamodule import PairedDataModule
+    from cryoalign.referee.judge import Measure
+    from cryoalign.run import Run
+    from cryoalign.system import PairedGAN
+
+#: What is asked of baselines beside the fakes of a run.
+BESIDE = ("spectrum", "content", "noise", "two_sample")
+
+_log = logging.getLogger(__name__)
+
+
+def evaluate_run(cfg: DictConfig) -> float:
+    """Judge a run on a part of its split, and write its predictions.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        ``conf/evaluate.yaml`` as composed, with `run`.
+
+    Returns
+    -------
+    float
+        RPSD L1 of the fakes.
+
+    Raises
+    ------
+    InputError
+        If the run, its data or a file cannot be used, or the output exists.
+    """
+    measures = measures_of(cfg)
+    run = read_run(cfg.run)
+    system = load_system(run, cfg.checkpoint)
+    data = build_data(run.cfg, run.normalization)
+    check_same_data(run, data)
+    check_part(data, cfg.part)
+    out = Path(cfg.out) if cfg.out is not None else run.folder / f"{cfg.part}_{Path(cfg.checkpoint).stem}"
+    inputs = [path for path in data.files() if path.exists()]
+    document = None
+    with staged(out, overwrite=cfg.overwrite, inputs=inputs) as folder:
+        values = predict(
+            system,
+            data,
+            folder,
+            part=cfg.part,
+            scale=cfg.scale,
+            accelerator=cfg.accelerator,
+            progress=cfg.progress,
+        )
+        if measures and len(data.rows[cfg.part]) < FEWEST_PAIRS:
+            _log.warning("too few pairs for the referee: %d, not %d", len(data.rows[cfg.part]), FEWEST_PAIRS)
+        elif measures:
+            with tempfile.TemporaryDirectory(prefix="referee.", dir=folder) as work:
+                document = _judged(cfg, run, system, data, measures=measures, folder=folder, work=Path(work))
+    console = Console(width=100)
+    title = f"{cfg.part} set, {len(data.rows[cfg.part])} pairs, checkpoint {cfg.checkpoint}"
+    console.print(metrics_table(values, title))
+    if document is not None:
+        tell(console, document, title)
+    console.print(f"figures, predictions and spectra are in {out}", soft_wrap=True, highlight=False)
+    return values["RPSD_L1"]
+
+
+def _judged(
+    cfg: DictConfig,
+    run: Run,
+    system: PairedGAN,
+    data: PairedDataModule,
+    *,
+    measures: dict[str, Measure],
+    folder: Path,
+    work: Path,
+) -> dict[str, Any]:
+    """Lay the run out in `work`, judge it and its baselines, and write the report into `folder`."""
+    device = choose_device({"gpu": "cuda"}.get(cfg.accelerator, cfg.accelerator))
+    laid_out = RunCase(system, data, cfg.part, work, settings=settings_of(cfg), bins=cfg.bins, device=device)
+    truth = data.truth_star if isinstance(data, EmbeddedDataModule) else cfg.truth
+    case = laid_out.case(
+        train="memorized" in measures,
+        probes="invented" in measures,
+        truth=None if truth is None else Path(truth),
+    )
+    candidates = {MAIN: judge(case, measures)}
+    others = {name: measure for name, measure in measures.items() if name in BESIDE}
+    for name, beside in laid_out.beside(list(cfg.baselines) if others else []):
+        _log.info("baseline    %s", name)
+        candidates[name] = judge(beside, others)
+    facts = {
+        "title": f"{run.folder.name}, {cfg.part}",
+        "run": run.folder,
+        "checkpoint": cfg.checkpoint,
+        "part": cfg.part,
+        "files": {"sim": data.sim_star, "raw": data.raw_star},
+        "group_by": run.cfg.data.split.by,
+    }
+    return publish(folder, candidates, facts, case.pairs, cfg)

@@ -1,0 +1,120 @@
+"""Colours, line styles and axes that all curves share: a kind of image looks the same in every figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matplotlib.axes import Axes
+
+#: Colour, line style and line width of a curve.
+Look = tuple[str, "str | tuple[int, tuple[float, ...]]", float]
+
+INK = "#222222"
+# Okabe and Ito's palette, safe for colour-blind readers; the line styles tell the curves apart in print.
+# The measurement is broad and lies below, so that a fake that meets it is still seen on it.
+LOOKS: dict[str, Look] = {
+    "sim": ("#0072B2", (0, (4, 1.5)), 1.6),
+    "fake": ("#D55E00", "solid", 1.3),
+    "raw": ("#555555", "solid", 3.0),
+    "other raw": ("#555555", (0, (1.2, 1.2)), 1.9),
+    "truth": ("#000000", (0, (6, 1.2, 1.2, 1.2, 1.2, 1.2)), 1.1),
+}
+#: Looks of the kinds that every figure knows; the others get spare ones, in their order.
+
+_SPARE = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_STYLES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
+    "dashdot",
+    "solid",
+    (0, (6, 2)),
+    (0, (2, 1)),
+    (0, (5, 1.2, 1.2, 1.2, 1.2, 1.2)),
+)
+_ROUND = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
+_APART = 0.08  # least distance of two resolution labels, as a fraction of Nyquist
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """Give each curve its colour and line style.
+
+    Parameters
+    ----------
+    names : iterable of str
+        In the order of the legend.
+
+    Returns
+    -------
+    dict of str to Look
+        Fixed for sim, fake, raw, other raw and truth; spare ones for the rest, among them the colours of sim
+        and fake where those two are not there.
+    """
+    wanted = list(names)
+    others = [name for name in wanted if name not in LOOKS]
+    free = [LOOKS[kind][0] for kind in ("fake", "sim") if kind not in wanted]
+    colours = (*_SPARE, *free)
+    spare: dict[str, Look] = {}
+    for place, name in enumerate(others):
+        turn, colour = divmod(place, len(colours))  # a colour that comes round again comes in another style
+        spare[name] = (colours[colour], _STYLES[(colour + turn) % len(_STYLES)], 1.6)
+    return {name: LOOKS.get(name) or spare[name] for name in wanted}
+
+
+def markers(names: Iterable[str]) -> dict[str, str]:
+    """Give each curve the shape of its points, for curves of a few points.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    dict of str to str
+        Matplotlib's markers.
+    """
+    return {name: _MARKERS[place % len(_MARKERS)] for place, name in enumerate(names)}
+
+
+def dress(axes: Axes) -> None:
+    """Draw light axes: a grid below the curves, no frame on the right and on top.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Changed in place.
+    """
+    axes.tick_params(which="both", labelsize=8, colors=INK)
+    axes.tick_params(length=3)
+    axes.spines[["left", "bottom"]].set_color("#888888")
+    axes.spines[["right", "top"]].set_visible(False)
+    axes.grid(visible=True, color="#e6e6e6", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def resolution_axis(axes: Axes, pixel_size: float) -> None:
+    """Add the resolution d = 2 pixel_size / u in A as an axis on top.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Its x axis is the normalized radius u, from 0 to 1.
+    pixel_size : float
+        Pixel size in A.
+    """
+    nyquist = 2 * pixel_size
+    steps = np.outer(10.0 ** np.arange(-1, 4), _ROUND).ravel()
+    marks = [nyquist]
+    for resolution in steps:  # from fine to coarse, as long as the labels stay apart
+        if nyquist / marks[-1] - nyquist / resolution >= _APART and nyquist / resolution >= _APART / 2:
+            marks.append(float(resolution))
+    above = axes.twiny()
+    above.set_xlim(axes.get_xlim())
+    above.set_xticks([nyquist / mark for mark in marks], [f"{mark:.3g}" for mark in marks])
+    above.set_xlabel("resolution (Å)", fontsize=9, color=INK)
+    above.tick_params(labelsize=8, colors=INK, length=3)
+    above.spines[["left", "right", "bottom"]].set_visible(False)
+    above.spines["top"].set_color("#888888")

@@ -1,0 +1,185 @@
+"""What every evaluation shares: the measures that were chosen, evaluation.json, report.html, the terminal."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+
+from cryoalign.errors import InputError
+from cryoalign.figures.panels import panels
+from cryoalign.io.mrc import read_volume
+from cryoalign.io.output import atomic_write
+from cryoalign.pages.evaluation import evaluation_page
+from cryoalign.provenance import provenance
+from cryoalign.referee.document import FILE_NAME, to_document, write_document
+from cryoalign.referee.terminal import baseline_table, verdict_table, verdict_words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from omegaconf import DictConfig
+    from rich.console import Console
+
+    from cryoalign.referee.finding import Finding
+    from cryoalign.referee.judge import Measure
+    from cryoalign.referee.stacks import Stacks
+
+PAGE = "report.html"
+
+_SHOWN = 4
+_FEWEST_DRAWS = 100
+_FEW_GROUPS = (
+    "There are fewer than eight groups, so that images were resampled one by one: intervals leave out how "
+    "groups differ, and are too narrow."
+)
+
+
+def measures_of(cfg: DictConfig) -> dict[str, Measure]:
+    """Build the measures that were chosen, in their order.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        ``conf/evaluate.yaml`` as composed.
+
+    Returns
+    -------
+    dict of str to Measure
+
+    Raises
+    ------
+    InputError
+        If one is unknown.
+    """
+    if cfg.draws < _FEWEST_DRAWS:
+        raise InputError(
+            "too few bootstrap replicates", expected=f"draws of {_FEWEST_DRAWS} or more", found=cfg.draws
+        )
+    chosen = list(cfg.measure) if cfg.measures is None else [str(name) for name in cfg.measures]
+    unknown = [name for name in chosen if name not in cfg.measure]
+    if unknown:
+        raise InputError("unknown measure", expected=", ".join(cfg.measure), found=", ".join(unknown))
+    return {name: instantiate(cfg.measure[name]) for name in cfg.measure if name in chosen}
+
+
+def settings_of(cfg: DictConfig) -> dict[str, Any]:
+    """Give what every case of an evaluation has in common.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+
+    Returns
+    -------
+    dict
+        ``volume``, ``voxel_size``, ``draws``, ``seed`` and ``progress`` of `cryoalign.referee.case.Case`.
+
+    Raises
+    ------
+    InputError
+        If the map cannot be read.
+    """
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
+    volume, voxel_size = (None, None) if cfg.volume is None else read_map(cfg.volume)
+    return {
+        "volume": volume,
+        "voxel_size": voxel_size,
+        "draws": cfg.draws,
+        "seed": cfg.seed,
+        "progress": cfg.progress,
+    }
+
+
+def read_map(path: str) -> tuple[torch.Tensor, float]:
+    """Read a map and its voxel size in A.
+
+    Raises
+    ------
+    InputError
+        If it is not a map, or does not say its voxel size.
+    """
+    values, voxel_size = read_volume(path)
+    if voxel_size is None:
+        raise InputError("the map does not say its voxel size", file=path, expected="a voxel size in A")
+    return torch.from_numpy(np.ascontiguousarray(values)), voxel_size
+
+
+def publish(
+    folder: Path,
+    candidates: dict[str, list[Finding]],
+    facts: dict[str, Any],
+    pairs: Stacks,
+    cfg: DictConfig,
+) -> dict[str, Any]:
+    """Write evaluation.json and report.html.
+
+    Parameters
+    ----------
+    folder : Path
+    candidates : dict of str to list of Finding
+        ``fake`` and what stands beside it.
+    facts : dict
+        What was judged; the rest is added here.
+    pairs : Stacks
+        Of the fakes.
+    cfg : DictConfig
+
+    Returns
+    -------
+    dict
+        Content of evaluation.json.
+    """
+    source = provenance()
+    facts |= {
+        "pairs": len(pairs),
+        "groups": len(np.unique(pairs.groups)),
+        "units": pairs.unit_count,
+        "box": pairs.box,
+        "pixel_size": pairs.pixel_size,
+        "defocus_bins": pairs.bin_edges,
+        "draws": cfg.draws,
+        "seed": cfg.seed,
+        "created": source["started"],
+        "command": source["command"],
+        "git": source["git"],
+        "versions": source["versions"],
+        "notes": [] if pairs.whole_groups else [_FEW_GROUPS],
+    }
+    document = to_document(candidates, facts)
+    write_document(folder / FILE_NAME, document)
+    page = evaluation_page(document, gallery=_gallery(pairs))
+    with atomic_write(folder / PAGE) as path:
+        path.write_text(page, encoding="utf-8")
+    return document
+
+
+def _gallery(pairs: Stacks) -> bytes:
+    """Draw some particles, as a PNG."""
+    rows = np.unique(np.linspace(0, len(pairs) - 1, _SHOWN).astype(np.int64))
+    sim, fake, raw = (pairs.images(kind, rows).numpy() for kind in ("sim", "fake", "raw"))
+    buffer = io.BytesIO()
+    panels(sim, fake, raw, pairs.pixel_size).savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def tell(console: Console, document: dict[str, Any], title: str) -> None:
+    """Print the verdicts, their words, and baselines beside them.
+
+    Parameters
+    ----------
+    console : Console
+    document : dict
+        Content of evaluation.json.
+    title : str
+    """
+    console.print(verdict_table(document, title))
+    for line in verdict_words(document):
+        console.print(line, soft_wrap=True)
+    beside = baseline_table(document, "beside baselines")
+    if beside is not None:
+        console.print(beside)

@@ -1,0 +1,155 @@
+"""Templates to HTML: everything inline, nothing fetched, every word escaped."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from cryoalign.figures.charts import Curve, chart, svg
+from cryoalign.referee.digits import interval_digits, number, spread_text
+from cryoalign.referee.terminal import SIGNS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TEMPLATES = Path(__file__).with_name("templates")
+
+_OF_NYQUIST = "fraction of Nyquist"
+"""By these words in the label of an x axis it is known to be the normalized radius."""
+
+
+def render(template: str, **context: Any) -> str:
+    """Fill a template.
+
+    Parameters
+    ----------
+    template : str
+        Name of a file in ``templates/``.
+    **context
+        What it shows; text is escaped.
+
+    Returns
+    -------
+    str
+        A whole HTML page.
+    """
+    return _environment().get_template(template).render(**context) + "\n"
+
+
+def drawing(plan: Mapping[str, Any], name: str, pixel_size: float | None = None) -> Markup:
+    """Draw a chart as inline SVG.
+
+    Parameters
+    ----------
+    plan : mapping
+        ``title``, ``x_label``, ``y_label``, ``log_y`` and ``series`` (x, y, low and high by name), as in
+        ``evaluation.json``.
+    name : str
+        Unlike that of any other drawing of the page.
+    pixel_size : float, optional
+        In A: charts over the fraction of Nyquist then tell the resolution too.
+
+    Returns
+    -------
+    markupsafe.Markup
+        Empty where there is no curve.
+    """
+    curves = {kind: Curve(**parts) for kind, parts in plan["series"].items()}
+    if not curves:
+        return Markup("")
+    radial = pixel_size is not None and pixel_size > 0 and _OF_NYQUIST in plan["x_label"]
+    figure = chart(
+        curves,
+        with_angstrom(plan["x_label"]),
+        with_angstrom(plan["y_label"]),
+        log_y=plan["log_y"],
+        pixel_size=pixel_size if radial else None,
+    )
+    return Markup(svg(figure, name, plan["title"]))  # noqa: S704  matplotlib escapes the words of a drawing
+
+
+def picture(png: bytes) -> str:
+    """Give a PNG image as a ``data:`` address.
+
+    Parameters
+    ----------
+    png : bytes
+
+    Returns
+    -------
+    str
+    """
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def with_angstrom(label: str) -> str:
+    """Write the unit A of a label as readers know it.
+
+    Parameters
+    ----------
+    label : str
+
+    Returns
+    -------
+    str
+    """
+    return label.replace("(A)", "(Å)").replace("(1/A)", "(1/Å)").replace("(A²)", "(Å²)")
+
+
+def moment(stamp: str) -> str:
+    """Write an ISO 8601 time for a reader.
+
+    Parameters
+    ----------
+    stamp : str
+
+    Returns
+    -------
+    str
+    """
+    return stamp.replace("T", " ").replace("+00:00", " UTC")
+
+
+def tight(words: str) -> str:
+    """Keep numbers and their units on one line.
+
+    Parameters
+    ----------
+    words : str
+
+    Returns
+    -------
+    str
+    """
+    return re.sub(r"(?<=\d) (?=%|Å|px|µm|sigma)", "\N{NO-BREAK SPACE}", words)
+
+
+def _plain_number(value: float | None, digits: int = 3) -> str:
+    known = value is not None and math.isfinite(value)
+    return number(value, digits) if known and value is not None else ""
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": _plain_number,
+        "moment": moment,
+        "angstrom": with_angstrom,
+        "tight": tight,
+    }
+    environment.globals |= {"interval_digits": interval_digits, "spread_text": spread_text, "signs": SIGNS}
+    return environment

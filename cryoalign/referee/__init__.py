@@ -1,0 +1,1 @@
+"""Do fakes have the statistics of raw, and is their content kept: measures, intervals, floors, verdicts."""

@@ -1,0 +1,69 @@
+"""All that there is to judge, as the measures are given it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cryoalign.referee.resampling import Resampling
+from cryoalign.referee.sums import Sums, gather
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cryoalign.referee.stacks import Probe, Stacks
+
+
+@dataclass
+class Case:
+    """What is judged, and with what.
+
+    Attributes
+    ----------
+    pairs : Stacks
+        The held-out part: fake, raw and sim, perhaps truth and another draw.
+    train : Stacks or None
+        Training pairs: raw, sim and fake, or fewer.
+    empty : Probe or None
+        Fakes of sims that show no particle.
+    cut : Probe or None
+        Fakes of sims of the map without a domain.
+    domain : (M, M, M) tensor or None
+        Density of that domain alone, on the grid of `volume`.
+    volume : (M, M, M) tensor or None
+        Reference map, axes [z, y, x].
+    voxel_size : float or None
+        Of `volume` and `domain`, in A.
+    draws : int
+        Bootstrap replicates.
+    progress : bool
+        Show progress bars on standard error.
+    seed : int
+    """
+
+    pairs: Stacks
+    train: Stacks | None = None
+    empty: Probe | None = None
+    cut: Probe | None = None
+    domain: Tensor | None = None
+    volume: Tensor | None = None
+    voxel_size: float | None = None
+    draws: int = 1000
+    progress: bool = False
+    seed: int = 0
+
+    @cached_property
+    def resampling(self) -> Resampling:
+        """Replicates over the units of `pairs`."""
+        return Resampling(self.pairs.unit_count, self.draws, self.seed)
+
+    @cached_property
+    def block_resampling(self) -> Resampling:
+        """Replicates over the blocks that sums over the plane are kept by."""
+        return Resampling(self.sums.blocks, self.draws, self.seed)
+
+    @cached_property
+    def sums(self) -> Sums:
+        """What one pass over all pairs adds up; made when first asked for."""
+        return gather(self.pairs, progress=self.progress)

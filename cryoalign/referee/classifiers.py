@@ -1,0 +1,212 @@
+"""Classifiers of the two-sample test: logistic regression on spectra, and a small CNN on grey values.
+
+Both learn from one fold and give scores to the other. Neither touches the global random state.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import nn
+from torch.nn import functional as F
+
+from cryoalign.physics.fourier import rfft2
+from cryoalign.physics.spectrum import ring_mean, ring_sum
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+_FURTHEST = 6.0  # standard deviations at which features are clipped, so that squares of outliers do not rule
+_BATCH = 50
+_FEWEST_STEPS = 60  # a small fold is gone through more often, or the CNN would not have begun to learn
+_RATE, _DECAY = 2e-2, 1e-2
+
+
+def spectral_features(images: Tensor) -> Tensor:
+    """Describe each image by the mean and the spread of its log power on every ring and in the corners.
+
+    The means are the radial log power spectrum (`cryoalign.physics.spectrum.radial_log_power`), continued by
+    the corners beyond the last ring, taken as one. The spread within a ring is pi / sqrt(6) = 1.28 where the
+    Fourier coefficients are complex Gaussian of equal power, and differs for peaks, for anisotropy and for
+    noise that is not Gaussian.
+
+    Parameters
+    ----------
+    images : (B, N, N) tensor
+        Grey values.
+
+    Returns
+    -------
+    (B, 2 R + 2) float64 tensor
+        R = N // 2 + 1: means of rings and corners, then standard deviations.
+    """
+    box = images.shape[-1]
+    spectra = rfft2(images.float())
+    log_power = (spectra.real.double().square() + spectra.imag.double().square()).log1p()
+    mean = _rings_and_corners(log_power, box)
+    spread = (_rings_and_corners(log_power.square(), box) - mean.square()).clamp_min(0).sqrt()
+    return torch.cat([mean, spread], -1)
+
+
+def _rings_and_corners(values: Tensor, box: int) -> Tensor:
+    """Average a half plane (B, N, H) over each ring, and over the corners: (B, R + 1)."""
+    whole = 2 * values.sum((-2, -1)) - values[..., 0].sum(-1)
+    if box % 2 == 0:
+        whole = whole - values[..., -1].sum(-1)
+    in_rings = ring_sum(torch.ones_like(values[:1]), box).sum()
+    corners = (whole - ring_sum(values, box).sum(-1)) / (box**2 - in_rings)
+    return torch.cat([ring_mean(values, box), corners[..., None]], -1)
+
+
+def score_by_spectrum(train: Tensor, is_fake: Tensor, test: Tensor, l2: float = 0.1) -> Tensor:
+    """Fit a logistic regression on features and their squares, and score other images.
+
+    Features are standardized on the training images; the squares make wrong spread visible where the mean is
+    right. The loss is ``mean log(1 + exp(-y x.w)) + l2 / 2 |w|^2``, minimized by L-BFGS.
+
+    Parameters
+    ----------
+    train : (n, F) float64 tensor
+        Features of the training images.
+    is_fake : (n,) bool tensor
+        Their classes.
+    test : (m, F) float64 tensor
+        Features of the images to be scored.
+    l2 : float
+        Strength of the regularization.
+
+    Returns
+    -------
+    (m,) float64 tensor
+        Log odds; high means fake.
+    """
+    known, asked = _with_squares(train, test)
+    known, asked = (F.pad(values, (0, 1), value=1.0) for values in (known, asked))
+    x, sign = known.numpy(), np.where(is_fake.numpy(), 1.0, -1.0)
+    penalty = np.full(x.shape[1], l2)
+    penalty[-1] = 0.0  # the offset
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        margin = sign * (x @ weights)
+        slope = -sign / (1 + np.exp(np.minimum(margin, 700.0)))
+        value = np.logaddexp(0.0, -margin).mean() + 0.5 * (penalty * weights**2).sum()
+        return float(value), x.T @ slope / len(x) + penalty * weights
+
+    weights = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
+    return asked @ torch.from_numpy(weights)
+
+
+def _with_squares(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
+    """Standardize features on the training images, and add their squares, standardized too."""
+    known, asked = _standardize(train, test)
+    more = _standardize(known.square(), asked.square())
+    return torch.cat([known, more[0]], 1), torch.cat([asked, more[1]], 1)
+
+
+def _standardize(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
+    mean, spread = train.mean(0), train.std(0)
+    varies = spread > 1e-9 * (1 + mean.abs())
+    scale = torch.where(varies, 1 / torch.where(varies, spread, 1.0), 0.0)
+    known, asked = (((values - mean) * scale).clamp(-_FURTHEST, _FURTHEST) for values in (train, test))
+    return known, asked
+
+
+class SmallCNN(nn.Module):
+    """Three strided convolutions, the mean over the image, and a linear layer.
+
+    Values come as they are: nothing is normalized image by image, so that a wrong grey scale stays visible.
+    """
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after, kernel in ((1, width, 5), (width, 2 * width, 3), (2 * width, 4 * width, 3)):
+            layers += [
+                nn.Conv2d(before, after, kernel, stride=2, padding=kernel // 2, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+            ]
+        self.layers = nn.Sequential(*layers)
+        self.last = nn.Linear(4 * width, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score (B, 1, N, N) images: (B,) log odds."""
+        scores: Tensor = self.last(self.layers(images).mean((-2, -1)))[:, 0]
+        return scores
+
+
+def score_by_cnn(train: Tensor, is_fake: Tensor, test: Tensor, *, epochs: int, seed: int) -> Tensor:
+    """Train a small CNN on windows of images, and score other images.
+
+    Each epoch shows one window of every image, flipped and turned at random. Grey values are brought to mean
+    0 and standard deviation 1 by one offset and one scale, those of the training images.
+
+    Parameters
+    ----------
+    train : (n, W, S, S) float32 tensor
+        W windows of each training image.
+    is_fake : (n,) bool tensor
+        Their classes.
+    test : (m, W, S, S) float32 tensor
+        Windows of the images to be scored.
+    epochs : int
+        How often every training image is shown; small folds more often, for 60 steps at least.
+    seed : int
+        Of the weights, the order, the windows and the turns.
+
+    Returns
+    -------
+    (m,) float64 tensor
+        Mean log odds over the windows; high means fake.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = SmallCNN()
+    generator = torch.Generator().manual_seed(seed)
+    offset, scale = train.mean(), 1 / train.std()
+    steps_an_epoch = math.ceil(len(train) / _BATCH)
+    epochs = max(epochs, math.ceil(_FEWEST_STEPS / steps_an_epoch))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=epochs * steps_an_epoch)
+    wanted = is_fake.float()
+    network.train()
+    for _ in range(epochs):
+        for part in _batches(len(train), generator):
+            window = torch.randint(train.shape[1], (len(part),), generator=generator)
+            images = _turned(train[part, window], generator)
+            loss = F.binary_cross_entropy_with_logits(
+                network((images[:, None] - offset) * scale), wanted[part]
+            )
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    network.eval()
+    with torch.inference_mode():
+        scores = [
+            network((part.flatten(0, 1)[:, None] - offset) * scale) for part in torch.split(test, _BATCH)
+        ]
+    return torch.cat(scores).double().view(len(test), -1).mean(1)
+
+
+def _batches(count: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Deal all images out to batches of like size: a batch of one image cannot be normalized."""
+    order = torch.randperm(count, generator=generator)
+    yield from order.tensor_split(math.ceil(count / _BATCH))
+
+
+def _turned(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Flip and turn each of (B, S, S) images by one of the eight symmetries of the square."""
+    draw = torch.randint(8, (len(images),), generator=generator)
+    turned = torch.empty_like(images)
+    for number in range(8):
+        chosen = draw == number
+        part = torch.rot90(images[chosen], number % 4, (-2, -1))
+        turned[chosen] = part.flip(-1) if number >= 4 else part
+    return turned

@@ -1,0 +1,241 @@
+"""The images that are judged: fake, raw and sim of the same particles, row for row, in groups and bins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from cryoalign.errors import InputError
+from cryoalign.referee.alike import defocus_bins, partners_of_like_defocus
+from cryoalign.referee.resampling import deal_units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from cryoalign.data.normalize import Normalization
+    from cryoalign.data.stack import ParticleImages
+    from cryoalign.particles import Particles
+
+Normalize = Literal["raw", "both", "none"]
+NORMALIZE = ("raw", "both", "none")
+
+FEWEST_PAIRS = 20
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Images of particles without measured counterparts: fakes of empty sims, of a map that lacks a domain.
+
+    Attributes
+    ----------
+    stack : ParticleImages
+    """
+
+    stack: ParticleImages
+
+    @property
+    def particles(self) -> Particles:
+        """Their poses and CTFs."""
+        return self.stack.particles
+
+    def __len__(self) -> int:
+        return len(self.stack)
+
+    def images(self, rows: NDArray[np.int64]) -> Tensor:
+        """Read (B, N, N) float32 images."""
+        return torch.from_numpy(np.stack([self.stack.image(int(row)) for row in rows]))
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """Matched images, row for row the same particles.
+
+    Attributes
+    ----------
+    particles : Particles
+        Of raw: pose, CTF, micrograph; n rows.
+    stacks : mapping of str to ParticleImages
+        ``raw`` and any of ``fake``, ``sim``, ``truth`` (noise-free) and ``again`` (another draw from the same
+        sims).
+    normalization : mapping of str to Normalization
+        Grey-value maps of sim and truth (over the set), and of raw by its background.
+    groups : (n,) int64
+        Number of each particle's group (micrograph).
+    normalize : {"raw", "both", "none"}
+        What is brought to mean 0 and standard deviation 1 outside the particle's circle, image by image: raw
+        alone (fakes have to be on that scale), fakes too, or nothing (both have to be on one scale).
+    seed : int
+        Of partners and units.
+    most_bins : int
+        Defocus bins at the most.
+    units : (n,) int64
+        Resampling unit of each particle.
+    whole_groups : bool
+        Whether units are whole groups.
+    bins : (n,) int64
+        Defocus bin of each particle.
+    bin_edges : tuple of float
+        In A, one more than there are bins.
+    partners : (n, 2) int64
+        Two other rows whose raw images are of like defocus, from another group where there is one.
+    """
+
+    particles: Particles
+    stacks: Mapping[str, ParticleImages]
+    normalization: Mapping[str, Normalization]
+    groups: NDArray[np.int64]
+    normalize: Normalize = "raw"
+    seed: int = 0
+    most_bins: int = 4
+    units: NDArray[np.int64] = field(init=False)
+    whole_groups: bool = field(init=False)
+    bins: NDArray[np.int64] = field(init=False)
+    bin_edges: tuple[float, ...] = field(init=False)
+    partners: NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if len(self) < FEWEST_PAIRS:
+            raise InputError(
+                "there are too few pairs to judge",
+                file=self.particles.source,
+                expected=f"{FEWEST_PAIRS} or more",
+                found=len(self),
+            )
+        units, whole = deal_units(self.groups, self.seed)
+        bins, edges = defocus_bins(self.defocus, self.most_bins)
+        partners = partners_of_like_defocus(self.defocus, self.groups, self.seed)
+        values = {
+            "units": units,
+            "whole_groups": whole,
+            "bins": bins,
+            "bin_edges": edges,
+            "partners": partners,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.particles)
+
+    @property
+    def defocus(self) -> NDArray[np.float64]:
+        """(n,) mean of defocus U and V in A."""
+        mean: NDArray[np.float64] = self.particles.defocus[:, :2].mean(axis=1)
+        return mean
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Which images there are."""
+        return frozenset(self.stacks)
+
+    @property
+    def box(self) -> int:
+        """Box size in px."""
+        return self.stacks["raw"].box
+
+    @property
+    def pixel_size(self) -> float:
+        """Pixel size in A."""
+        return float(self.stacks["raw"].pixel_size)
+
+    @property
+    def unit_count(self) -> int:
+        """How many resampling units there are."""
+        return int(self.units.max()) + 1
+
+    @property
+    def bin_count(self) -> int:
+        """How many defocus bins there are."""
+        return len(self.bin_edges) - 1
+
+    def image(self, kind: str, row: int) -> NDArray[np.float32]:
+        """Read one (N, N) image on the common scale."""
+        if kind in {"other1", "other2"}:
+            row, kind = int(self.partners[row, int(kind[-1]) - 1]), "raw"
+        image = self.stacks[kind].image(row)
+        if kind in {"sim", "truth"}:
+            return self.normalization[kind].sim(image)[0]
+        by_background = self.normalize == "both" or (self.normalize == "raw" and kind == "raw")
+        return self.normalization["raw"].raw(image)[0] if by_background else image
+
+    def images(self, kind: str, rows: NDArray[np.int64]) -> Tensor:
+        """Read images on the common scale.
+
+        Parameters
+        ----------
+        kind : str
+            One of `kinds`, or ``other1`` or ``other2``: another particle's raw image of like defocus.
+        rows : (B,) int64
+
+        Returns
+        -------
+        (B, N, N) float32 tensor
+        """
+        return torch.from_numpy(np.stack([self.image(kind, int(row)) for row in rows]))
+
+    def batches(
+        self,
+        kinds: Sequence[str],
+        *,
+        rows: NDArray[np.int64] | None = None,
+        size: int = 64,
+        label: str = "",
+        progress: bool = False,
+    ) -> Iterator[tuple[NDArray[np.int64], dict[str, Tensor]]]:
+        """Read images batch by batch.
+
+        Parameters
+        ----------
+        kinds : sequence of str
+        rows : (m,) int64, optional
+            All, in their order, if not given.
+        size : int
+            Images in a batch.
+        label : str
+            Of the progress bar.
+        progress : bool
+            Show it.
+
+        Yields
+        ------
+        rows : (B,) int64
+        images : dict of str to (B, N, N) float32 tensor
+        """
+        rows = np.arange(len(self)) if rows is None else rows
+        starts = range(0, len(rows), size)
+        console = Console(stderr=True)
+        for start in track(starts, label, console=console, disable=not progress, transient=True):
+            part = rows[start : start + size]
+            yield part, {kind: self.images(kind, part) for kind in kinds}
+
+    def choose(self, count: int, seed: int) -> NDArray[np.int64]:
+        """Choose rows, as many from each group as there can be.
+
+        Parameters
+        ----------
+        count : int
+            At the most.
+        seed : int
+
+        Returns
+        -------
+        (m,) int64
+            Ascending.
+        """
+        if count >= len(self):
+            return np.arange(len(self), dtype=np.int64)
+        order = np.random.default_rng(seed).permutation(len(self))
+        group = self.groups[order]
+        place = np.argsort(group, kind="stable")
+        first = np.searchsorted(group[place], group[place])
+        turn = np.empty(len(self), dtype=np.int64)
+        turn[place] = np.arange(len(self)) - first  # how many of its group stand before it
+        return np.sort(order[np.argsort(turn, kind="stable")[:count]]).astype(np.int64)

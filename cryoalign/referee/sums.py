@@ -1,0 +1,200 @@
+"""One pass over the images: what spectra, content and noise are judged by, added up by unit and bin.
+
+Nothing here grows with the number of images. Sums over rings are kept by resampling unit and defocus bin;
+sums over the whole plane by at most 16 blocks of units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from cryoalign.physics.fourier import rfft2
+from cryoalign.physics.spectrum import normalized_radius, radial_log_power, ring_sum, rpsd_distance
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from cryoalign.referee.stacks import Stacks
+
+MOST_BLOCKS = 16
+MEASURED = ("raw", "other1", "other2")
+GREY_BINS, GREY_RANGE = 800, (-10.0, 10.0)
+"""Grey values are counted in bins between these; those beyond count in the first and the last."""
+
+_SPECTRA = ("fake", "raw", "sim", "truth", "again")
+_CROSS = (
+    *((kind, "sim") for kind in ("fake", "raw", "again")),
+    *((kind, "truth") for kind in ("fake", "raw", "again", "sim")),
+    ("fake", "again"),
+)
+
+
+@dataclass
+class Sums:
+    """Sums over images.
+
+    Attributes
+    ----------
+    box : int
+    units, bins, blocks : int
+        How many there are.
+    count : (units, bins) float64
+        Images.
+    curve : dict of str to (units, bins, R) float64
+        Radial log power spectra s(u), of fake, raw and sim.
+    distance : dict of (str, int) to (units, bins) float64
+        RPSD L1 (1) and MSE (2) to raw, of fake, sim, other1 and other2.
+    power : dict of str to (units, bins, R) float64
+        Ring sums of |F|^2 (orthonormal transform).
+    cross : dict of (str, str) to (units, bins, R) float64
+        Ring sums of Re F_a conj(F_b).
+    plane : dict of str to (blocks, N, N // 2 + 1) float64
+        |F|^2 of ``fake``, ``raw``, ``sim``; Re F conj(S) of ``fake.sim`` and ``raw.sim``.
+    block_count : (blocks,) float64
+    total : dict of str to (blocks, N, N // 2 + 1) complex128
+        Sums of F of fake, raw and sim.
+    grey : dict of str to (units, GREY_BINS) float64
+        Histograms of the grey values of fake and raw.
+    background : dict of str to (units, 3) float64
+        Images, and sums of the mean and of the standard deviation outside the particle's circle.
+    """
+
+    box: int
+    units: int
+    bins: int
+    blocks: int
+    count: Tensor
+    block_count: Tensor
+    curve: dict[str, Tensor] = field(default_factory=dict)
+    distance: dict[tuple[str, int], Tensor] = field(default_factory=dict)
+    power: dict[str, Tensor] = field(default_factory=dict)
+    cross: dict[tuple[str, str], Tensor] = field(default_factory=dict)
+    plane: dict[str, Tensor] = field(default_factory=dict)
+    total: dict[str, Tensor] = field(default_factory=dict)
+    grey: dict[str, Tensor] = field(default_factory=dict)
+    background: dict[str, Tensor] = field(default_factory=dict)
+
+
+def gather(pairs: Stacks, *, size: int = 64, progress: bool = False) -> Sums:
+    """Read every image once and add up.
+
+    Parameters
+    ----------
+    pairs : Stacks
+        With fake, raw and sim.
+    size : int
+        Images in a batch.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Sums
+    """
+    units, bins = pairs.unit_count, pairs.bin_count
+    blocks = min(MOST_BLOCKS, units)
+    zeros = torch.zeros(units, bins, dtype=torch.float64)
+    sums = Sums(pairs.box, units, bins, blocks, zeros, torch.zeros(blocks, dtype=torch.float64))
+    outside = _outside(pairs.box, pairs.normalization["raw"].radius)
+    kinds = [kind for kind in _SPECTRA if kind in pairs.kinds] + ["other1", "other2"]
+    batches = pairs.batches(kinds, size=size, label="reading all pairs", progress=progress)
+    for rows, images in batches:
+        unit, in_bin = torch.from_numpy(pairs.units[rows]), torch.from_numpy(pairs.bins[rows])
+        cell, block = unit * bins + in_bin, unit % blocks
+        _add(sums, "count", None, cell, torch.ones(len(rows)))
+        sums.block_count.index_add_(0, block, torch.ones(len(rows), dtype=torch.float64))
+        _distances(sums, images, cell)
+        spectra = {kind: rfft2(images[kind]) / pairs.box for kind in kinds if kind in _SPECTRA}
+        _rings(sums, spectra, cell)
+        _planes(sums, spectra, block)
+        for kind in ("fake", "raw"):
+            _grey_values(sums, kind, images[kind], outside, unit)
+    return sums
+
+
+def _add(sums: Sums, name: str, key: object, cell: Tensor, values: Tensor) -> None:
+    """Add (B, ...) values to the cells of one of the sums by unit and bin, made when first met."""
+    if key is None:
+        table: Tensor = getattr(sums, name)
+    else:
+        tables = getattr(sums, name)
+        if key not in tables:
+            tables[key] = torch.zeros(sums.units, sums.bins, *values.shape[1:], dtype=torch.float64)
+        table = tables[key]
+    table.view(-1, *values.shape[1:]).index_add_(0, cell, values.double())
+
+
+def _distances(sums: Sums, images: Mapping[str, Tensor], cell: Tensor) -> None:
+    kinds = [kind for kind in ("fake", "sim", *MEASURED) if kind in images]
+    curves = {kind: radial_log_power(images[kind]) for kind in kinds}
+    for kind, curve in curves.items():
+        if kind != "raw":
+            for power in (1, 2):
+                _add(sums, "distance", (kind, power), cell, rpsd_distance(curve, curves["raw"], power))
+        if kind not in {"other1", "other2"}:
+            _add(sums, "curve", kind, cell, curve)
+
+
+def _rings(sums: Sums, spectra: Mapping[str, Tensor], cell: Tensor) -> None:
+    for kind, spectrum in spectra.items():
+        _add(sums, "power", kind, cell, ring_sum(product(spectrum, spectrum), sums.box))
+    for a, b in _CROSS:
+        if a in spectra and b in spectra:
+            _add(sums, "cross", (a, b), cell, ring_sum(product(spectra[a], spectra[b]), sums.box))
+
+
+def _planes(sums: Sums, spectra: Mapping[str, Tensor], block: Tensor) -> None:
+    values = {kind: product(spectra[kind], spectra[kind]) for kind in ("fake", "raw", "sim")}
+    values |= {f"{kind}.sim": product(spectra[kind], spectra["sim"]) for kind in ("fake", "raw")}
+    for kind, plane in values.items():
+        _add_plane(sums.plane, kind, block, plane.double(), sums.blocks)
+    for kind in ("fake", "raw", "sim"):
+        _add_plane(sums.total, kind, block, spectra[kind].to(torch.complex128), sums.blocks)
+
+
+def _add_plane(tables: dict[str, Tensor], key: str, block: Tensor, values: Tensor, blocks: int) -> None:
+    if key not in tables:
+        tables[key] = torch.zeros(blocks, *values.shape[1:], dtype=values.dtype)
+    tables[key].index_add_(0, block, values)
+
+
+def _grey_values(sums: Sums, kind: str, images: Tensor, outside: Tensor, unit: Tensor) -> None:
+    low, high = GREY_RANGE
+    place = ((images.double() - low) / (high - low) * GREY_BINS).floor().clamp(0, GREY_BINS - 1).long()
+    flat = unit[:, None] * GREY_BINS + place.flatten(1)
+    counts = torch.bincount(flat.flatten(), minlength=sums.units * GREY_BINS).double()
+    background = images[:, outside].double()
+    facts = torch.stack(
+        [torch.ones(len(images)), background.mean(1), background.std(1, unbiased=False)], 1
+    ).double()
+    if kind not in sums.grey:
+        sums.grey[kind] = torch.zeros(sums.units, GREY_BINS, dtype=torch.float64)
+        sums.background[kind] = torch.zeros(sums.units, 3, dtype=torch.float64)
+    sums.grey[kind] += counts.view(sums.units, GREY_BINS)
+    sums.background[kind].index_add_(0, unit, facts)
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """Give Re a conj(b) of complex tensors of one shape."""
+    return a.real * b.real + a.imag * b.imag
+
+
+def by_block(values: Tensor, blocks: int) -> Tensor:
+    """Add up (units, ...) sums to (blocks, ...): unit u belongs to block u modulo their number."""
+    return torch.stack([values[place::blocks].sum(0) for place in range(blocks)])
+
+
+def ring_radii(box: int) -> Tensor:
+    """(R,) normalized radius of each ring, float64."""
+    return normalized_radius(box, dtype=torch.float64)
+
+
+def _outside(box: int, radius: float) -> Tensor:
+    """(N, N) mask of what lies outside the particle's circle."""
+    axis = torch.arange(box) - box // 2
+    return torch.hypot(axis[:, None].double(), axis[None].double()) > radius * box / 2

@@ -1,0 +1,42 @@
+"""``python -m cryoalign.report runs='outputs/sweep/NAME/*'``: compare runs of a sweep or an ablation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryoalign.command import command
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+@command("report")
+def main(cfg: DictConfig) -> None:
+    """Read the runs, print the table of their arms and write the page."""
+    from rich.console import Console  # noqa: PLC0415  heavy imports wait until work starts
+
+    from cryoalign.comparison.arms import compare  # noqa: PLC0415
+    from cryoalign.comparison.folders import find_runs  # noqa: PLC0415
+    from cryoalign.comparison.result import PAGE, notes, write_comparison  # noqa: PLC0415
+    from cryoalign.comparison.tables import summary_table  # noqa: PLC0415
+    from cryoalign.io.output import staged  # noqa: PLC0415
+    from cryoalign.provenance import provenance  # noqa: PLC0415
+
+    patterns = [cfg.runs] if isinstance(cfg.runs, str) else [str(entry) for entry in cfg.runs]
+    found = find_runs(patterns)
+    comparison = compare(found.runs)
+    out = Path(cfg.out)
+    title = cfg.title or f"Comparison of {', '.join(patterns)}"
+    inputs = [run.folder / "config.yaml" for run in found.runs]
+    with staged(out, cfg.overwrite, inputs) as folder:
+        write_comparison(folder, comparison, title=title, left_out=found.left_out, facts=provenance())
+    console = Console(width=120)
+    console.print(summary_table(comparison, "test set"))
+    for line in (*notes(comparison), *(f"left out: {entry}" for entry in found.left_out)):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    console.print(f"the page is {out / PAGE}", soft_wrap=True, highlight=False, markup=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Hold every saboteur against all measures of the referee: matrix.csv with intervals, matrix.md the verdicts.
+
+$ python experiments/0003_referee/matrix.py [FOLDER]
+
+The images, 70 MB, go into FOLDER; into a temporary one, if it is not given.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT))
+
+from cryoalign.command import CONF_DIR  # noqa: E402
+from cryoalign.referee.document import MAIN, to_document  # noqa: E402
+from cryoalign.referee.judge import judge  # noqa: E402
+from tests.referee.known import Known, case_of  # noqa: E402  the tests' own fakes
+from tests.referee.matrix import QUESTIONS, matrix  # noqa: E402
+from tests.referee.saboteurs import SABOTEURS  # noqa: E402
+
+SIGNS = {"pass": "pass", "fail": "**FAIL**", "undecided": "?"}
+FIELDS = (
+    "fake",
+    "question",
+    "wanted",
+    "verdict",
+    "quantity",
+    "value",
+    "low",
+    "high",
+    "floor",
+    "ceiling",
+    "words",
+)
+
+
+def rows_of(name: str, document: dict[str, Any], wanted: dict[str, str]) -> list[dict[str, Any]]:
+    """One row a question."""
+    rows = []
+    for measure in document["candidates"][MAIN]["measures"].values():
+        for key, answer in measure["answers"].items():
+            quantity = measure["quantities"].get(answer["quantity"], {})
+            fake = quantity.get("fake") or {}
+            rows.append(
+                {
+                    "fake": name,
+                    "question": key,
+                    "wanted": wanted[key].replace(".", ""),
+                    "quantity": answer["quantity"],
+                }
+                | {"verdict": answer["verdict"], "words": answer["words"]}
+                | {bound: fake.get(bound) for bound in ("value", "low", "high")}
+                | {side: (quantity.get(side) or {}).get("value") for side in ("floor", "ceiling")}
+            )
+    return rows
+
+
+def main(folder: Path) -> None:
+    """Judge all saboteurs and write both tables."""
+    torch.set_num_threads(1)
+    with initialize_config_dir(CONF_DIR, version_base="1.3"):
+        settings = compose("evaluate").measure
+    measures = {name: instantiate(entry) for name, entry in settings.items()}
+    known, expected = Known(), matrix()
+    known.write_common(folder)
+    rows: list[dict[str, Any]] = []
+    for name, sabotage in SABOTEURS.items():
+        findings = judge(case_of(known, folder, sabotage(known)), measures)
+        found = rows_of(name, to_document({MAIN: findings}, {}), expected[name])
+        rows += found
+        wrong = [row["question"] for row in found if row["wanted"] not in {"", row["verdict"]}]
+        print(f"{name}: " + (f"NOT AS EXPECTED: {', '.join(wrong)}" if wrong else "as expected"), flush=True)
+    with (HERE / "matrix.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        rounded = [{k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+        writer.writerows(rounded)
+    (HERE / "matrix.md").write_text(table(rows))
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Verdicts, a line a saboteur; what it must fail is bold where it does."""
+    verdicts = {(row["fake"], row["question"]): row for row in rows}
+    lines = ["| fake | " + " | ".join(QUESTIONS) + " |", "|---" * (len(QUESTIONS) + 1) + "|"]
+    for name in SABOTEURS:
+        cells = [SIGNS[verdicts[name, question]["verdict"]] for question in QUESTIONS]
+        lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
+        main(Path(sys.argv[1]))
+    else:
+        with tempfile.TemporaryDirectory() as place:
+            main(Path(place))

@@ -1,0 +1,147 @@
+"""Runs become arms: by what differs in their configurations, whatever does not matter left aside."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cryoalign.comparison.arms import compare, measured, short_names, spread
+from cryoalign.comparison.curves import charts
+from cryoalign.comparison.reading import RunResult, flatten
+
+BASE = {
+    "seed": 1,
+    "resume": None,
+    "paths": {"outputs": "outputs"},
+    "data": {"seed": 1, "raw": "raw.star", "workers": 0, "box": 64},
+    "loss": {"weights": {"gan": 1.0, "rpsd": 0.5}, "rpsd": {"norm": "backward"}},
+    "generator": {"_target_": "cryoalign.models.unet.UNet", "width": 24},
+    "discriminator": {"_target_": "cryoalign.models.patchgan.PatchGAN", "width": 64},
+    "optimizer": {"algorithm": {"lr": 2e-4, "betas": [0.5, 0.999]}},
+}
+
+
+def make(name: str, seed: int = 1, metrics: dict | None = None, **changes) -> RunResult:
+    config = flatten(BASE) | {"seed": str(seed), "data.seed": str(seed), "paths.outputs": name}
+    config |= flatten({key.replace("__", "."): value for key, value in changes.items()})
+    line = (np.array([10.0, 20.0]), np.array([1.0, 0.5 + seed / 10]))
+    level = (np.array([10.0, 20.0]), np.array([2.0, 2.0]))
+    return RunResult(
+        folder=Path(name),
+        config=config,
+        seed=str(seed),
+        metrics={"RPSD_L1": 0.4 + seed / 10, "floor_RPSD_L1": 0.25} if metrics is None else metrics,
+        curves={"RPSD_L1": line, "sim_RPSD_L1": level},
+        spectra={kind: np.full(33, float(seed)) for kind in ("sim", "fake", "raw")},
+        box=64,
+        pixel_size=3.54,
+        images="same",
+        files=("a", "b"),
+        code="abc",
+        evaluation=None,
+    )
+
+
+def test_seeds_and_paths_are_one_arm():
+    found = compare([make("a"), make("b", 2, data__raw="elsewhere/raw.star", data__workers=4, threads=2)])
+    assert [[run.folder.name for run in arm.runs] for arm in found.arms] == [["a", "b"]]
+    assert found.names == {}
+    assert found.notes == []
+    assert found.label(found.arms[0]) == "A: all runs"
+
+
+def test_other_data_are_a_difference():
+    other = make("b", data__raw="elsewhere/raw.star")
+    found = compare([make("a"), RunResult(**{**vars(other), "files": ("a", "c")})])
+    assert found.names == {"data.raw": "data.raw"}
+
+
+def test_what_differs_tells_arms_apart_in_their_order():
+    runs = [
+        make("a", loss__weights__rpsd=0),
+        make("b", loss__weights__rpsd=0.5),
+        make("c", 2, loss__weights__rpsd=0.0),
+    ]
+    found = compare(runs)
+    assert found.names == {"loss.weights.rpsd": "weights.rpsd"}
+    assert [(arm.letter, arm.values, len(arm.runs)) for arm in found.arms] == [
+        ("A", {"loss.weights.rpsd": "0"}, 2),
+        ("B", {"loss.weights.rpsd": "0.5"}, 1),
+    ]
+    assert found.label(found.arms[1]) == "B: weights.rpsd=0.5"
+    assert any(note.startswith("One seed only: B") for note in found.notes)
+
+
+def test_classes_keys_that_are_absent_and_long_names():
+    other = make("b", generator___target_="cryoalign.models.pix2pix.Generator", generator__extra="x" * 60)
+    found = compare([make("a"), other])
+    assert found.names == {"generator._target_": "generator", "generator.extra": "generator.extra"}
+    assert list(found.arms[0].values.values()) == ["UNet", "absent"]
+    assert len(found.label(found.arms[1])) == 44
+
+
+def test_short_names_are_unique_among_all_keys():
+    every = ["a.b.c", "x.b.c", "loss.weights.rpsd", "seed", "a.b", "model._target_"]
+    names = short_names(["a.b.c", "loss.weights.rpsd", "seed", "model._target_"], every)
+    assert names == {
+        "a.b.c": "a.b.c",
+        "loss.weights.rpsd": "weights.rpsd",
+        "seed": "seed",
+        "model._target_": "model",
+    }
+
+
+def test_mean_and_spread_over_runs():
+    values = [0.3, 0.5, 0.7]
+    assert spread(values) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+    assert spread([0.3, None]) == (0.3, None)
+    assert spread([None]) == (None, None)
+    assert math.isnan(spread([0.3, math.nan])[0])
+    assert measured(make("a"), "RPSD_excess") == pytest.approx(0.5 / 0.25)
+    assert measured(make("a"), "floor_RPSD_excess") == 1
+    assert measured(make("a", metrics={}), "RPSD_excess") is None
+
+
+def test_notes_on_what_cannot_be_compared():
+    runs = [make("a"), make("b", optimizer__algorithm__lr=1e-3, metrics={"RPSD_L1": math.nan})]
+    found = compare([runs[0], RunResult(**{**vars(runs[1]), "images": "others", "code": "def"}), make("c")])
+    text = " ".join(found.notes)
+    for words in (
+        "not tested on the same images",
+        "abc, def",
+        "A holds seed 1 more than once",
+        "not a number: RPSD_L1",
+    ):
+        assert words in text
+    assert compare([make("a")]).notes == ["There is one run only: nothing to compare it with."]
+
+
+def test_curves_are_means_with_a_band_from_lowest_to_highest():
+    plans = charts(compare([make("a"), make("b", 2), make("c", loss__weights__rpsd=0)]))
+    series = plans["RPSD_L1"]["series"]
+    assert list(series) == ["A: weights.rpsd=0.5", "B: weights.rpsd=0", "sim"]
+    first = series["A: weights.rpsd=0.5"]
+    for part, values in {"x": [10, 20], "y": [1, 0.65], "low": [1, 0.6], "high": [1, 0.7]}.items():
+        np.testing.assert_allclose(first[part], values)
+    assert len(series["B: weights.rpsd=0"]["low"]) == 0
+    np.testing.assert_allclose(series["sim"]["y"], [2, 2])
+    away = plans["less_raw"]["series"]
+    raw = np.mean([1, 2, 1])
+    np.testing.assert_allclose(away["A: weights.rpsd=0.5"]["y"], 1.5 - raw)
+    np.testing.assert_allclose(away["raw"]["y"], 0)
+
+
+def test_curves_of_other_steps_and_spectra_of_other_norms():
+    longer = make("b", 2, loss__rpsd__norm="ortho")
+    longer.curves["RPSD_L1"] = (np.array([20.0, 30.0]), np.array([0.9, 0.8]))
+    longer.curves["sim_RPSD_L1"] = (np.array([20.0, 30.0]), np.array([3.0, 3.0]))
+    plans = charts(compare([make("a"), longer]))
+    assert set(plans) == {"RPSD_L1"}
+    assert list(plans["RPSD_L1"]["series"]) == ["A: rpsd.norm=backward", "B: rpsd.norm=ortho"]
+    same = make("c", 3)
+    same.curves["RPSD_L1"] = longer.curves["RPSD_L1"]
+    curve = charts(compare([make("a"), same]))["RPSD_L1"]["series"]["A: all runs"]
+    np.testing.assert_allclose(curve["y"], [1.0, (0.6 + 0.9) / 2, 0.8])

@@ -1,0 +1,128 @@
+"""report.html of an evaluation: it stands alone, holds every number, and comes from the file again."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from cryoalign.pages.evaluation import evaluation_page
+from cryoalign.referee.digits import MISSING
+from cryoalign.referee.document import to_document
+from cryoalign.referee.finding import Chart, Finding, Interval, Quantity
+from tests.pages.parsing import Page, self_contained
+from tests.referee import example
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def document() -> dict:
+    return to_document(example.candidates(), example.facts())
+
+
+@pytest.fixture(scope="module")
+def text(document) -> str:
+    return evaluation_page(document, gallery=PNG)
+
+
+@pytest.fixture(scope="module")
+def page(text) -> Page:
+    return self_contained(text)
+
+
+def test_it_stands_alone_and_its_policy_says_so(text, page):
+    assert "default-src 'none'" in text
+    assert page.addresses.count("data:image/png;base64,iVBORw0KGgo=") == 1
+
+
+def test_the_same_from_the_file_again():
+    document = to_document({"fake": [example.ctf()], "spectral": [example.ctf()]}, example.facts())
+    assert evaluation_page(json.loads(json.dumps(document))) == evaluation_page(document)
+
+
+def test_every_question_is_answered_on_top_in_words(page):
+    rows = [[" ".join(cell.split()) for cell in row] for row in page.tables[0]]
+    answers = [answer for finding in example.findings() for answer in finding.answers]
+    signs = {"pass": "✓", "fail": "✗", "undecided": "?"}
+    assert rows[1:] == [
+        [f"{signs[answer.verdict]} {answer.verdict}", answer.question, answer.words] for answer in answers
+    ]
+    assert "2 of 14 questions failed; 3 cannot be decided with these data." in page.text
+    assert "Failed: Are the images free of a periodic pattern? Is the noise new in every draw?" in page.text
+
+
+def test_tables_hold_the_numbers(page):
+    cells = page.cells()
+    for number in ("1.040 1.016 to 1.064", "1.002 0.981 to 1.023", "5.71 5.57 to 5.85", "48 17 to 79"):
+        assert number in cells
+    assert "5.710 5.686 to 5.734" in cells  # of identity
+    assert "median |defocus error| (Å)" in cells
+    assert "error of the azimuth (°)" in cells
+    assert "1.12 1.06 to 1.18" in cells  # the worst bin's
+    assert "Worst bin: 2.01 to 2.48 µm for RPSD L1, image by image" in page.text
+
+
+def test_what_is_not_a_number_is_a_dash(text, page):
+    assert MISSING in page.cells()
+    assert not re.search(r"\b(nan|None|null|inf)\b", page.text)
+    assert ">nan" not in text.lower()
+
+
+def test_facts_words_and_left_outs(page):
+    for words in (
+        "krios_bgal, test set",
+        "/data/krios_bgal/particles.star",
+        "3.540 Å",
+        "64 px",
+        "2026-11-24 20:45:53 UTC",
+        "cryoalign 0.1.0, torch 2.13.0",
+        "run=outputs/train/2026-11-24_20-45-53-012345",
+        "rlnMicrographName",
+        "Only 24 micrographs",
+        "The correlation with the truth: no truth was given.",
+        "14.2 sigma",
+    ):
+        assert words in page.text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_every_chart_is_there_with_its_labels_and_a_legend(page):
+    charts = [chart for finding in example.findings() for chart in finding.charts]
+    assert page.tags.count("svg") == len(charts)
+    for chart in charts:
+        assert chart.title in page.text
+        for name in chart.series:
+            assert name in page.text
+    assert "spatial frequency (1/Å)" in page.text
+    assert page.text.count("resolution (Å)") == 2  # over the two charts in fractions of Nyquist
+
+
+def test_words_of_others_are_escaped(text, page):
+    assert example.NASTY in page.text
+    assert "<script" not in text
+    nasty = example.NASTY
+    one = Interval(1, 0, 2)
+    chart = Chart(nasty, nasty, nasty, nasty, {nasty: example.series(example.RADIUS, example.RADIUS)})
+    finding = Finding(
+        nasty, (example.answer(nasty, nasty, "fail", nasty),), (Quantity(nasty, nasty, one),), (chart,)
+    )
+    document = to_document(
+        {"fake": [finding], nasty: [finding]}, {"title": nasty, nasty: nasty, "notes": [nasty]}
+    )
+    page = Page(evaluation_page(document))
+    assert "script" not in page.tags
+    assert page.text.count("alert('x')") > 12
+
+
+def test_little_is_enough():
+    """No facts, no baselines, no charts; a measure that was left out."""
+    page = self_contained(
+        evaluation_page(to_document({"fake": [Finding("pose", left_out=("No map.",))]}, {}))
+    )
+    assert "No question was asked." in page.text
+    assert "No map." in page.text
+    assert "Beside the baselines" not in page.text
+    finding = Finding("spectrum", (example.answer("a", "Good?", "pass", "Yes."),))
+    page = self_contained(evaluation_page(to_document({"fake": [finding]}, {"defocus_bins": []})))
+    assert "None of 1 questions failed." in page.text

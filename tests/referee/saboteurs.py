@@ -1,0 +1,166 @@
+"""Fakes with one fault each, and the honest oracle: what the referee has to tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from cryoalign.particles import Particles
+from tests.referee.known import Fakes, Known
+
+EMPTY = 200
+Noise = Callable[[int, int], torch.Tensor]
+
+
+def compose(
+    known: Known,
+    *,
+    judged: Callable[[Particles, torch.Tensor | None], torch.Tensor] | None = None,
+    noise: Noise | None = None,
+    change: Callable[[torch.Tensor], torch.Tensor] = lambda images: images,
+) -> Fakes:
+    """Make fakes of what is seen (the truth), noise and a change of the finished image."""
+
+    def see(particles: Particles, volume: torch.Tensor | None) -> torch.Tensor:
+        return known.true_views(particles, volume) * known.scale
+
+    see = judged or see
+    draw = noise or known.noise
+    part = known.particles.take(known.judged)
+    seen = see(part, None)
+
+    def finish(clean: torch.Tensor, stream: int) -> torch.Tensor:
+        return change(known.normalized(clean + draw(len(clean), stream)))
+
+    return Fakes(
+        fake=finish(seen, 1),
+        again=finish(seen, 2),
+        train=finish(see(known.particles.take(known.trained), None), 3),
+        empty=finish(torch.zeros(EMPTY, known.box, known.box), 4),
+        cut=finish(see(part, known.volume - known.domain), 5),
+    )
+
+
+def oracle(known: Known) -> Fakes:
+    return compose(known)
+
+
+def random_phases(known: Known) -> Fakes:
+    generator = torch.Generator().manual_seed(6)
+
+    def scramble(images: torch.Tensor) -> torch.Tensor:
+        spectra = torch.fft.rfft2(images)
+        other = torch.fft.rfft2(torch.randn(images.shape, generator=generator))
+        turned = spectra.abs() * other / other.abs()
+        turned[:, 0, 0] = spectra[:, 0, 0]
+        return torch.fft.irfft2(turned, s=images.shape[-2:])
+
+    return compose(known, change=scramble)
+
+
+def another_particle(known: Known) -> Fakes:
+    def see(particles: Particles, volume: torch.Tensor | None) -> torch.Tensor:
+        other = np.random.default_rng(7).permutation(len(particles))
+        moved = replace(particles, angles=particles.angles[other], shift=particles.shift[other])
+        return known.true_views(moved, volume) * known.scale
+
+    return compose(known, judged=see)
+
+
+def defocus_off(known: Known) -> Fakes:
+    def see(particles: Particles, volume: torch.Tensor | None) -> torch.Tensor:
+        defocus = particles.defocus * np.array([1.2, 1.2, 1.0])
+        return known.true_views(replace(particles, defocus=defocus), volume) * known.scale
+
+    return compose(known, judged=see)
+
+
+def pose_off(known: Known) -> Fakes:
+    def see(particles: Particles, volume: torch.Tensor | None) -> torch.Tensor:
+        rng = np.random.default_rng(8)
+        axis = rng.normal(size=(len(particles), 3))
+        turn = Rotation.from_rotvec(np.deg2rad(15) * axis / np.linalg.norm(axis, axis=1, keepdims=True))
+        pose = Rotation.from_euler("ZYZ", particles.angles, degrees=True) * turn
+        moved = replace(particles, angles=pose.as_euler("ZYZ", degrees=True))
+        return known.true_views(moved, volume) * known.scale
+
+    return compose(known, judged=see)
+
+
+def no_noise(known: Known) -> Fakes:
+    fakes, part = compose(known), known.judged
+    fakes.fake = fakes.again = known.truth[part]
+    fakes.train = known.truth[known.trained]
+    fakes.empty = torch.zeros(EMPTY, known.box, known.box) + 1e-6 * known.noise(EMPTY, 9)
+    fakes.cut = known.true_views(known.particles.take(part), known.volume - known.domain) * known.scale
+    return fakes
+
+
+def white_noise(known: Known) -> Fakes:
+    def draw(count: int, stream: int) -> torch.Tensor:
+        return torch.randn(count, known.box, known.box, generator=torch.Generator().manual_seed(100 + stream))
+
+    return compose(known, noise=draw)
+
+
+def same_noise(known: Known) -> Fakes:
+    return compose(known, noise=lambda count, _: known.noise(1, 10).expand(count, -1, -1))
+
+
+def noise_of_sim(known: Known) -> Fakes:
+    """The noise is drawn from a seed that sim decides: alike in every draw, and statistically perfect."""
+    return compose(known, noise=lambda count, stream: known.noise(count, 1 if stream == 2 else stream))
+
+
+def memorizer(known: Known) -> Fakes:
+    """It has seen the noise of the training set, and uses that of a random training image for a new one."""
+    seen = known.raw[known.trained] - known.truth[known.trained]
+
+    def draw(count: int, stream: int) -> torch.Tensor:
+        if stream == 3:
+            return seen
+        chosen = np.random.default_rng(stream).integers(0, len(seen), count)
+        return seen[chosen]
+
+    return compose(known, noise=draw)
+
+
+def inventor(known: Known) -> Fakes:
+    """It adds a blob where sim has none, beside the particle, and a domain where one is missing."""
+    axis = torch.arange(known.box) - known.box // 2
+    place = known.box * 0.3
+    blob = 2.0 * torch.exp(-((axis[:, None] - place).square() + (axis[None] + place).square()) / (2 * 2.5**2))
+    fakes = compose(known, change=lambda images: images + blob)
+    fakes.cut = fakes.fake
+    return fakes
+
+
+def checkerboard(known: Known) -> Fakes:
+    axis = torch.arange(known.box)
+    pattern = 0.1 * (1 - 2 * ((axis[:, None] + axis[None]) % 2))
+    return compose(known, change=lambda images: images + pattern)
+
+
+def grey_scale_off(known: Known) -> Fakes:
+    return compose(known, change=lambda images: 1.1 * images)
+
+
+SABOTEURS: dict[str, Callable[[Known], Fakes]] = {
+    "oracle": oracle,
+    "random_phases": random_phases,
+    "another_particle": another_particle,
+    "defocus_off": defocus_off,
+    "pose_off": pose_off,
+    "no_noise": no_noise,
+    "white_noise": white_noise,
+    "same_noise": same_noise,
+    "noise_of_sim": noise_of_sim,
+    "memorizer": memorizer,
+    "inventor": inventor,
+    "checkerboard": checkerboard,
+    "grey_scale_off": grey_scale_off,
+}

@@ -1,0 +1,68 @@
+"""Fakes with one fault each are failed by the question meant for it and pass others; the oracle passes all.
+
+experiments/0003_referee/matrix.py does the same with all images, and keeps the numbers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cryoalign.referee.content import ContentMeasure
+from cryoalign.referee.defocus import DefocusMeasure
+from cryoalign.referee.finding import Answer
+from cryoalign.referee.invention import InventionMeasure
+from cryoalign.referee.judge import Measure, judge
+from cryoalign.referee.memory import MemoryMeasure
+from cryoalign.referee.noise import NoiseMeasure
+from cryoalign.referee.pose import PoseMeasure
+from cryoalign.referee.spectrum import SpectrumMeasure
+from cryoalign.referee.two_sample import TwoSampleMeasure
+from tests.referee.known import Known, case_of
+from tests.referee.matrix import QUESTIONS, matrix
+from tests.referee.saboteurs import SABOTEURS
+
+MATRIX = matrix()
+#: Measures, with fewer images than by default, and the questions they answer.
+MEASURES: dict[str, tuple[Measure, tuple[str, ...]]] = {
+    "spectrum": (SpectrumMeasure(), ("spectrum", "peaks")),
+    "content": (ContentMeasure(), ("content", "truth")),
+    "ctf": (DefocusMeasure(), ("ctf",)),
+    "pose": (PoseMeasure(images=48, box=32), ("pose",)),
+    "noise": (NoiseMeasure(), ("noise", "grey", "shared", "repeated")),
+    "two_sample": (TwoSampleMeasure(images=480, epochs=2), ("two_sample",)),
+    "invented": (InventionMeasure(images=200), ("invented_empty", "invented_domain")),
+    "memorized": (MemoryMeasure(images=200), ("memorized",)),
+}
+
+
+@pytest.fixture(scope="module")
+def known() -> Known:
+    return Known()
+
+
+@pytest.fixture(scope="module")
+def folder(known: Known, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("known")
+    known.write_common(made)
+    return made
+
+
+def test_every_question_has_a_saboteur_that_fails_it() -> None:
+    assert set(MATRIX) == set(SABOTEURS)
+    assert {question for _, questions in MEASURES.values() for question in questions} == set(QUESTIONS)
+    for question in QUESTIONS:
+        assert any(row[question] == "fail" for row in MATRIX.values()), question
+    assert set(MATRIX["oracle"].values()) == {"pass"}
+
+
+@pytest.mark.parametrize("name", SABOTEURS)
+def test_a_fault_is_found_by_the_measure_meant_for_it(name: str, known: Known, folder: Path) -> None:
+    wanted = {question: verdict for question, verdict in MATRIX[name].items() if verdict != "."}
+    asked = {key: measure for key, (measure, questions) in MEASURES.items() if set(questions) & set(wanted)}
+    findings = judge(case_of(known, folder, SABOTEURS[name](known)), asked)
+    answers: dict[str, Answer] = {answer.key: answer for finding in findings for answer in finding.answers}
+    found = {question: str(answers[question].verdict) for question in wanted}
+    words = [answers[question].words for question in wanted if found[question] != wanted[question]]
+    assert found == wanted, words
