@@ -14,12 +14,12 @@ from cryoalign.data.pairs import match_pairs
 from cryoalign.data.stack import ParticleImages
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
+from cryoalign.measures.domain import remove_domain
+from cryoalign.measures.reference import Views, centred_spectra
 from cryoalign.physics.reconstruction import Reconstruction
 from cryoalign.probes import Bench, Refiner
 from cryoalign.referee.case import Case
-from cryoalign.referee.domain import remove_domain
 from cryoalign.referee.reading import Reader
-from cryoalign.referee.reference import Views, centred_spectra
 from cryoalign.simulation.weak_phase import WeakPhase
 
 if TYPE_CHECKING:

@@ -10,10 +10,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
+
+if TYPE_CHECKING:
+    from cryoalign.referee.case import Case
+    from tests.fakes.known import Known
 
 #: One thread: other tests may run beside, and sums have one order.
 torch.set_num_threads(1)
@@ -108,3 +113,32 @@ def read_csv(run: Path) -> list[dict[str, str]]:
     """Rows of a run's logged values, without empty cells."""
     with (run / "csv" / "metrics.csv").open(newline="") as file:
         return [{key: value for key, value in row.items() if value != ""} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="session")
+def small() -> Known:
+    """Pairs whose truth is known, small enough for many tests."""
+    from tests.fakes.known import Known
+
+    return Known(box=32, count=160, micrographs=16)
+
+
+@pytest.fixture(scope="session")
+def small_folder(small: Known, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Their files, with the fakes of the honest oracle; not to be changed."""
+    from tests.fakes.known import case_of
+    from tests.fakes.saboteurs import oracle
+
+    folder = tmp_path_factory.mktemp("small")
+    small.write_common(folder)
+    case_of(small, folder, oracle(small))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def honest(small: Known, small_folder: Path) -> Case:
+    """The honest oracle's case."""
+    from tests.fakes.known import case_of
+    from tests.fakes.saboteurs import oracle
+
+    return case_of(small, small_folder, oracle(small))

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
+from tests.fakes.known import Known
 from tests.pages.parsing import Page
-from tests.referee.known import Known
 
 if TYPE_CHECKING:
     from tests.conftest import Cli, Done

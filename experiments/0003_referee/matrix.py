@@ -24,9 +24,9 @@ sys.path.insert(0, str(ROOT))
 from cryoalign.command import CONF_DIR  # noqa: E402
 from cryoalign.referee.document import MAIN, to_document  # noqa: E402
 from cryoalign.referee.judge import judge  # noqa: E402
-from tests.referee.known import Known, case_of  # noqa: E402  the tests' own fakes
-from tests.referee.matrix import QUESTIONS, matrix  # noqa: E402
-from tests.referee.saboteurs import SABOTEURS  # noqa: E402
+from tests.fakes.known import Known, case_of  # noqa: E402  the tests' own fakes
+from tests.fakes.matrix import QUESTIONS, matrix  # noqa: E402
+from tests.fakes.saboteurs import SABOTEURS  # noqa: E402
 
 SIGNS = {"pass": "pass", "fail": "**FAIL**", "undecided": "?"}
 FIELDS = (

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from cryoalign.io.relion import read_particles, write_particles
+from cryoalign.measures.reference import Views
 from cryoalign.particles import Optics
 from cryoalign.physics.fourier import fourier_resize_volume, rfft2, shift
 from cryoalign.physics.reconstruction import reconstruct
-from cryoalign.referee.reference import Views
 from cryoalign.simulation.weak_phase import WeakPhase
 from tests.agreement.conftest import phantom, random_particles, run_relion
 

@@ -13,7 +13,7 @@ from cryoalign.errors import InputError
 from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.physics.fourier import fourier_resize
 from cryoalign.referee.reading import Reader
-from tests.referee.known import Known
+from tests.fakes.known import Known
 
 
 def test_rows_in_another_order_are_matched_by_name(small: Known, small_folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from cryoalign.particles import Particles
-from tests.referee.known import Fakes, Known
+from tests.fakes.known import Fakes, Known
 
 EMPTY = 200
 Noise = Callable[[int, int], torch.Tensor]

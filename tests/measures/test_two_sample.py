@@ -13,15 +13,15 @@ from cryoalign.data.normalize import Normalization
 from cryoalign.data.stack import ParticleImages
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
+from cryoalign.measures.classifiers import score_by_cnn, spectral_features
+from cryoalign.measures.held_out import NAMES, Side, cross_fit, held_out_auc, two_folds
+from cryoalign.measures.two_sample import TwoSampleMeasure, deal_in_two, hints, read_sides
 from cryoalign.physics.spectrum import radial_log_power, ring_count
 from cryoalign.referee.case import Case
-from cryoalign.referee.classifiers import score_by_cnn, spectral_features
 from cryoalign.referee.finding import Finding, Interval, Quantity, Verdict
-from cryoalign.referee.held_out import NAMES, Side, cross_fit, held_out_auc, two_folds
 from cryoalign.referee.resampling import Resampling, deal_units
 from cryoalign.referee.stacks import Stacks
-from cryoalign.referee.two_sample import TwoSampleMeasure, deal_in_two, hints, read_sides
-from tests.referee.in_memory import blobs, noise, pairs
+from tests.fakes.in_memory import blobs, noise, pairs
 
 BOX, GROUPS, EACH = 32, 12, 20
 COUNT = GROUPS * EACH

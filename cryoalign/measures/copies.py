@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from scipy import stats
 
+from cryoalign.measures.reference import rings_of
 from cryoalign.physics.fourier import irfft2, rfft2
-from cryoalign.referee.reference import rings_of
 from cryoalign.referee.sums import product
 
 if TYPE_CHECKING:

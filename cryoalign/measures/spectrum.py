@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cryoalign.measures.plane import judge_peaks, plane_chart
 from cryoalign.physics.spectrum import rpsd_distance
 from cryoalign.referee.finding import (
     Answer,
@@ -18,7 +19,6 @@ from cryoalign.referee.finding import (
     decide,
     together,
 )
-from cryoalign.referee.plane import judge_peaks, plane_chart
 from cryoalign.referee.sums import by_block, ring_radii
 
 if TYPE_CHECKING:

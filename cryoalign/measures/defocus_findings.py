@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoalign.referee.defocus_profile import Located, locate
-from cryoalign.referee.defocus_sets import SEEN
+from cryoalign.measures.defocus_profile import Located, locate
+from cryoalign.measures.defocus_sets import SEEN
 from cryoalign.referee.finding import Chart, Interval, Quantity, Series
 from cryoalign.referee.resampling import Resampling
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cryoalign.referee.defocus_sets import SetFit, SetRings
+    from cryoalign.measures.defocus_sets import SetFit, SetRings
     from cryoalign.referee.stacks import Stacks
 
 CROSS = {"fake": "fake x sim", "raw": "raw x sim"}

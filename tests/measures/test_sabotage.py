@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from cryoalign.referee.content import ContentMeasure
-from cryoalign.referee.defocus import DefocusMeasure
+from cryoalign.measures.content import ContentMeasure
+from cryoalign.measures.defocus import DefocusMeasure
+from cryoalign.measures.invention import InventionMeasure
+from cryoalign.measures.memory import MemoryMeasure
+from cryoalign.measures.noise import NoiseMeasure
+from cryoalign.measures.pose import PoseMeasure
+from cryoalign.measures.spectrum import SpectrumMeasure
+from cryoalign.measures.two_sample import TwoSampleMeasure
 from cryoalign.referee.finding import Answer
-from cryoalign.referee.invention import InventionMeasure
 from cryoalign.referee.judge import Measure, judge
-from cryoalign.referee.memory import MemoryMeasure
-from cryoalign.referee.noise import NoiseMeasure
-from cryoalign.referee.pose import PoseMeasure
-from cryoalign.referee.spectrum import SpectrumMeasure
-from cryoalign.referee.two_sample import TwoSampleMeasure
-from tests.referee.known import Known, case_of
-from tests.referee.matrix import QUESTIONS, matrix
-from tests.referee.saboteurs import SABOTEURS
+from tests.fakes.known import Known, case_of
+from tests.fakes.matrix import QUESTIONS, matrix
+from tests.fakes.saboteurs import SABOTEURS
 
 MATRIX = matrix()
 #: Measures, with fewer images than by default, and the questions they answer.

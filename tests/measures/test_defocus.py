@@ -14,10 +14,10 @@ import torch
 
 from cryoalign.data.stack import ParticleImages
 from cryoalign.io.relion import locate_stacks, read_particles
+from cryoalign.measures.defocus import DefocusMeasure
+from cryoalign.measures.defocus_sets import deal_sets, fit_sets
 from cryoalign.particles import Optics, Particles
 from cryoalign.referee.case import Case
-from cryoalign.referee.defocus import DefocusMeasure
-from cryoalign.referee.defocus_sets import deal_sets, fit_sets
 from cryoalign.referee.finding import Finding, Quantity, Verdict
 from cryoalign.referee.stacks import Stacks
 from cryoalign.simulation.weak_phase import WeakPhase

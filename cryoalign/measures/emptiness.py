@@ -16,10 +16,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from cryoalign.measures.reference import Views, centred_spectra, small_pixel, twice, whitening
 from cryoalign.physics.reconstruction import Reconstruction
 from cryoalign.physics.rotation import euler_to_matrix
 from cryoalign.referee.finding import Interval
-from cryoalign.referee.reference import Views, centred_spectra, small_pixel, twice, whitening
 from cryoalign.referee.resampling import Resampling, deal_units
 from cryoalign.referee.sums import product
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from cryoalign.measures.reference import Reference
     from cryoalign.referee.case import Case
-    from cryoalign.referee.reference import Reference
     from cryoalign.referee.stacks import Probe
 
 FEWEST = 20

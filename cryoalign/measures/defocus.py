@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from cryoalign.referee.defocus_findings import CROSS, Fitted, defocus_chart, quantities, rings_chart
-from cryoalign.referee.defocus_profile import Located, difference
-from cryoalign.referee.defocus_sets import deal_sets, fit_sets
+from cryoalign.measures.defocus_findings import CROSS, Fitted, defocus_chart, quantities, rings_chart
+from cryoalign.measures.defocus_profile import Located, difference
+from cryoalign.measures.defocus_sets import deal_sets, fit_sets
 from cryoalign.referee.digits import interval_text
 from cryoalign.referee.finding import Answer, Finding, Interval, Verdict, decide
 from cryoalign.referee.resampling import Resampling
@@ -23,7 +23,7 @@ class DefocusMeasure:
 
     Two spectra are looked at: the power spectrum, whose rings are those of all that passed the lens, and the
     cross spectrum with sim, whose rings are those of the particle and stand out of any noise. See
-    `cryoalign.physics.thon_fit` for the fits and `cryoalign.referee.defocus_profile` for their sum.
+    `cryoalign.physics.thon_fit` for the fits and `cryoalign.measures.defocus_profile` for their sum.
 
     Parameters
     ----------

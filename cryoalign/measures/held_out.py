@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from cryoalign.data.partition import partition
-from cryoalign.referee.classifiers import score_by_cnn, score_by_spectrum
+from cryoalign.measures.classifiers import score_by_cnn, score_by_spectrum
 from cryoalign.referee.finding import Interval, Series
 
 if TYPE_CHECKING:

@@ -12,16 +12,16 @@ import torch
 
 from cryoalign.data.demo import make_demo
 from cryoalign.io.relion import read_particles
+from cryoalign.measures.plane import peaks
+from cryoalign.measures.spectrum import SpectrumMeasure
 from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
 from cryoalign.referee.case import Case
 from cryoalign.referee.finding import Interval
-from cryoalign.referee.plane import peaks
 from cryoalign.referee.reading import Reader
-from cryoalign.referee.spectrum import SpectrumMeasure
 from cryoalign.referee.sums import gather
 from cryoalign.simulation.specimen import DensityMap
 from cryoalign.simulation.stack import simulate_stack
-from tests.referee.known import Known
+from tests.fakes.known import Known
 
 
 def stack(folder: Path, name: str) -> torch.Tensor:

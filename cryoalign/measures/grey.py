@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cryoalign.referee.content import within
+from cryoalign.measures.content import within
 from cryoalign.referee.finding import Answer, Chart, Interval, Quantity, Series, decide, together
 from cryoalign.referee.sums import GREY_BINS, GREY_RANGE
 

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cryoalign.physics.fourier import irfft2
-from cryoalign.physics.spectrum import ring_mean
-from cryoalign.referee.reference import (
+from cryoalign.measures.reference import (
     Views,
     centred_spectra,
     reference_for,
@@ -18,9 +16,11 @@ from cryoalign.referee.reference import (
     rings_of,
     whitening,
 )
+from cryoalign.physics.fourier import irfft2
+from cryoalign.physics.spectrum import ring_mean
 from cryoalign.simulation.weak_phase import WeakPhase
+from tests.fakes.blobs import case, noise, views
 from tests.pairing.known_pairs import BOX, PIXEL_SIZE, particles, specimen
-from tests.referee.blobs import case, noise, views
 
 ROWS = np.arange(20)
 

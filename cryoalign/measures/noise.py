@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cryoalign.measures.content import band_masks, within
+from cryoalign.measures.grey import judge_grey
 from cryoalign.physics.spectrum import ring_sum
-from cryoalign.referee.content import band_masks, within
 from cryoalign.referee.finding import (
     Answer,
     Chart,
@@ -18,7 +19,6 @@ from cryoalign.referee.finding import (
     decide,
     together,
 )
-from cryoalign.referee.grey import judge_grey
 from cryoalign.referee.sums import ring_radii
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from cryoalign.measures.content import ContentMeasure
+from cryoalign.measures.noise import NoiseMeasure, shared_noise
 from cryoalign.referee.case import Case
-from cryoalign.referee.content import ContentMeasure
 from cryoalign.referee.finding import Finding, Quantity
-from cryoalign.referee.noise import NoiseMeasure, shared_noise
 from cryoalign.referee.reading import Reader
-from tests.referee.known import Known
+from tests.fakes.known import Known
 
 Judge = Callable[..., dict[str, Quantity]]
 

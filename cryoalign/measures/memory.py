@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from cryoalign.measures.copies import largest_correlations, whitened_residuals
 from cryoalign.physics.fourier import fourier_resize
 from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
-from cryoalign.referee.copies import largest_correlations, whitened_residuals
 from cryoalign.referee.digits import interval_text
 from cryoalign.referee.finding import (
     Answer,
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from cryoalign.measures.copies import Largest
     from cryoalign.referee.case import Case
-    from cryoalign.referee.copies import Largest
     from cryoalign.referee.stacks import Stacks
 
 MOST_GAP = 0.02

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cryoalign.measures.reference import Views, reference_of, whitening
 from cryoalign.physics.fourier import fourier_resize_volume
 from cryoalign.physics.reconstruction import Reconstruction
 from cryoalign.physics.spectrum import ring_sum
-from cryoalign.referee.reference import Views, reference_of, whitening
 from cryoalign.referee.sums import product
 
 if TYPE_CHECKING:

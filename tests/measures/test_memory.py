@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from cryoalign.measures.copies import largest_correlations, whitened_residuals
+from cryoalign.measures.memory import MemoryMeasure
 from cryoalign.referee.case import Case
-from cryoalign.referee.copies import largest_correlations, whitened_residuals
 from cryoalign.referee.finding import Finding, Interval, Verdict
-from cryoalign.referee.memory import MemoryMeasure
-from tests.referee.in_memory import blobs, noise, pairs
+from tests.fakes.in_memory import blobs, noise, pairs
 
 BOX, TRAINED, HELD = 32, 240, 120
 TRAIN_GROUPS, HELD_GROUPS = np.arange(TRAINED) // 20, np.arange(HELD) // 10

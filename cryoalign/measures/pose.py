@@ -11,6 +11,14 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from cryoalign.measures.reference import (
+    Reference,
+    Views,
+    centred_spectra,
+    reference_for,
+    small_pixel,
+    whitening,
+)
 from cryoalign.physics.alignment import Alignment, Search, align
 from cryoalign.referee.digits import interval_text, number
 from cryoalign.referee.finding import (
@@ -23,14 +31,6 @@ from cryoalign.referee.finding import (
     Verdict,
     decide,
     together,
-)
-from cryoalign.referee.reference import (
-    Reference,
-    Views,
-    centred_spectra,
-    reference_for,
-    small_pixel,
-    whitening,
 )
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cryoalign.referee.classifiers import spectral_features
+from cryoalign.measures.classifiers import spectral_features
+from cryoalign.measures.held_out import NAMES, Side, cross_fit, held_out_auc, held_out_roc, two_folds
 from cryoalign.referee.digits import interval_text
 from cryoalign.referee.finding import Answer, Chart, Finding, Interval, Quantity, Series, decide, together
-from cryoalign.referee.held_out import NAMES, Side, cross_fit, held_out_auc, held_out_roc, two_folds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from cryoalign.measures.held_out import Method, Rows
     from cryoalign.referee.case import Case
-    from cryoalign.referee.held_out import Method, Rows
     from cryoalign.referee.stacks import Stacks
 
 FEWEST_GROUPS = 4

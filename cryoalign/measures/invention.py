@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoalign.errors import InputError
+from cryoalign.measures.domain import Parts, Presence, presence
+from cryoalign.measures.emptiness import FEWEST, Likeness, of_empties, of_raw
+from cryoalign.measures.reference import Views, centred_spectra, reference_for, small_pixel
 from cryoalign.referee.digits import interval_text, number
-from cryoalign.referee.domain import Parts, Presence, presence
-from cryoalign.referee.emptiness import FEWEST, Likeness, of_empties, of_raw
 from cryoalign.referee.finding import Answer, Finding, Interval, Quantity, Verdict, decide, together
-from cryoalign.referee.reference import Views, centred_spectra, reference_for, small_pixel
 from cryoalign.referee.resampling import Resampling, deal_units
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What the referee asks: eight measures, each with its questions, limits and charts."""
