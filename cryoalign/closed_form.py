@@ -20,7 +20,7 @@ from cryoalign.models.baselines import BASELINES, Baseline
 from cryoalign.run import without_known_warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from lightning.pytorch import Trainer
@@ -61,6 +61,23 @@ def refuse_continuing(run: Run) -> None:
         )
 
 
+def check_baselines(names: Iterable[str]) -> None:
+    """Refuse names of baselines that do not exist.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Raises
+    ------
+    InputError
+        If one is unknown.
+    """
+    unknown = [str(name) for name in names if name not in BASELINES]
+    if unknown:
+        raise InputError("there is no such baseline", expected=", ".join(BASELINES), found=", ".join(unknown))
+
+
 def fit_baseline(
     generator: str | Baseline,
     data: PairedDataModule,
@@ -95,8 +112,7 @@ def fit_baseline(
         If there is no baseline of this name, or an image cannot be used.
     """
     if isinstance(generator, str):
-        if generator not in BASELINES:
-            raise InputError("there is no such baseline", expected=", ".join(BASELINES), found=generator)
+        check_baselines([generator])
         generator = BASELINES[generator](box=data.box)
     rows = _spread(data.rows["train"], images, seed)
     generator.fit(_batches(data, rows, progress=progress))

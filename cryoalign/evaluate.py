@@ -4,24 +4,66 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hydra.core.hydra_config import HydraConfig
+
 from cryoalign.command import command
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+_OF_RUNS = {"checkpoint", "part", "scale", "baselines"}
+_OF_STACKS = {
+    "raw", "sim", "again", "empty", "cut", "train", "root", "passthrough", "box", "by", "pattern", "normalize"
+}  # fmt: skip
+
 
 @command("evaluate")
 def main(cfg: DictConfig) -> float:
     """Evaluate, print the verdicts, and return the RPSD L1 of the fakes."""
-    from cryoalign.evaluation_of_run import evaluate_run  # noqa: PLC0415  heavy imports wait
-    from cryoalign.evaluation_of_stacks import evaluate_stacks  # noqa: PLC0415
+    import torch  # noqa: PLC0415  heavy imports wait until work starts
 
+    _refuse_both(cfg)
+    _check_numbers(cfg)
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
+    if cfg.run is None:
+        from cryoalign.evaluation_of_stacks import evaluate_stacks  # noqa: PLC0415
+
+        return evaluate_stacks(cfg)
+    from cryoalign.evaluation_of_run import evaluate_run  # noqa: PLC0415  brings Lightning
+
+    return evaluate_run(cfg)
+
+
+def _check_numbers(cfg: DictConfig) -> None:
+    """Refuse numbers out of range."""
+    for key, value, low, high in (
+        ("seed", cfg.seed, 0, 2**32 - 1), ("threads", cfg.threads, 1, 1024), ("bins", cfg.bins, 1, 100)
+    ):  # fmt: skip
+        if value is not None and not low <= value <= high:
+            raise InputError(
+                f"{key} is out of range", expected=f"a whole number, {low} to {high}", found=value
+            )
+
+
+def _refuse_both(cfg: DictConfig) -> None:
+    """Refuse values that would have no effect, since they belong to what is not judged."""
     if cfg.run is not None and cfg.fake is not None:
         raise InputError(
             "there are two things to judge", expected="either run= or fake=, raw= and sim=", found="both"
         )
-    return evaluate_stacks(cfg) if cfg.run is None else evaluate_run(cfg)
+    if cfg.run is None and cfg.fake is None:
+        return  # to be explained where stacks are read
+    given = (entry.partition("=") for entry in HydraConfig.get().overrides.task)
+    keys = {key.lstrip("+").partition(".")[0] for key, _, value in given if value != "null"}
+    wrong = sorted(keys & (_OF_RUNS if cfg.run is None else _OF_STACKS))
+    if wrong:
+        judged, other = ("stacks", "a run") if cfg.run is None else ("a run", "stacks")
+        raise InputError(
+            f"{judged} cannot be judged with {', '.join(f'{key}=' for key in wrong)}",
+            expected=f"nothing that belongs to {other}: see python -m cryoalign.evaluate --help",
+        )
 
 
 if __name__ == "__main__":

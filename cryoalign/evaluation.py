@@ -27,14 +27,11 @@ def evaluate(
     data: PairedDataModule,
     out: Path,
     *,
-    part: Part = "test",
-    scale: Literal["background", "raw"] = "background",
-    overwrite: bool = False,
-    accelerator: str = "auto",
-    progress: bool = True,
+    overwrite: bool,
+    accelerator: str,
+    progress: bool,
 ) -> dict[str, float]:
-    """Compute the metrics of a part and write them with the predictions, the spectra and both figures. One
-    process.
+    """Compute the metrics of the test part and write them with the predictions, the spectra and both figures.
 
     Parameters
     ----------
@@ -44,9 +41,6 @@ def evaluate(
         Set up.
     out : Path
         The folder to make.
-    part : {"train", "validation", "test", "held_out"}
-    scale : {"background", "raw"}
-        Grey values of the predictions.
     overwrite : bool
         Replace a folder of an earlier evaluation.
     accelerator : str
@@ -64,11 +58,17 @@ def evaluate(
     InputError
         If the part is empty or `out` exists.
     """
-    check_part(data, part)
+    check_part(data, "test")
     inputs = [path for path in data.files() if path.exists()]
     with staged(out, overwrite=overwrite, inputs=inputs) as folder:
         return predict(
-            system, data, folder, part=part, scale=scale, accelerator=accelerator, progress=progress
+            system,
+            data,
+            folder,
+            part="test",
+            scale="background",
+            accelerator=accelerator,
+            progress=progress,
         )
 
 
@@ -101,19 +101,22 @@ def predict(
     data: PairedDataModule,
     folder: Path,
     *,
-    part: Part = "test",
-    scale: Literal["background", "raw"] = "background",
-    accelerator: str = "auto",
-    progress: bool = True,
+    part: Part,
+    scale: Literal["background", "raw"],
+    accelerator: str,
+    progress: bool,
 ) -> dict[str, float]:
-    """Do what `evaluate` does in a folder that is there.
+    """Compute the metrics of a part and write what came of it into a folder that is there. One process.
 
     Parameters
     ----------
-    system, data, part, scale, accelerator, progress
+    system, data, accelerator, progress
         As in `evaluate`.
     folder : Path
         Where the files go.
+    part : {"train", "validation", "test", "held_out"}
+    scale : {"background", "raw"}
+        Grey values of the predictions.
 
     Returns
     -------

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from cryoalign.closed_form import check_baselines
 from cryoalign.command import choose_device
 from cryoalign.data.embedded import EmbeddedDataModule
 from cryoalign.evaluation import check_part, predict
 from cryoalign.io.output import staged
-from cryoalign.judgement import measures_of, publish, settings_of, tell
+from cryoalign.judgement import group_words, measures_of, publish, settings_of, tell
 from cryoalign.referee.document import MAIN
 from cryoalign.referee.judge import judge
 from cryoalign.referee.stacks import FEWEST_PAIRS
@@ -24,10 +25,8 @@ from cryoalign.table import metrics_table
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from cryoalign.data.datamodule import PairedDataModule
     from cryoalign.referee.judge import Measure
     from cryoalign.run import Run
-    from cryoalign.system import PairedGAN
 
 #: What is asked of baselines beside the fakes of a run.
 BESIDE = ("spectrum", "content", "noise", "two_sample")
@@ -53,7 +52,8 @@ def evaluate_run(cfg: DictConfig) -> float:
     InputError
         If the run, its data or a file cannot be used, or the output exists.
     """
-    measures = measures_of(cfg)
+    measures, settings = measures_of(cfg), settings_of(cfg)
+    check_baselines(cfg.baselines)
     run = read_run(cfg.run)
     system = load_system(run, cfg.checkpoint)
     data = build_data(run.cfg, run.normalization)
@@ -76,7 +76,16 @@ def evaluate_run(cfg: DictConfig) -> float:
             _log.warning("too few pairs for the referee: %d, not %d", len(data.rows[cfg.part]), FEWEST_PAIRS)
         elif measures:
             with tempfile.TemporaryDirectory(prefix="referee.", dir=folder) as work:
-                document = _judged(cfg, run, system, data, measures=measures, folder=folder, work=Path(work))
+                laid_out = RunCase(
+                    system,
+                    data,
+                    cfg.part,
+                    Path(work),
+                    settings=settings,
+                    bins=cfg.bins,
+                    device=choose_device({"gpu": "cuda"}.get(cfg.accelerator, cfg.accelerator)),
+                )
+                document = _judged(cfg, run, laid_out, measures, folder)
     console = Console(width=100)
     title = f"{cfg.part} set, {len(data.rows[cfg.part])} pairs, checkpoint {cfg.checkpoint}"
     console.print(metrics_table(values, title))
@@ -87,19 +96,13 @@ def evaluate_run(cfg: DictConfig) -> float:
 
 
 def _judged(
-    cfg: DictConfig,
-    run: Run,
-    system: PairedGAN,
-    data: PairedDataModule,
-    *,
-    measures: dict[str, Measure],
-    folder: Path,
-    work: Path,
+    cfg: DictConfig, run: Run, laid_out: RunCase, measures: dict[str, Measure], folder: Path
 ) -> dict[str, Any]:
-    """Lay the run out in `work`, judge it and its baselines, and write the report into `folder`."""
-    device = choose_device({"gpu": "cuda"}.get(cfg.accelerator, cfg.accelerator))
-    laid_out = RunCase(system, data, cfg.part, work, settings=settings_of(cfg), bins=cfg.bins, device=device)
-    truth = data.truth_star if isinstance(data, EmbeddedDataModule) else cfg.truth
+    """Judge a run and its baselines, and write the report into `folder`."""
+    data = laid_out.data
+    truth = cfg.truth
+    if truth is None and isinstance(data, EmbeddedDataModule):
+        truth = data.truth_star
     case = laid_out.case(
         train="memorized" in measures,
         probes="invented" in measures,
@@ -116,6 +119,6 @@ def _judged(
         "checkpoint": cfg.checkpoint,
         "part": cfg.part,
         "files": {"sim": data.sim_star, "raw": data.raw_star},
-        "group_by": run.cfg.data.split.by,
+        "group_by": group_words(run.cfg.data.split.by, run.cfg.data.split.get("pattern")),
     }
     return publish(folder, candidates, facts, case.pairs, cfg)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cryoalign.errors import InputError
 from cryoalign.io.output import staged
-from cryoalign.judgement import PAGE, measures_of, publish, read_map, settings_of, tell
+from cryoalign.judgement import PAGE, group_words, measures_of, publish, read_map, settings_of, tell
 from cryoalign.referee.case import Case
 from cryoalign.referee.document import FILE_NAME, MAIN
 from cryoalign.referee.judge import judge
@@ -55,7 +55,7 @@ def evaluate_stacks(cfg: DictConfig) -> float:
         facts = {
             "title": f"{Path(cfg.fake).name} against {Path(cfg.raw).name}",
             "files": {kind: cfg[kind] for kind in ("fake", "raw", "sim", "truth", "again") if cfg[kind]},
-            "group_by": cfg.by if cfg.pattern is None else f"{cfg.by}, {cfg.pattern}",
+            "group_by": group_words(cfg.by, cfg.pattern),
         }
         document = publish(folder, {MAIN: judge(case, measures)}, facts, case.pairs, cfg)
     console = Console(width=100)

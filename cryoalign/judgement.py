@@ -32,6 +32,7 @@ PAGE = "report.html"
 
 _SHOWN = 4
 _FEWEST_DRAWS = 100
+_OFF_SCALE = 0.05  # standard deviations of raw's background
 _FEW_GROUPS = (
     "There are fewer than eight groups, so that images were resampled one by one: intervals leave out how "
     "groups differ, and are too narrow."
@@ -59,7 +60,8 @@ def measures_of(cfg: DictConfig) -> dict[str, Measure]:
         raise InputError(
             "too few bootstrap replicates", expected=f"draws of {_FEWEST_DRAWS} or more", found=cfg.draws
         )
-    chosen = list(cfg.measure) if cfg.measures is None else [str(name) for name in cfg.measures]
+    given = [cfg.measures] if isinstance(cfg.measures, str) else cfg.measures
+    chosen = list(cfg.measure) if given is None else [str(name) for name in given]
     unknown = [name for name in chosen if name not in cfg.measure]
     if unknown:
         raise InputError("unknown measure", expected=", ".join(cfg.measure), found=", ".join(unknown))
@@ -83,8 +85,6 @@ def settings_of(cfg: DictConfig) -> dict[str, Any]:
     InputError
         If the map cannot be read.
     """
-    if cfg.threads is not None:
-        torch.set_num_threads(cfg.threads)
     volume, voxel_size = (None, None) if cfg.volume is None else read_map(cfg.volume)
     return {
         "volume": volume,
@@ -95,8 +95,36 @@ def settings_of(cfg: DictConfig) -> dict[str, Any]:
     }
 
 
+def group_words(by: str, pattern: str | None) -> str:
+    """Say what groups are.
+
+    Parameters
+    ----------
+    by : str
+        Column.
+    pattern : str or None
+        Regular expression on it.
+
+    Returns
+    -------
+    str
+    """
+    return by if pattern is None else f"{by}, {pattern}"
+
+
 def read_map(path: str) -> tuple[torch.Tensor, float]:
-    """Read a map and its voxel size in A.
+    """Read a map.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    volume : (M, M, M) float32 tensor
+        Axes [z, y, x].
+    voxel_size : float
+        In A.
 
     Raises
     ------
@@ -148,7 +176,7 @@ def publish(
         "command": source["command"],
         "git": source["git"],
         "versions": source["versions"],
-        "notes": [] if pairs.whole_groups else [_FEW_GROUPS],
+        "notes": _notes(pairs),
     }
     document = to_document(candidates, facts)
     write_document(folder / FILE_NAME, document)
@@ -156,6 +184,19 @@ def publish(
     with atomic_write(folder / PAGE) as path:
         path.write_text(page, encoding="utf-8")
     return document
+
+
+def _notes(pairs: Stacks) -> list[str]:
+    """Say what a reader of the verdicts has to know."""
+    notes = [] if pairs.whole_groups else [_FEW_GROUPS]
+    mean, spread = pairs.raw_background()
+    if pairs.normalize == "raw" and (abs(mean) > _OFF_SCALE or abs(spread - 1) > _OFF_SCALE):
+        notes.append(
+            f"Raw had a background of mean {mean:.3g} and standard deviation {spread:.3g}; it was brought to 0 "
+            "and 1, image by image, and fakes were taken as they are. If they are on the scale that raw had, "
+            "all that depends on grey values fails for that alone: give normalize=both (or none)."
+        )
+    return notes
 
 
 def _gallery(pairs: Stacks) -> bytes:
@@ -180,6 +221,8 @@ def tell(console: Console, document: dict[str, Any], title: str) -> None:
     console.print(verdict_table(document, title))
     for line in verdict_words(document):
         console.print(line, soft_wrap=True)
+    for note in document["facts"]["notes"]:
+        console.print(f"note: {note}", soft_wrap=True, markup=False, highlight=False)
     beside = baseline_table(document, "beside baselines")
     if beside is not None:
         console.print(beside)

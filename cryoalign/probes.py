@@ -6,7 +6,8 @@ of any other program.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from rich.progress import track
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.relion import write_particles
 from cryoalign.models.generation import generate
+from cryoalign.referee.threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from cryoalign.data.datamodule import PairedDataModule
+    from cryoalign.data.normalize import Normalization
     from cryoalign.data.stack import ParticleImages
     from cryoalign.particles import Particles
     from cryoalign.system import PairedGAN
@@ -33,7 +36,8 @@ if TYPE_CHECKING:
     Images = Iterator[NDArray[np.float32]]
     Change = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
 
-_BATCH = 32
+_BATCH = 16
+_ORIGINAL = ["rlnImageOriginalName"]
 
 
 class Refiner:
@@ -49,6 +53,8 @@ class Refiner:
         In place of the system's own.
     device : str
         Where it runs.
+    threads : int
+        Of a CPU, each of which refines images of its own.
     progress : bool
         Show progress bars on standard error.
     """
@@ -60,9 +66,11 @@ class Refiner:
         *,
         generator: nn.Module | None = None,
         device: str = "cpu",
+        threads: int = 1,
         progress: bool = False,
     ) -> None:
         self.system, self.data, self.device, self.progress = system.to(device).eval(), data, device, progress
+        self.threads = threads if device == "cpu" else 1
         self.generator = None if generator is None else generator.to(device).eval()
 
     def fakes(
@@ -86,26 +94,31 @@ class Refiner:
         (B, N, N) float32
             Background-normalized grey values, as of an export.
         """
-        data = self.data
-        if data.normalization is None:
+        parts = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
+        batches = ((self._sims(part, change), part) for part in parts)
+        done, console = side_by_side(partial(self._refine, draw), batches, self.threads), Console(stderr=True)
+        bar = track(done, label, total=len(parts), console=console, disable=not self.progress, transient=True)
+        for fakes in bar:
+            yield self._normalization.grey(fakes[:, 0].cpu().numpy())
+
+    @property
+    def _normalization(self) -> Normalization:
+        if self.data.normalization is None:
             raise ValueError("setup() comes first")
-        defocus = data.raw.defocus[:, :2].mean(axis=1)
-        starts = range(0, len(rows), _BATCH)
-        console = Console(stderr=True)
-        for start in track(starts, label, console=console, disable=not self.progress, transient=True):
-            part = rows[start : start + _BATCH]
-            sims = np.stack([data.sim_images.image(int(row)) for row in part])
-            if change is not None:
-                sims = change(sims, part)
-            values = np.stack([data.normalization.sim(image)[0] for image in sims])
-            fakes = self._refine(torch.from_numpy(values)[:, None], part, draw, defocus[part])
-            yield data.normalization.grey(fakes[:, 0].cpu().numpy())
+        return self.data.normalization
+
+    def _sims(self, rows: NDArray[np.int64], change: Change | None) -> Tensor:
+        """Read (B, 1, N, N) network values."""
+        sims = np.stack([self.data.sim_images.image(int(row)) for row in rows])
+        if change is not None:
+            sims = change(sims, rows)
+        return torch.from_numpy(np.stack([self._normalization.sim(image)[0] for image in sims]))[:, None]
 
     @torch.no_grad()
-    def _refine(
-        self, sims: Tensor, rows: NDArray[np.int64], draw: int, defocus: NDArray[np.float64]
-    ) -> Tensor:
-        index, place = torch.from_numpy(rows), torch.from_numpy(defocus).float()
+    def _refine(self, draw: int, batch: tuple[Tensor, NDArray[np.int64]]) -> Tensor:
+        sims, rows = batch
+        place = torch.from_numpy(self.data.raw.defocus[rows, :2].mean(axis=1)).float()
+        index = torch.from_numpy(rows)
         draws = torch.full_like(index, draw)
         if self.generator is None:
             return self.system.refine(sims.to(self.device), index, draws, place)
@@ -139,7 +152,6 @@ class Bench:
     data: PairedDataModule
     rows: NDArray[np.int64]
     prefix: str = ""
-    tables: dict[str, Particles] = field(default_factory=dict)
 
     def measured(self) -> Path:
         """Write raw, normalized on its background."""
@@ -198,6 +210,3 @@ class Bench:
             pixel_size=data.pixel_size,
         )
         return self.folder / f"{name}.star"
-
-
-_ORIGINAL = ["rlnImageOriginalName"]

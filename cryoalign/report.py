@@ -18,8 +18,9 @@ def main(cfg: DictConfig) -> None:
 
     from cryoalign.comparison.arms import compare  # noqa: PLC0415
     from cryoalign.comparison.folders import find_runs  # noqa: PLC0415
-    from cryoalign.comparison.result import PAGE, notes, write_comparison  # noqa: PLC0415
+    from cryoalign.comparison.result import PAGE, notes, summary, write_comparison  # noqa: PLC0415
     from cryoalign.comparison.tables import summary_table  # noqa: PLC0415
+    from cryoalign.comparison.verdicts import tallies  # noqa: PLC0415
     from cryoalign.io.output import staged  # noqa: PLC0415
     from cryoalign.provenance import provenance  # noqa: PLC0415
 
@@ -33,7 +34,8 @@ def main(cfg: DictConfig) -> None:
         write_comparison(folder, comparison, title=title, left_out=found.left_out, facts=provenance())
     console = Console(width=120)
     console.print(summary_table(comparison, "test set"))
-    for line in (*notes(comparison), *(f"left out: {entry}" for entry in found.left_out)):
+    said = (summary(comparison), *tallies(comparison), *notes(comparison))
+    for line in (*said, *(f"left out: {entry}" for entry in found.left_out)):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     console.print(f"the page is {out / PAGE}", soft_wrap=True, highlight=False, markup=False)
 

@@ -15,11 +15,13 @@ from cryoalign.data.stack import ParticleImages
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
 from cryoalign.measures.domain import remove_domain
-from cryoalign.measures.reference import Views, centred_spectra
+from cryoalign.measures.reference import lay_in
 from cryoalign.physics.reconstruction import Reconstruction
 from cryoalign.probes import Bench, Refiner
 from cryoalign.referee.case import Case
 from cryoalign.referee.reading import Reader
+from cryoalign.referee.stacks import FEWEST_PAIRS
+from cryoalign.referee.threads import one_thread_each
 from cryoalign.simulation.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cryoalign.data.datamodule import PairedDataModule
+    from cryoalign.data.datamodule import PairedDataModule, Part
     from cryoalign.referee.stacks import Probe, Stacks
     from cryoalign.system import PairedGAN
 
@@ -50,7 +52,7 @@ class RunCase:
         Trained.
     data : PairedDataModule
         Set up, with the part's rows.
-    part : str
+    part : {"train", "validation", "test", "held_out"}
         What is judged.
     work : Path
         An empty folder for stacks; it has to stay while the cases are in use.
@@ -66,20 +68,23 @@ class RunCase:
         self,
         system: PairedGAN,
         data: PairedDataModule,
-        part: str,
+        part: Part,
         work: Path,
         *,
         settings: dict[str, Any],
         bins: int = 4,
         device: str = "cpu",
     ) -> None:
-        self.system, self.data, self.work, self.settings, self.bins = system, data, work, settings, bins
-        self.rows: NDArray[np.int64] = data.rows[part]  # type: ignore[index]
+        self.system, self.data, self.work, self.bins = system, data, work, bins
+        self.rows = data.rows[part]
         self.seed, self.progress = int(settings["seed"]), bool(settings["progress"])
-        self.refining: dict[str, Any] = {"device": device, "progress": self.progress}
+        threads = torch.get_num_threads()
+        self.settings = settings | {"threads": threads}
+        self.refining: dict[str, Any] = {"device": device, "threads": threads, "progress": self.progress}
         self.bench = Bench(work, data, self.rows)
         self.common = {"raw": self.bench.measured(), "sim": self.bench.simulated()}
 
+    @one_thread_each()
     def case(self, *, train: bool, probes: bool, truth: Path | None = None) -> Case:
         """Make everything that the run's own generator is judged by.
 
@@ -124,13 +129,17 @@ class RunCase:
         case : Case
         """
         for name in names:
-            generator = fit_baseline(name, self.data, seed=self.seed, progress=self.progress)
-            refiner = Refiner(self.system, self.data, generator=generator, **self.refining)
-            files = dict(self.common)
-            for draw, kind in enumerate(("fake", "again")):
-                images = refiner.fakes(self.rows, draw=draw, label=f"{name}, draw {draw + 1}")
-                files[kind] = self.bench.write(f"{name}_{kind}", images, self.data.sim)
-            yield name, Case(self._pairs(self.rows, **files), **self.settings)
+            yield name, self._beside(name)
+
+    @one_thread_each()
+    def _beside(self, name: str) -> Case:
+        generator = fit_baseline(name, self.data, seed=self.seed, progress=self.progress)
+        refiner = Refiner(self.system, self.data, generator=generator, **self.refining)
+        files = dict(self.common)
+        for draw, kind in enumerate(("fake", "again")):
+            images = refiner.fakes(self.rows, draw=draw, label=f"{name}, draw {draw + 1}")
+            files[kind] = self.bench.write(f"{name}_{kind}", images, self.data.sim)
+        return Case(self._pairs(self.rows, **files), **self.settings)
 
     def _pairs(self, rows: NDArray[np.int64], **files: Path) -> Stacks:
         raw = files.pop("raw")
@@ -145,8 +154,11 @@ class RunCase:
         images = ParticleImages(truth, locate_stacks(truth), box=self.data.box)
         return self.bench.truth(images, place[self.rows])
 
-    def _train(self, refiner: Refiner) -> Stacks:
+    def _train(self, refiner: Refiner) -> Stacks | None:
+        """Refine training pairs; there may be too few of them."""
         rows = self._some(self.data.rows["train"], TRAIN_IMAGES)
+        if len(rows) < FEWEST_PAIRS:
+            return None
         bench = Bench(self.work, self.data, rows, prefix="train_")
         fakes = refiner.fakes(rows, label="fakes of training pairs")
         return self._pairs(
@@ -175,6 +187,7 @@ class RunCase:
             case.empty = self._read(bench.write("fake", empty, self.data.sim), case)
         if case.volume is None or case.voxel_size is None:
             case.volume, case.voxel_size = self._map_of_sims()
+            case.volume_words = "a map made of the run's sims"
         _, case.domain = remove_domain(case.volume, case.voxel_size)
         rows = self._some(self.rows, CUT_IMAGES)
         without = Removal(self.data, case.volume, case.domain, case.voxel_size, rows)
@@ -191,10 +204,7 @@ class RunCase:
         box = min(data.box, LARGEST_MAP)
         pixel_size = data.pixel_size * data.box / box
         made = Reconstruction(box)
-        for start in range(0, len(rows), _BATCH):
-            part = rows[start : start + _BATCH]
-            views = Views.of(data.sim, part, box, pixel_size)
-            made.add(centred_spectra(self._sims, part, views), views.transfers, views.rotations)
+        lay_in(made, self._sims, data.sim, rows, pixel_size)
         return made.density(), pixel_size
 
     def _sims(self, rows: NDArray[np.int64]) -> torch.Tensor:

@@ -55,7 +55,7 @@ def test_honest_fakes_pass_in_a_report(cli: Cli, folder: Path) -> None:
         for key, answer in measure["answers"].items()
     }
     assert {key: answer["verdict"] for key, answer in answers.items()} == dict.fromkeys(
-        ("spectrum", "peaks", "content", "truth", "noise", "grey", "shared", "repeated"), "pass"
+        ("spectrum", "peaks", "content", "truth", "noise", "grey", "shared", "copied", "repeated"), "pass"
     )
     assert found["facts"]["pairs"] == 160
     assert found["facts"]["groups"] == 16
@@ -113,10 +113,19 @@ def test_one_micrograph(cli: Cli, tmp_path: Path) -> None:
         (["fake=X.star", "sim=Y.star"], ["raw was not given"]),
         ([], ["fake, raw, sim was not given"]),
         (["run=X", "fake=Y.star"], ["two things", "either run= or fake="]),
+        (["run=X", "box=24", "train.raw=Y.star"], ["a run cannot be judged with box=, train=", "--help"]),
+        (["fake=X.star", "raw=Y.star", "part=test"], ["stacks cannot be judged with part="]),
+        (["run=X", "baselines=[gan]"], ["no such baseline", "spectral"]),
         (["fake=X.star", "raw=Y.star", "sim=Z.star"], ["no such file"]),
         (["fake=X.star", "raw=Y.star", "sim=Z.star", "measures=[spectra]"], ["unknown measure", "spectrum"]),
         (["fake=X.star", "raw=Y.star", "sim=Z.star", "measures=[]"], ["nothing to measure"]),
         (["fake=X.star", "raw=Y.star", "sim=Z.star", "draws=3"], ["draws of 100 or more"]),
+        (["fake=X.star", "raw=Y.star", "sim=Z.star", "seed=-1"], ["seed is out of range"]),
+        (["fake=X.star", "raw=Y.star", "sim=Z.star", "threads=-2"], ["threads is out of range"]),
+        (
+            ["fake=X.star", "raw=Y.star", "sim=Z.star", "measures=spectra"],
+            ["unknown measure", "found: spectra"],
+        ),
         (["fake=X.star", "raw=Y.star", "sim=Z.star", "normalize=all"], ["normalize", "both"]),
     ],
 )
@@ -138,6 +147,46 @@ def test_three_particles(cli: Cli, tmp_path: Path) -> None:
     assert done.code == 1
     assert "too few pairs to judge" in done.err
     assert not (tmp_path / "evaluation").exists()
+
+
+def test_an_image_that_cannot_be_used_is_named_and_nothing_is_written(
+    cli: Cli, folder: Path, tmp_path: Path
+) -> None:
+    known = Known(box=32, count=160, micrographs=16)
+    images = known.raw[known.judged].clone()
+    images[5, 3, 3] = float("nan")
+    known.write(tmp_path, "fake", images, known.particles.take(known.judged))
+    done = cli(
+        "evaluate",
+        f"fake={tmp_path / 'fake.star'}",
+        f"raw={folder / 'raw.star'}",
+        f"sim={folder / 'sim.star'}",
+        "measures=[spectrum]",
+        *FAST,
+    )
+    assert done.code == 1
+    assert "image 6 of" in done.err
+    assert "fake.star, row 6" in done.err
+    assert not (tmp_path / "evaluation").exists()
+
+
+def test_fakes_on_the_scale_that_raw_had(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    """Raw against itself on its own scale: the reader is told why grey values fail, and what to do."""
+    known = Known(box=32, count=160, micrographs=16)
+    part = known.particles.take(known.judged)
+    for name in ("raw", "fake"):
+        known.write(tmp_path, name, 0.5 * known.raw[known.judged] + 3, part)
+    files = [f"{name}={tmp_path / name}.star" for name in ("fake", "raw")] + [f"sim={folder / 'sim.star'}"]
+    done = cli("evaluate", *files, "measures=[noise]", "out=one", *FAST)
+    assert "background of mean 3 and standard deviation 0.5" in " ".join(done.out.split())
+    assert "normalize=both" in done.out
+    answers = document(tmp_path / "one")["candidates"]["fake"]["measures"]["noise"]["answers"]
+    assert answers["grey"]["verdict"] == "fail"
+    assert answers["copied"]["verdict"] == "fail"
+    assert cli("evaluate", *files, "measures=[noise]", "out=two", "normalize=both", *FAST).code == 0
+    answers = document(tmp_path / "two")["candidates"]["fake"]["measures"]["noise"]["answers"]
+    assert answers["grey"]["verdict"] == "pass"
+    assert answers["copied"]["verdict"] == "fail"  # it is raw itself
 
 
 def test_stacks_of_different_length(cli: Cli, folder: Path, tmp_path: Path) -> None:

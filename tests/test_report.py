@@ -49,7 +49,9 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_sweep(sweep: Path, cli: Cli) -> None:
-    evaluation = to_document({"fake": [example.two_sample()]}, {"created": "2026-01-02"})
+    evaluation = to_document(
+        {"fake": [example.two_sample()]}, {"created": "2026-01-02", "part": "val", "draws": 200}
+    )
     older = to_document({"fake": [example.pose()]}, {"created": "2026-01-01"})
     for folder, document in (("new", evaluation), ("old", older)):
         write_document(sweep / "10" / folder / "evaluation.json", document)
@@ -85,7 +87,14 @@ def test_a_sweep(sweep: Path, cli: Cli) -> None:
         assert cell in cells
     assert "Weight of the <RPSD> term" in page.text
     assert "Are pose and shift those of the metadata?" not in page.text  # the older evaluation
-    assert "B: weights.rpsd=0.5 comes closest to raw, 0.400 ± 0.028" in page.text
+    assert "RPSD L1 on the test set lies between 0.4000 and 0.8000 over the arms" in page.text
+    assert "RPSD alone does not tell which generator is better." in page.text
+    assert "A: weights.rpsd=0: not evaluated." in page.text
+    tally = "B: weights.rpsd=0.5: 0 failed, 1 undecided, 0 passed in 1 evaluation (part: val)."
+    assert tally in page.text
+    assert tally in done.out
+    assert {"not evaluated", "val", "200"} <= set(cells)
+    assert "python -m cryoalign.report 'runs=sweep/*'" in page.text
     assert page.tags.count("svg") == 5
     for words in (
         "RPSD L1 in validation",
@@ -146,6 +155,10 @@ def test_nothing_to_compare(run: Path, cli: Cli, tmp_path: Path) -> None:
         assert problem in done.err
         assert remedy in done.err
         assert "Traceback" not in done.err
+    (place / "test" / "evaluation.json").write_text('{"format": 1, "candidates": 3}')
+    done = cli("report", "runs=sweep/0")
+    assert done.code == 1
+    assert "test/evaluation.json: this is not an evaluation" in done.err
     assert not Path("report").exists()
     (place / "test" / "metrics.json").unlink()
     done = cli("report", "runs=sweep/0")

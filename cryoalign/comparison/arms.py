@@ -33,7 +33,11 @@ _NO_MATTER_ENDS = ("enable_progress_bar", "data.folder", "data.root")
 #: Keys that name the data; no difference where the files themselves are the same.
 _DATA = ("data.sim", "data.raw", "data.passthrough", "data.split.file")
 
+#: Where the measurement differs, whatever else of the data goes with it need not be named.
+_MEASUREMENT = "data.raw"
+
 _LABEL = 44  # characters of an arm's name in a legend
+_PATH_PARTS = 2  # of a file's path, in an arm's name
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,44 @@ class Comparison:
     names: dict[str, str]
     notes: list[str]
 
+    def telling(self, arm: Arm) -> list[str]:
+        """Give the keys by which an arm is named.
+
+        A key that always goes with the class it belongs to is left out (``generator.noise_channels`` beside
+        ``generator._target_``), and so is what always goes with the measurement.
+
+        Parameters
+        ----------
+        arm : Arm
+
+        Returns
+        -------
+        list of str
+            Classes first.
+        """
+        gone: set[str] = set()
+        for key in self.names:
+            anchors = [anchor for anchor in _anchors(key) if anchor in self.names and anchor not in gone]
+            if any(self._goes_with(key, anchor, arm) for anchor in anchors):
+                gone.add(key)
+        kept = [key for key in self.names if key not in gone]
+        known = [key for key in kept if arm.values[key] != ABSENT] or kept
+        return sorted(known, key=lambda key: not key.endswith("._target_"))
+
+    def name(self, arm: Arm) -> str:
+        """Say what sets an arm apart.
+
+        Parameters
+        ----------
+        arm : Arm
+
+        Returns
+        -------
+        str
+        """
+        pairs = [f"{self.names[key]}={_short(arm.values[key], key)}" for key in self.telling(arm)]
+        return ", ".join(pairs) or "all runs"
+
     def label(self, arm: Arm) -> str:
         """Name an arm in a legend.
 
@@ -81,10 +123,16 @@ class Comparison:
         Returns
         -------
         str
+            Letter and name; of all arms the letter alone where one of the names is too long.
         """
-        values = ", ".join(f"{self.names[key]}={value}" for key, value in arm.values.items())
-        text = f"{arm.letter}: {values}" if values else f"{arm.letter}: all runs"
-        return text if len(text) <= _LABEL else text[: _LABEL - 1] + "\N{HORIZONTAL ELLIPSIS}"
+        texts = {entry.letter: f"{entry.letter}: {self.name(entry)}" for entry in self.arms}
+        return f"arm {arm.letter}" if max(map(len, texts.values())) > _LABEL else texts[arm.letter]
+
+    def _goes_with(self, key: str, anchor: str, arm: Arm) -> bool:
+        """Whether all arms with this one's value of `anchor` have its value of `key` too."""
+        value = arm.values[anchor]
+        alike = {entry.values[key] for entry in self.arms if entry.values[anchor] == value}
+        return value != ABSENT and len(alike) == 1
 
 
 def compare(runs: Sequence[RunResult]) -> Comparison:
@@ -193,6 +241,19 @@ def _no_matter(key: str, *, same_data: bool) -> bool:
 def _bare(value: str) -> str:
     """Name a class without its module."""
     return value.rpartition(".")[2] if value.startswith(("cryoalign.", "torch.", "lightning.")) else value
+
+
+def _anchors(key: str) -> list[str]:
+    """Keys that may tell all that this one does: the classes it belongs to, and the measurement."""
+    parts = key.removesuffix("._target_").split(".")
+    classes = [".".join(parts[:count]) + "._target_" for count in range(1, len(parts) + 1)]
+    measurement = [_MEASUREMENT] if key.startswith("data.") else []
+    return [anchor for anchor in (*measurement, *classes) if anchor != key]
+
+
+def _short(value: str, key: str) -> str:
+    """Shorten a file's path to its last parts."""
+    return "/".join(value.split("/")[-_PATH_PARTS:]) if key in _DATA else value
 
 
 def _letter(place: int) -> str:

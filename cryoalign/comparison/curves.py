@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoalign.physics.spectrum import normalized_radius
+from cryoalign.referee.finding import RADIUS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,6 @@ _BY_STEP = {
 }
 _LEVELS = {"sim": "sim_", "other raw": "floor_"}
 _SAME = 0.01  # levels of two runs that differ by less are those of one validation set
-_RADIUS = "normalized radius u (fraction of Nyquist)"
 
 
 def charts(comparison: Comparison) -> dict[str, Plan]:
@@ -44,17 +44,43 @@ def charts(comparison: Comparison) -> dict[str, Plan]:
     runs = [run for arm in comparison.arms for run in arm.runs]
     plans = {}
     for name, (title, label) in _BY_STEP.items():
-        series = {
-            comparison.label(arm): curve
-            for arm in comparison.arms
-            if (curve := _over_runs([run.curves[name] for run in arm.runs if name in run.curves]))
-        }
-        if series:
+        series = _by_step(comparison, name)
+        if any(len(curve["x"]) > 1 for curve in series.values()):
             levels = {
                 kind: level for kind, prefix in _LEVELS.items() if (level := _level(runs, prefix + name))
             }
             plans[name] = _plan(title, "step (updates of the generator)", label, series | levels)
     return plans | _spectra(comparison, runs)
+
+
+def undrawn(comparison: Comparison) -> str:
+    """Say which curves of the validation are not drawn because they are single points.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    str
+        Empty where all are drawn.
+    """
+    found = {title: _by_step(comparison, name).values() for name, (title, _) in _BY_STEP.items()}
+    single = [
+        title for title, curves in found.items() if curves and all(len(curve["x"]) == 1 for curve in curves)
+    ]
+    if not single:
+        return ""
+    return f"Not drawn, because every arm was validated at one step only: {'; '.join(single)}."
+
+
+def _by_step(comparison: Comparison, name: str) -> dict[str, Plan]:
+    """Curve of each arm that has one."""
+    return {
+        comparison.label(arm): curve
+        for arm in comparison.arms
+        if (curve := _over_runs([run.curves[name] for run in arm.runs if name in run.curves]))
+    }
 
 
 def _over_runs(curves: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Plan | None:
@@ -103,13 +129,13 @@ def _spectra(comparison: Comparison, runs: Sequence[RunResult]) -> dict[str, Pla
     return {
         "spectra": _plan(
             "Mean spectra of the test set",
-            _RADIUS,
+            RADIUS,
             "s(u) = ring mean of ln(1 + |F|²)",
             {"raw": _series(x, raw), "sim": _series(x, sim)} | curves,
         ),
         "less_raw": _plan(
             "The same, less that of raw",
-            _RADIUS,
+            RADIUS,
             "s(u) less that of raw",
             {"raw": _series(x, np.zeros_like(raw))} | away,
         ),

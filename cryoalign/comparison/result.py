@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cryoalign.comparison.arms import MEASURES
-from cryoalign.comparison.curves import charts
+from cryoalign.comparison.curves import charts, undrawn
 from cryoalign.comparison.tables import (
-    best,
-    quantity_rows,
+    SHOWN,
+    difference_rows,
+    distance_words,
     run_rows,
     summary_rows,
-    verdict_rows,
     write_tables,
+)
+from cryoalign.comparison.verdicts import (
+    SETTINGS,
+    evaluated,
+    quantity_rows,
+    setting_notes,
+    source_rows,
+    tallies,
+    verdict_rows,
 )
 from cryoalign.io.output import atomic_write
 from cryoalign.pages.comparison import comparison_page
@@ -24,6 +32,8 @@ if TYPE_CHECKING:
     from cryoalign.comparison.arms import Comparison
 
 PAGE = "report.html"
+
+_NAMED = 5  # keys that differ, in the sentence on top
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -39,10 +49,9 @@ def notes(comparison: Comparison) -> list[str]:
         A sentence each.
     """
     runs = [run for arm in comparison.arms for run in arm.runs]
-    parts = {str(run.evaluation["facts"].get("part")) for run in runs if run.evaluation}
-    said = list(comparison.notes)
-    if len(parts) > 1:
-        said.append(f"The evaluations are of different parts of the split: {', '.join(sorted(parts))}.")
+    said = [*comparison.notes, *setting_notes(comparison)]
+    if all(run.evaluation is None for run in runs):
+        said.append("None of the runs was evaluated: python -m cryoalign.evaluate run=RUN gives verdicts.")
     if any(run.spectra for run in runs) and "spectra" not in charts(comparison):
         said.append("The spectra are not drawn together: box, pixel size, test images or their norm differ.")
     return said
@@ -71,18 +80,23 @@ def write_comparison(
     sizes = {run.pixel_size for arm in comparison.arms for run in arm.runs}
     page = comparison_page(
         title=title,
-        summary=_summary(comparison),
+        summary=summary(comparison),
+        tallies=tallies(comparison),
         notes=notes(comparison),
         left_out=left_out,
         facts=facts,
-        measures=MEASURES,
-        names=comparison.names,
+        measures=SHOWN,
+        settings=SETTINGS,
         letters=[arm.letter for arm in comparison.arms],
+        evaluated=[arm.letter for arm in comparison.arms if evaluated(arm)],
+        differences=difference_rows(comparison),
         summary_rows=summary_rows(comparison),
         run_rows=run_rows(comparison),
         verdicts=verdict_rows(comparison),
         quantities=quantity_rows(comparison),
+        sources=source_rows(comparison),
         charts=charts(comparison),
+        undrawn=undrawn(comparison),
         pixel_size=sizes.pop() if len(sizes) == 1 else None,
     )
     write_tables(folder, comparison)
@@ -90,11 +104,27 @@ def write_comparison(
         path.write_text(page, encoding="utf-8")
 
 
-def _summary(comparison: Comparison) -> str:
+def summary(comparison: Comparison) -> str:
+    """Say how many runs there are, what differs in them, and how far from raw's spectrum they are.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    str
+        Two or three sentences that crown no arm.
+    """
     count = sum(len(arm.runs) for arm in comparison.arms)
     if count == 1:
         return "One run."
     if len(comparison.arms) == 1:
         return f"{count} runs that differ in their seed alone."
-    names = ", ".join(comparison.names.values())
-    return f"{count} runs in {len(comparison.arms)} arms, which differ in {names}. {best(comparison)}".strip()
+    keys = [key for key in comparison.names if any(key in comparison.telling(arm) for arm in comparison.arms)]
+    names = [comparison.names[key] for key in keys]
+    more = f" and {len(names) - _NAMED} more keys" if len(names) > _NAMED else ""
+    differ = (
+        f"{count} runs in {len(comparison.arms)} arms, which differ in {', '.join(names[:_NAMED])}{more}."
+    )
+    return f"{differ} {distance_words(comparison)}".strip()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -13,21 +12,23 @@ from rich.text import Text
 from cryoalign.comparison.arms import MEASURES, REFERENCES, measured, spread
 from cryoalign.io.output import atomic_write
 from cryoalign.referee.digits import spread_text
-from cryoalign.referee.document import MAIN
-from cryoalign.referee.terminal import answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from cryoalign.comparison.arms import Arm, Comparison
-    from cryoalign.comparison.reading import RunResult
+    from cryoalign.comparison.arms import Comparison
 
 Plain = dict[str, Any]
+
+SHOWN = {key: name for key, name in MEASURES.items() if not key.endswith("MSE")}
+"""What is shown; the CSV files hold all."""
 
 
 def summary_rows(comparison: Comparison) -> list[Plain]:
     """Give one row an arm, then sim and the floor, each with mean and spread of every measure.
+
+    Sim and the floor are left out where the runs were not tested on the same images.
 
     Parameters
     ----------
@@ -36,12 +37,13 @@ def summary_rows(comparison: Comparison) -> list[Plain]:
     Returns
     -------
     list of dict
-        ``name``, ``values`` (of the keys that differ), ``count`` and ``cells`` (mean and deviation by
-        measure).
+        ``name``, ``words`` (what sets the arm apart), ``values`` (of the keys that differ), ``count`` and
+        ``cells`` (mean and deviation by measure).
     """
     rows = [
         {
             "name": arm.letter,
+            "words": comparison.name(arm),
             "values": list(arm.values.values()),
             "count": len(arm.runs),
             "cells": {name: spread([measured(run, name) for run in arm.runs]) for name in MEASURES},
@@ -49,11 +51,13 @@ def summary_rows(comparison: Comparison) -> list[Plain]:
         for arm in comparison.arms
     ]
     runs = [run for arm in comparison.arms for run in arm.runs]
+    if len({run.images for run in runs}) > 1:  # a mean over other images is nobody's floor
+        return rows
     for prefix, title in REFERENCES.items():
         cells = {name: spread([measured(run, prefix + name) for run in runs]) for name in MEASURES}
         cells = {name: (mean, deviation or None) for name, (mean, deviation) in cells.items()}
         if any(mean is not None for mean, _ in cells.values()):
-            rows.append({"name": title, "values": [], "count": None, "cells": cells})
+            rows.append({"name": title, "words": "", "values": [], "count": None, "cells": cells})
     return rows
 
 
@@ -73,17 +77,14 @@ def summary_table(comparison: Comparison, title: str) -> Table:
         title=title, caption="mean ± standard deviation over n runs; RPSD excess: 1 is another raw image"
     )
     table.add_column("arm", no_wrap=True)
-    for name in comparison.names.values():
-        table.add_column(Text(name))
+    table.add_column("settings", overflow="fold")
     table.add_column("n", justify="right")
-    shown = {key: name for key, name in MEASURES.items() if not key.endswith("MSE")}
-    for name in shown.values():
+    for name in SHOWN.values():
         table.add_column(name, justify="right", no_wrap=True)
     for row in summary_rows(comparison):
-        values = row["values"] or [""] * len(comparison.names)
-        pairs = [row["cells"][key] for key in shown]
+        pairs = [row["cells"][key] for key in SHOWN]
         cells = ["" if mean is None else spread_text(mean, deviation) for mean, deviation in pairs]
-        table.add_row(row["name"], *map(Text, values), str(row["count"] or ""), *cells)
+        table.add_row(row["name"], Text(row["words"]), str(row["count"] or ""), *cells)
     return table
 
 
@@ -103,15 +104,15 @@ def run_rows(comparison: Comparison) -> list[Plain]:
             "arm": arm.letter,
             "seed": run.seed,
             "run": str(run.folder),
-            "cells": [measured(run, name) for name in MEASURES],
+            "cells": [measured(run, name) for name in SHOWN],
         }
         for arm in comparison.arms
         for run in arm.runs
     ]
 
 
-def verdict_rows(comparison: Comparison) -> list[Plain]:
-    """Count the verdicts of each arm's evaluations.
+def difference_rows(comparison: Comparison) -> list[Plain]:
+    """Give one row a value of every key that differs, with the arms that have it.
 
     Parameters
     ----------
@@ -120,61 +121,15 @@ def verdict_rows(comparison: Comparison) -> list[Plain]:
     Returns
     -------
     list of dict
-        ``question`` and ``cells``, for each arm how many of its runs got which verdict; empty where no run
-        was evaluated.
+        ``key`` and ``values``: by value the letters of its arms.
     """
-    questions: dict[tuple[str, str], str] = {}
-    for arm in comparison.arms:
-        for run in _evaluated(arm):
-            for measure, key, answer in answers(run.evaluation or {}):
-                questions.setdefault((measure, key), answer["question"])
     rows = []
-    for (measure, key), question in questions.items():
-        cells = []
+    for key in comparison.names:
+        values: dict[str, list[str]] = {}
         for arm in comparison.arms:
-            given = (_of(run, measure, "answers", key) for run in _evaluated(arm))
-            count = Counter(answer["verdict"] for answer in given if answer)
-            cells.append({word: count[word] for word in ("fail", "undecided", "pass") if count[word]})
-        rows.append({"question": question, "cells": cells})
+            values.setdefault(arm.values[key], []).append(arm.letter)
+        rows.append({"key": key, "values": {value: ", ".join(found) for value, found in values.items()}})
     return rows
-
-
-def quantity_rows(comparison: Comparison) -> list[Plain]:
-    """Give mean and spread of what the evaluations measured.
-
-    Parameters
-    ----------
-    comparison : Comparison
-
-    Returns
-    -------
-    list of dict
-        ``measure``, ``quantity`` (that of the first evaluation that has it) and ``cells``, mean and deviation
-        by arm.
-    """
-    first: dict[tuple[str, str], Plain] = {}
-    for arm in comparison.arms:
-        for run in _evaluated(arm):
-            for measure, content in _measures(run).items():
-                for key, quantity in content["quantities"].items():
-                    first.setdefault((measure, key), quantity)
-    return [
-        {
-            "measure": measure,
-            "quantity": quantity,
-            "cells": [
-                spread(
-                    [
-                        found["fake"]["value"]
-                        for run in _evaluated(arm)
-                        if (found := _of(run, measure, "quantities", key))
-                    ]
-                )
-                for arm in comparison.arms
-            ],
-        }
-        for (measure, key), quantity in first.items()
-    ]
 
 
 def write_tables(folder: Path, comparison: Comparison) -> None:
@@ -218,8 +173,8 @@ def write_tables(folder: Path, comparison: Comparison) -> None:
     )
 
 
-def best(comparison: Comparison) -> str:
-    """Say which arm comes closest to the measurement.
+def distance_words(comparison: Comparison) -> str:
+    """Say between which values the arms' distance from raw's spectrum lies, and what it does not tell.
 
     Parameters
     ----------
@@ -230,17 +185,19 @@ def best(comparison: Comparison) -> str:
     str
         Empty where there is but one arm, or no RPSD was measured.
     """
-    known = {}
-    for arm in comparison.arms:
-        mean, deviation = spread([measured(run, "RPSD_L1") for run in arm.runs])
-        if mean is not None and math.isfinite(mean):
-            known[comparison.label(arm)] = (mean, deviation)
-    floor, _ = spread([measured(run, "floor_RPSD_L1") for arm in comparison.arms for run in arm.runs])
+    runs = [run for arm in comparison.arms for run in arm.runs]
+    means = [spread([measured(run, "RPSD_L1") for run in arm.runs])[0] for arm in comparison.arms]
+    known = [mean for mean in means if mean is not None and math.isfinite(mean)]
     if len(known) < 2:
         return ""
-    name = min(known, key=lambda label: known[label][0])
-    beside = "" if floor is None else f"; another raw image has {spread_text(floor)}"
-    return f"By RPSD L1 on the test set {name} comes closest to raw, {spread_text(*known[name])}{beside}."
+    if len({run.images for run in runs}) > 1:
+        return "They were not tested on the same images: their numbers do not tell which is better."
+    floor, _ = spread([measured(run, "floor_RPSD_L1") for run in runs])
+    beside = "" if floor is None else f"; another raw image, the floor, has {spread_text(floor)}"
+    return (
+        f"RPSD L1 on the test set lies between {spread_text(min(known))} and {spread_text(max(known))} over "
+        f"the arms{beside}. RPSD alone does not tell which generator is better."
+    )
 
 
 def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -248,17 +205,3 @@ def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> No
         writer = csv.writer(file)
         writer.writerow(head)
         writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
-
-
-def _evaluated(arm: Arm) -> list[RunResult]:
-    return [run for run in arm.runs if run.evaluation is not None]
-
-
-def _measures(run: RunResult) -> Plain:
-    found: Plain = (run.evaluation or {})["candidates"][MAIN]["measures"]
-    return found
-
-
-def _of(run: RunResult, measure: str, kind: str, key: str) -> Plain | None:
-    found: Plain | None = _measures(run).get(measure, {}).get(kind, {}).get(key)
-    return found

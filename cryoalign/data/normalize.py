@@ -129,9 +129,20 @@ class Normalization:
         image : (N, N) float32
         parameters : (5,) float64
             In the order of `PARAMETERS`: what undoes the map, and the fraction of pixels clipped.
+
+        Raises
+        ------
+        InputError
+            If the image is constant outside the circle.
         """
-        background = image[_background(image.shape[-1], self.radius)].astype(np.float64)
-        return self._map(image, float(background.mean()), float(background.std()))
+        outside = image[background(image.shape[-1], self.radius)].astype(np.float64)
+        if outside.min() == outside.max():
+            raise InputError(
+                "an image is constant outside the particle's circle",
+                expected="a background that it can be normalized by",
+                remedy="give images that are not masked",
+            )
+        return self._map(image, float(outside.mean()), float(outside.std()))
 
     def sim(self, image: Image) -> tuple[Image, NDArray[np.float64]]:
         """Map a simulated image to network values; see `raw`."""
@@ -197,8 +208,20 @@ def undo(grey: Image, parameters: NDArray[np.float64]) -> Image:
 
 
 @lru_cache(maxsize=8)
-def _background(box: int, radius: float) -> NDArray[np.bool_]:
-    """(N, N) mask of what lies outside the particle's circle, centred on pixel N//2."""
+def background(box: int, radius: float) -> NDArray[np.bool_]:
+    """Mark what lies outside the particle's circle, which is centred on pixel ``N // 2``.
+
+    Parameters
+    ----------
+    box : int
+        N in px.
+    radius : float
+        Of the circle, as a fraction of half the box.
+
+    Returns
+    -------
+    (N, N) bool
+    """
     axis = np.arange(box) - box // 2
     mask: NDArray[np.bool_] = np.hypot(axis[:, None], axis[None, :]) > radius * box / 2
     return mask

@@ -133,7 +133,8 @@ class ParticleImages:
                 file=particles.source,
                 row=int(particles.row[row]),
                 expected="finite values that vary",
-                remedy="data.bad_images=leave_out leaves such images out; data.check=all lists them all",
+                remedy="leave such images out of the metadata; a training does so with "
+                "data.bad_images=leave_out, and data.check=all lists them all",
             )
         return self._bring_to_box(values, row)
 

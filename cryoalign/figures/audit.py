@@ -8,15 +8,16 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from cryoalign.figures.style import BLUE, GREY, INK, VERMILION
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
-_INK = "#222222"
-# Okabe and Ito's palette; filled and open markers tell the two apart in print.
-_GIVEN, _OTHER, _BEST = "#0072B2", "#555555", "#D55E00"
+# Filled and open markers tell the first two apart in print.
+_GIVEN, _OTHER, _BEST = BLUE, GREY, VERMILION
 _ROW = 0.19  # inch
 
 
@@ -74,7 +75,7 @@ def audit_figure(
         _scan(figure.add_subplot(grid[row, 1]), name, scan, (float(centre[0]), float(spread[0])))
     figure.align_ylabels(figure.axes[1:])
     if title:
-        figure.suptitle(title, fontsize=9, color=_INK, wrap=True)
+        figure.suptitle(title, fontsize=9, color=INK, wrap=True)
     return figure
 
 
@@ -92,7 +93,7 @@ def _column(axes: Axes, names: Sequence[str], means: np.ndarray, errors: np.ndar
         )  # fmt: skip
     axes.set_yticks(place, names)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlabel("mean correlation with raw ± 2 standard errors", fontsize=8, color=_INK)
+    axes.set_xlabel("mean correlation with raw ± 2 standard errors", fontsize=8, color=INK)
     _dress(axes)
 
 
@@ -101,8 +102,8 @@ def _bands(axes: Axes, edges: np.ndarray, means: np.ndarray, errors: np.ndarray)
     axes.stairs(means, edges, color=_GIVEN, linewidth=1.4)
     axes.errorbar(centre, means, yerr=2 * errors, fmt="none", ecolor=_GIVEN, elinewidth=1.0)
     axes.axhline(0.0, color=_OTHER, linewidth=0.6)
-    axes.set_xlabel("spatial frequency (1/Å)", fontsize=8, color=_INK)
-    axes.set_ylabel("as given", fontsize=8, color=_INK)
+    axes.set_xlabel("spatial frequency (1/Å)", fontsize=8, color=INK)
+    axes.set_ylabel("as given", fontsize=8, color=INK)
     _dress(axes)
 
 
@@ -121,11 +122,11 @@ def _scan(
     )  # fmt: skip
     axes.plot(1.0, given[0], "o", markersize=5, color=_GIVEN, zorder=3)  # above the open marker of the scan
     axes.axhline(0.0, color=_OTHER, linewidth=0.6)
-    axes.set_xlabel(f"factor on the {name}", fontsize=8, color=_INK)
-    axes.set_ylabel("correlation", fontsize=8, color=_INK)
+    axes.set_xlabel(f"factor on the {name}", fontsize=8, color=INK)
+    axes.set_ylabel("correlation", fontsize=8, color=INK)
     _dress(axes)
 
 
 def _dress(axes: Axes) -> None:
-    axes.tick_params(labelsize=7, colors=_INK, length=3)
+    axes.tick_params(labelsize=7, colors=INK, length=3)
     axes.spines[["right", "top"]].set_visible(False)

@@ -9,6 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
+from cryoalign.figures.style import INK
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.gridspec import GridSpec
@@ -19,7 +21,6 @@ KINDS = ("sim", "fake", "raw")
 IMAGE_PERCENTILES = (0.5, 99.5)
 SPECTRUM_PERCENTILES = (2.0, 99.9)
 SPECTRUM_DECADES = 4.0
-_INK = "#222222"
 _MARK = "#56d1ff"  # light blue: stands out from every shade of the spectra's colour map
 _CELL = 1.25  # inch
 
@@ -81,16 +82,16 @@ def panels(
             axes = figure.add_subplot(grid[row, kind])
             _show(axes, images[row], limits, "gray")
             if row == 0:
-                axes.set_title(names[kind], fontsize=10, color=_INK, pad=4)
+                axes.set_title(names[kind], fontsize=10, color=INK, pad=4)
             if row == len(images) - 1:
-                axes.set_xlabel(_span(limits), fontsize=7, color=_INK, labelpad=3)
+                axes.set_xlabel(_span(limits), fontsize=7, color=INK, labelpad=3)
             if row == kind == 0:
                 _scale_bar(axes, images.shape[-1], pixel_size)
             axes = figure.add_subplot(grid[row, kind + 4])
             shown = _show(axes, modulus[row], spectrum_limits, "magma")
             _frequency_marks(axes, modulus.shape[-1], pixel_size, label=row == kind == 0)
             if row == 0:
-                axes.set_title(f"log|F|, {names[kind]}", fontsize=10, color=_INK, pad=4)
+                axes.set_title(f"log|F|, {names[kind]}", fontsize=10, color=INK, pad=4)
     if shown is not None:
         _colour_bar(figure, grid, shown)
     return figure
@@ -156,7 +157,7 @@ def _canvas(rows: int, title: str | None, dpi: float) -> tuple[Figure, GridSpec]
     )
     if title:
         figure.suptitle(
-            title, x=left / width, y=1 - 0.06 / height, ha="left", va="top", fontsize=10, color=_INK
+            title, x=left / width, y=1 - 0.06 / height, ha="left", va="top", fontsize=10, color=INK
         )
     return figure, grid
 
@@ -208,6 +209,6 @@ def _frequency_marks(axes: Axes, box: int, pixel_size: float, *, label: bool) ->
 def _colour_bar(figure: Figure, grid: GridSpec, shown: AxesImage) -> None:
     """One bar for all spectra, beside them."""
     bar = figure.colorbar(shown, cax=figure.add_subplot(grid[:, 7]))
-    bar.set_label("log$_{10}$|F|", fontsize=8, color=_INK)
-    bar.ax.tick_params(labelsize=7, colors=_INK, length=2)
+    bar.set_label("log$_{10}$|F|", fontsize=8, color=INK)
+    bar.ax.tick_params(labelsize=7, colors=INK, length=2)
     bar.outline.set_visible(False)

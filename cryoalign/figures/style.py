@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 Look = tuple[str, "str | tuple[int, tuple[float, ...]]", float]
 
 INK = "#222222"
-# Okabe and Ito's palette, safe for colour-blind readers; the line styles tell the curves apart in print.
-# The measurement is broad and lies below, so that a fake that meets it is still seen on it.
+# Okabe and Ito's palette, safe for colour-blind readers, and a grey.
+BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#555555"
+
+#: Looks of the kinds that every figure knows; the others get spare ones, in their order. The line styles tell
+#: the curves apart in print. The measurement is broad and lies below, so that a fake that meets it is still
+#: seen on it.
 LOOKS: dict[str, Look] = {
-    "sim": ("#0072B2", (0, (4, 1.5)), 1.6),
-    "fake": ("#D55E00", "solid", 1.3),
-    "raw": ("#555555", "solid", 3.0),
-    "other raw": ("#555555", (0, (1.2, 1.2)), 1.9),
+    "sim": (BLUE, (0, (4, 1.5)), 1.6),
+    "fake": (VERMILION, "solid", 1.3),
+    "raw": (GREY, "solid", 3.0),
+    "other raw": (GREY, (0, (1.2, 1.2)), 1.9),
     "truth": ("#000000", (0, (6, 1.2, 1.2, 1.2, 1.2, 1.2)), 1.1),
 }
-#: Looks of the kinds that every figure knows; the others get spare ones, in their order.
 
 _SPARE = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _STYLES: tuple[str | tuple[int, tuple[float, ...]], ...] = (

@@ -6,6 +6,7 @@ Both learn from one fold and give scores to the other. Neither touches the globa
 from __future__ import annotations
 
 import math
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from cryoalign.physics.fourier import rfft2
-from cryoalign.physics.spectrum import ring_mean, ring_sum
+from cryoalign.physics.half_plane import half_plane
+from cryoalign.physics.spectrum import ring_mean, ring_pixels, ring_sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,7 @@ _FURTHEST = 6.0  # standard deviations at which features are clipped, so that sq
 _BATCH = 50
 _FEWEST_STEPS = 60  # a small fold is gone through more often, or the CNN would not have begun to learn
 _RATE, _DECAY = 2e-2, 1e-2
+_drawing_weights = threading.Lock()  # from the global random state, which threads share
 
 
 def spectral_features(images: Tensor) -> Tensor:
@@ -56,11 +59,8 @@ def spectral_features(images: Tensor) -> Tensor:
 
 def _rings_and_corners(values: Tensor, box: int) -> Tensor:
     """Average a half plane (B, N, H) over each ring, and over the corners: (B, R + 1)."""
-    whole = 2 * values.sum((-2, -1)) - values[..., 0].sum(-1)
-    if box % 2 == 0:
-        whole = whole - values[..., -1].sum(-1)
-    in_rings = ring_sum(torch.ones_like(values[:1]), box).sum()
-    corners = (whole - ring_sum(values, box).sum(-1)) / (box**2 - in_rings)
+    whole = (values * half_plane(box).weight).sum((-2, -1))
+    corners = (whole - ring_sum(values, box).sum(-1)) / (box**2 - ring_pixels(box).sum())
     return torch.cat([ring_mean(values, box), corners[..., None]], -1)
 
 
@@ -165,7 +165,7 @@ def score_by_cnn(train: Tensor, is_fake: Tensor, test: Tensor, *, epochs: int, s
     (m,) float64 tensor
         Mean log odds over the windows; high means fake.
     """
-    with torch.random.fork_rng(devices=[]):
+    with _drawing_weights, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = SmallCNN()
     generator = torch.Generator().manual_seed(seed)

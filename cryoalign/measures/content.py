@@ -5,8 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from cryoalign.physics.spectrum import correlation_ratio, ring_sum
+import torch
+
+from cryoalign.physics.half_plane import product
+from cryoalign.physics.spectrum import correlation_ratio, normalized_radius, ring_sum
+from cryoalign.referee.digits import fixed
 from cryoalign.referee.finding import (
+    RADIUS,
     Answer,
     Chart,
     Finding,
@@ -17,7 +22,6 @@ from cryoalign.referee.finding import (
     decide,
     together,
 )
-from cryoalign.referee.sums import product, ring_radii
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +36,8 @@ CONTENT, BAND_CONTENT = (0.75, 1.33), (0.5, 2.0)
 #: Below this many standard errors raw's own relation to sim says nothing.
 SEEN = 4.0
 
+_FOREIGN = 0.3  # less of sim than this, whole interval, is not a weak particle but another one
+
 
 class ContentMeasure:
     """Transfer of sim into fake and into raw, their coherences, and with truth the ring correlation with it.
@@ -45,9 +51,10 @@ class ContentMeasure:
 
     def __call__(self, case: Case) -> Finding:
         """Judge the pairs of a case."""
-        quantities = [_overall(case), *_bands(case)]
-        answer = _answer(quantities)
-        answers, left_out = [answer], []
+        overall, sigma = _overall(case)
+        bands, judged = _bands(case)
+        quantities = [overall, *bands]
+        answers, left_out = [_answer(overall, sigma, judged)], []
         if "truth" in case.pairs.kinds:
             truth = _truth(case)
             quantities += truth
@@ -57,49 +64,43 @@ class ContentMeasure:
         return Finding(self.name, tuple(answers), tuple(quantities), _charts(case), tuple(left_out))
 
 
-def centred_cross(sums: Sums, kind: str) -> Tensor:
-    """Sum Re F conj(S) over rings and images, their mean images taken away.
-
-    Parameters
-    ----------
-    sums : Sums
-    kind : str
-        ``fake`` or ``raw``.
-
-    Returns
-    -------
-    (blocks, R) float64 tensor
-    """
+def _centred(sums: Sums, one: str, other: str) -> Tensor:
+    """(blocks, R) sums over rings and images of Re F_one conj(F_other), their mean images taken away."""
     count = sums.block_count
-    means = {name: sums.total[name].sum(0) / count.sum() for name in (kind, "sim")}
+    means = {name: sums.total[name].sum(0) / count.sum() for name in (one, other)}
     plane = (
-        sums.plane[f"{kind}.sim"]
-        - product(sums.total[kind], means["sim"])
-        - product(means[kind], sums.total["sim"])
-        + count[:, None, None] * product(means[kind], means["sim"])
+        sums.plane[one if one == other else f"{one}.{other}"]
+        - product(sums.total[one], means[other])
+        - product(means[one], sums.total[other])
+        + count[:, None, None] * product(means[one], means[other])
     )
     return ring_sum(plane, sums.box)
 
 
-def _overall(case: Case) -> Quantity:
-    """One number: whitened by raw's power, what fake shows of sim over what raw shows."""
+def _sigma(shown: Interval) -> float:
+    """Give a value in standard errors, four of which its interval holds; NaN without an interval."""
+    return shown.value / max((shown.high - shown.low) / 4, 1e-30)
+
+
+def _overall(case: Case) -> tuple[Quantity, float]:
+    """Whitened by raw's power, what fake shows of sim over what raw shows; and raw's own in sigma."""
     sums = case.sums
     noise = ring_sum(sums.plane["raw"], sums.box).sum(0)
-    fake, raw = centred_cross(sums, "fake"), centred_cross(sums, "raw")
+    fake, raw = (_centred(sums, kind, "sim") for kind in ("fake", "raw"))
     value = case.block_resampling.of(
         lambda a, b: (a / noise)[:, 1:].sum(-1) / (b / noise)[:, 1:].sum(-1), fake, raw
     )
-    seen = case.block_resampling.of(lambda b: (b / noise)[:, 1:].sum(-1), raw)
-    sigma = seen.value / max((seen.high - seen.low) / 4, 1e-30)
+    sigma = _sigma(case.block_resampling.of(lambda b: (b / noise)[:, 1:].sum(-1), raw))
     bins = tuple(_bin_ratio(case, b) for b in range(sums.bins)) if sums.bins > 1 else ()
-    return Quantity(
+    quantity = Quantity(
         "content_ratio",
         "content: what fake shows of sim over what raw shows",
         value,
         target=1.0,
         bins=bins,
-        note=f"raw shows sim with {sigma:.0f} sigma",
+        note=f"raw shows sim with {fixed(sigma, 0)} sigma",
     )
+    return quantity, sigma
 
 
 def _bin_ratio(case: Case, number: int) -> Interval:
@@ -109,45 +110,48 @@ def _bin_ratio(case: Case, number: int) -> Interval:
     return case.resampling.of(lambda a, b: (a / noise)[:, 1:].sum(-1) / (b / noise)[:, 1:].sum(-1), fake, raw)
 
 
-def band_masks(box: int) -> list[tuple[str, Tensor]]:
-    """Name the bands and mark their rings.
+def band_masks(box: int, pixel_size: float) -> list[tuple[str, Tensor]]:
+    """Name the bands by their resolution and mark their rings.
 
     Parameters
     ----------
     box : int
+    pixel_size : float
+        In A.
 
     Returns
     -------
     list of (str, (R,) bool tensor)
         Bands without rings are left out.
     """
-    radius = ring_radii(box)
-    masks = [(f"{low:g} to {high:g}", (radius > low) & (radius <= high)) for low, high in pairwise(BANDS)]
-    return [(name, mask) for name, mask in masks if mask.any()]
+    radius = normalized_radius(box, dtype=torch.float64)
+    masks = {}
+    for low, high in pairwise(BANDS):
+        limits = [f"{2 * pixel_size / u:.3g}" for u in (low, high) if u]
+        name = f"{' to '.join(limits)} Å" if low else f"coarser than {limits[0]} Å"
+        masks[name] = (radius > low) & (radius <= high)
+    return [(name, mask) for name, mask in masks.items() if mask.any()]
 
 
-def _bands(case: Case) -> list[Quantity]:
-    """Transfer of fake over that of raw, and coherences of both with sim, band by band."""
+def _bands(case: Case) -> tuple[list[Quantity], list[Quantity]]:
+    """Transfer of fake over that of raw, and coherences of both with sim, band by band.
+
+    Beside them the transfers of those bands in which raw shows sim.
+    """
     sums = case.sums
-    cross = {kind: centred_cross(sums, kind) for kind in ("fake", "raw")}
-    power = {kind: ring_sum(sums.plane[kind], sums.box) for kind in ("fake", "raw", "sim")}
-    found = []
-    for number, (name, mask) in enumerate(band_masks(sums.box), start=1):
-        seen = case.block_resampling.of(lambda b, mask=mask: b[:, mask].sum(-1), cross["raw"])
-        sigma = seen.value / max((seen.high - seen.low) / 4, 1e-30)
+    cross = {kind: _centred(sums, kind, "sim") for kind in ("fake", "raw")}
+    power = {kind: _centred(sums, kind, kind) for kind in ("fake", "raw", "sim")}
+    found, judged = [], []
+    for number, (name, mask) in enumerate(band_masks(sums.box, case.pairs.pixel_size), start=1):
+        sigma = _sigma(case.block_resampling.of(lambda b, mask=mask: b[:, mask].sum(-1), cross["raw"]))
         ratio = case.block_resampling.of(
             lambda a, b, mask=mask: a[:, mask].sum(-1) / b[:, mask].sum(-1), cross["fake"], cross["raw"]
         )
-        note = "" if sigma >= SEEN else f"raw shows sim here with {sigma:.1f} sigma only: not judged"
-        found.append(
-            Quantity(
-                f"transfer_ratio_{number}",
-                f"transfer of fake over raw's, u {name}",
-                ratio,
-                target=1.0,
-                note=note,
-            )
-        )
+        seen = sigma >= SEEN
+        note = "" if seen else f"raw shows sim here with {fixed(sigma, 1)} sigma only: not judged"
+        label = f"transfer of fake over raw's, {name}"
+        found.append(Quantity(f"transfer_ratio_{number}", label, ratio, target=1.0, note=note))
+        judged += [found[-1]] if seen else []
         coherence = {
             kind: case.block_resampling.of(
                 lambda c, p, s, mask=mask: correlation_ratio(
@@ -161,10 +165,10 @@ def _bands(case: Case) -> list[Quantity]:
         }
         found.append(
             Quantity(
-                f"coherence_{number}", f"coherence with sim, u {name}", coherence["fake"], coherence["raw"]
+                f"coherence_{number}", f"coherence with sim, {name}", coherence["fake"], coherence["raw"]
             )
         )
-    return found
+    return found, judged
 
 
 def _truth(case: Case) -> list[Quantity]:
@@ -194,24 +198,27 @@ def _mean_correlation(cross: Tensor, power: Tensor, truth: Tensor) -> Tensor:
     return correlation_ratio(cross, power, truth)[:, 1:].mean(-1)
 
 
-def _answer(quantities: list[Quantity]) -> Answer:
-    overall = quantities[0]
+def _answer(overall: Quantity, sigma: float, judged: list[Quantity]) -> Answer:
     question = "Does fake show the particle of sim as raw does?"
-    sigma = float(overall.note.split()[4])
     if not sigma >= SEEN:
         words = (
-            f"Raw shows sim with {sigma:.1f} sigma only: are these pairs? python -m cryoalign.audit tells."
+            f"Raw shows sim with {fixed(sigma, 1)} sigma only: are these pairs? python -m cryoalign.audit"
+            " tells."
         )
         return Answer("content", question, Verdict.UNDECIDED, words, overall.key)
-    verdicts = [within(overall.fake, CONTENT)]
-    judged = [entry for entry in quantities if entry.key.startswith("transfer") and not entry.note]
-    verdicts += [within(entry.fake, BAND_CONTENT) for entry in judged]
-    worst = min(
-        judged, key=lambda entry: min(entry.fake.value, 1 / max(entry.fake.value, 1e-9)), default=overall
-    )
-    words = f"Fake shows {overall.fake.value:.2f} times as much of sim as raw does"
-    words += f"; in the worst band ({worst.label.rpartition(', ')[2]}) {worst.fake.value:.2f} times."
-    return Answer("content", question, together(*verdicts), words, overall.key)
+    whole = within(overall.fake, CONTENT)
+    verdict = together(whole, *(within(band.fake, BAND_CONTENT) for band in judged))
+    words, told = f"Fake shows {fixed(overall.fake.value, 2)} times as much of sim as raw does", overall
+    if overall.fake.high < -_FOREIGN:
+        words += ": its contrast looks inverted"
+    elif overall.fake.high < _FOREIGN:
+        words += ": another particle, another order of the images, or none at all"
+    if judged:
+        worst = min(judged, key=lambda band: min(band.fake.value, 1 / max(band.fake.value, 1e-9)))
+        name = worst.label.rpartition(", ")[2]
+        words += f"; in the worst band ({name}) {fixed(worst.fake.value, 2)} times"
+        told = overall if verdict is whole else worst
+    return Answer("content", question, verdict, f"{words}.", told.key)
 
 
 def within(value: Interval, limits: tuple[float, float]) -> Verdict:
@@ -230,16 +237,16 @@ def within(value: Interval, limits: tuple[float, float]) -> Verdict:
 
 
 def _truth_answer(kept: Quantity) -> Answer:
-    words = f"Fake's ring correlation with the truth is {kept.fake.value:.2f} times raw's."
+    words = f"Fake's ring correlation with the truth is {fixed(kept.fake.value, 2)} times raw's."
     verdict = decide(kept.fake, CONTENT[0], above=False)
     return Answer("truth", "Does fake show the truth as well as raw does?", verdict, words, kept.key)
 
 
 def _charts(case: Case) -> tuple[Chart, ...]:
     sums = case.sums
-    radius = tuple(ring_radii(sums.box)[1:].tolist())
-    power = {kind: ring_sum(sums.plane[kind], sums.box).sum(0) for kind in ("fake", "raw", "sim")}
-    cross = {kind: centred_cross(sums, kind).sum(0) for kind in ("fake", "raw")}
+    radius = tuple(normalized_radius(sums.box, dtype=torch.float64)[1:].tolist())
+    power = {kind: _centred(sums, kind, kind).sum(0) for kind in ("fake", "raw", "sim")}
+    cross = {kind: _centred(sums, kind, "sim").sum(0) for kind in ("fake", "raw")}
     transfer = {
         kind: Series(radius, tuple((cross[kind] / power["sim"])[1:].tolist())) for kind in ("raw", "fake")
     }
@@ -247,16 +254,15 @@ def _charts(case: Case) -> tuple[Chart, ...]:
         kind: Series(radius, tuple(correlation_ratio(cross[kind], power[kind], power["sim"])[1:].tolist()))
         for kind in ("raw", "fake")
     }
-    u = "normalized radius u (fraction of Nyquist)"
     charts = [
         Chart(
             "transfer",
             "Content transfer: how much of sim fake and raw show",
-            u,
+            RADIUS,
             "T(u) = Re ΣF S* / Σ|S|²",
             transfer,
         ),
-        Chart("coherence", "Coherence with sim", u, "ring correlation", coherence),
+        Chart("coherence", "Coherence with sim", RADIUS, "ring correlation", coherence),
     ]
     if "truth" in case.pairs.kinds:
         series = {}
@@ -264,5 +270,5 @@ def _charts(case: Case) -> tuple[Chart, ...]:
             parts = (sums.cross[kind, "truth"], sums.power[kind], sums.power["truth"])
             curve = correlation_ratio(*(values.sum((0, 1)) for values in parts))
             series[kind] = Series(radius, tuple(curve[1:].tolist()))
-        charts.append(Chart("truth", "Ring correlation with the truth", u, "ring correlation", series))
+        charts.append(Chart("truth", "Ring correlation with the truth", RADIUS, "ring correlation", series))
     return tuple(charts)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from scipy import stats
 
-from cryoalign.measures.reference import rings_of
 from cryoalign.physics.fourier import irfft2, rfft2
-from cryoalign.referee.sums import product
+from cryoalign.physics.half_plane import half_plane, product, rings_and_corner, squared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,11 +58,11 @@ def whitened_residuals(images: Tensor, sims: Tensor) -> Tensor:
         Zero where nothing remains.
     """
     box = images.shape[-1]
-    ring = rings_of(box)
+    ring = rings_and_corner(box)
     shown, content = rfft2(images.float()), rfft2(sims.float())
-    transfer = _mean(product(shown, content), ring) / _mean(product(content, content), ring).clamp_min(1e-30)
+    transfer = _mean(product(shown, content), ring) / _mean(squared(content), ring).clamp_min(1e-30)
     residual = shown - transfer.float()[ring] * content
-    power = _mean(product(residual, residual), ring)
+    power = _mean(squared(residual), ring)
     weight = (power + _QUIET * power[1:].mean()).clamp_min(1e-30).rsqrt()
     weight[0] = 0  # the mean grey value
     white: Tensor = irfft2(residual * weight.float()[ring], box)
@@ -74,11 +73,7 @@ def whitened_residuals(images: Tensor, sims: Tensor) -> Tensor:
 
 def _mean(values: Tensor, ring: Tensor) -> Tensor:
     """Average (n, N, N // 2 + 1) values over images and over each ring with its corners: (R + 1,) float64."""
-    box = values.shape[-2]
-    weight = torch.full(ring.shape, 2.0, dtype=torch.float64)  # of the pixels of the half plane in the whole
-    weight[:, 0] = 1
-    if box % 2 == 0:
-        weight[:, -1] = 1
+    weight = half_plane(values.shape[-2]).weight
     count = int(ring.max()) + 1
     total = torch.bincount(ring.flatten(), (values.double().mean(0) * weight).flatten(), minlength=count)
     return total / torch.bincount(ring.flatten(), weight.flatten(), minlength=count)

@@ -12,12 +12,12 @@ import numpy as np
 
 from cryoalign.physics.thon_fit import margin
 from cryoalign.referee.finding import Interval
+from cryoalign.referee.resampling import TAILS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WITHIN = 3.84  # deviance that holds 95 %
-_TAILS = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def locate(
     held = relative[total <= total[best] + _WITHIN]
     drawn = _lowest(relative, weights @ deviance)[0]
     drawn[weights.sum(1) == 0] = np.nan
-    low, high = np.nanpercentile(drawn, _TAILS)
+    low, high = np.nanquantile(drawn, TAILS)
     inner = max(min(low, value[0] - half[0], 100 * held[0]), 100 * relative[0])
     outer = min(max(high, value[0] + half[0], 100 * held[-1]), 100 * relative[-1])
     return Located(Interval(float(value[0]), float(inner), float(outer)), margin(relative, total), drawn)
@@ -103,5 +103,5 @@ def difference(one: Located, other: Located) -> Interval:
         At least as wide as what the likelihood leaves.
     """
     value = one.interval.value - other.interval.value
-    low, high = np.nanpercentile(one.drawn - other.drawn, _TAILS)
+    low, high = np.nanquantile(one.drawn - other.drawn, TAILS)
     return Interval(value, float(min(low, value)), float(max(high, value)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +9,10 @@ import torch
 
 from cryoalign.measures.reference import Views, reference_of, whitening
 from cryoalign.physics.fourier import fourier_resize_volume
+from cryoalign.physics.half_plane import product, squared
+from cryoalign.physics.mask import raised_cosine
 from cryoalign.physics.reconstruction import Reconstruction
 from cryoalign.physics.spectrum import ring_sum
-from cryoalign.referee.sums import product
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,7 +155,7 @@ def _shell_sums(stacks: list[Tensor], views: Views, unit: Tensor, units: int) ->
         sums = torch.zeros(len(flat), box // 2 + 2, dtype=torch.float64).index_add_(1, shell, flat)
         return sums[:, :-1]
 
-    noise = over_shells(product(whole, whole)).clamp_min(1e-300)
+    noise = over_shells(squared(whole)).clamp_min(1e-300)
     fixed = [
         over_shells(product(a, b)) / noise / units
         for a, b in ((rest, rest), (rest, domain), (domain, domain))
@@ -216,6 +216,5 @@ def remove_domain(volume: Tensor, voxel_size: float, *, share: float = 0.1) -> t
     z, y, x = ((axis - place).square() for place in centre)
     off = torch.sqrt(z[:, None, None] + y[:, None] + x)
     edge = max(_EDGE / voxel_size, 2.0)
-    inside = 0.5 + 0.5 * torch.cos(math.pi * ((off - radius[best] * scale) / edge + 0.5).clamp(0, 1))
-    domain: Tensor = volume * inside
+    domain = volume * raised_cosine(off, radius[best] * scale + edge / 2, edge)
     return volume - domain, domain

@@ -7,7 +7,6 @@ their noise and its spectrum as they are (Winkler et al. 2014, doi:10.1016/j.neu
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,12 +15,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from cryoalign.measures.reference import Views, centred_spectra, small_pixel, twice, whitening
+from cryoalign.measures.reference import Views, centred_spectra, small_pixel, whitening
+from cryoalign.physics.half_plane import half_plane, product, squared
+from cryoalign.physics.mask import soft_circle
 from cryoalign.physics.reconstruction import Reconstruction
 from cryoalign.physics.rotation import euler_to_matrix
 from cryoalign.referee.finding import Interval
-from cryoalign.referee.resampling import Resampling, deal_units
-from cryoalign.referee.sums import product
+from cryoalign.referee.resampling import TAILS, Resampling, deal_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +120,7 @@ def of_raw(case: Case, reference: Reference, most: int, box: int) -> tuple[Yards
     views = Views.of(pairs.particles, rows, box, small_pixel(pairs, box))
     spectra = _spectra(partial(pairs.images, "raw"), rows, views, "reading raw", case)
     templates = reference.projections(views)
-    weight = whitening(spectra) * twice(box)
+    weight = whitening(spectra) * half_plane(box).weight.float()
     power = float(_power(templates, weight).sum())
     contrast = float((product(spectra, templates) * weight).sum()) / power
     yardstick = Yardstick(weight, contrast, contrast**2 * power / len(rows))
@@ -165,11 +165,8 @@ def of_empties(
 
 def _on_scale(case: Case, probe: Probe, rows: NDArray[np.int64]) -> Tensor:
     """Read fakes of empty sims, and treat them as those of the pairs are treated."""
-    images = probe.images(rows)
-    if case.pairs.normalize != "both":
-        return images
-    by_background = case.pairs.normalization["raw"]
-    return torch.stack([torch.from_numpy(by_background.raw(image.numpy())[0]) for image in images])
+    images = (case.pairs.scaled("fake", image.numpy()) for image in probe.images(rows))
+    return torch.from_numpy(np.stack(list(images)))
 
 
 def _spectra(
@@ -186,9 +183,7 @@ def _spectra(
 
 def _encircled(images: Tensor) -> Tensor:
     """Keep what is inside a circle with a raised-cosine edge, where the mean is taken away."""
-    axis = (torch.arange(images.shape[-1]) - images.shape[-1] // 2) / (images.shape[-1] / 2)
-    distance = torch.hypot(axis[:, None], axis[None])
-    mask = 0.5 + 0.5 * torch.cos(math.pi * ((distance - _RADIUS + _EDGE) / _EDGE).clamp(0, 1))
+    mask = soft_circle(images.shape[-1], _RADIUS, _EDGE)
     mean = (images * mask).sum((-2, -1), keepdim=True) / mask.sum()
     return (images - mean) * mask
 
@@ -263,7 +258,7 @@ def _by_unit(values: Tensor, unit: Tensor, units: int) -> Tensor:
 
 def _power(spectra: Tensor, weight: Tensor) -> Tensor:
     """(n,) weighted power of half planes."""
-    return (product(spectra, spectra) * weight).sum((1, 2))
+    return (squared(spectra) * weight).sum((1, 2))
 
 
 def _common(factors: Tensor, gram: Tensor, count: Tensor) -> Tensor:
@@ -280,7 +275,7 @@ def _correlation(factors: Tensor, gram: Tensor, along: Tensor) -> Tensor:
 
 def _percentiles(drawn: Tensor, value: float | None = None) -> Interval:
     """Give the middle 95 % of replicates, stretched to hold the value; their mean if there is no value."""
-    low, high = (float(torch.quantile(drawn, tail)) for tail in (0.025, 0.975))
+    low, high = (float(torch.quantile(drawn, tail)) for tail in TAILS)
     if value is None:
         return Interval(float(drawn.mean()), low, high)
     return Interval(value, min(low, value), max(high, value))

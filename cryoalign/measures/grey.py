@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from cryoalign.measures.content import within
+from cryoalign.referee.digits import fixed
 from cryoalign.referee.finding import Answer, Chart, Interval, Quantity, Series, decide, together
 from cryoalign.referee.sums import GREY_BINS, GREY_RANGE
 
@@ -52,14 +53,14 @@ def judge_grey(case: Case) -> tuple[list[Quantity], Answer, Chart]:
         within(skewness, (-MOST_SKEWNESS, MOST_SKEWNESS)),
         within(kurtosis, (-MOST_KURTOSIS, MOST_KURTOSIS)),
     ]
+    deciding = ("grey_scale", "grey_offset", "grey_distance", "grey_skewness", "grey_kurtosis")
+    told = deciding[verdicts.index(together(*verdicts))]
     words = (
-        f"Fake's background spreads {scale.value:.3f} times as wide as raw's; the distributions "
-        f"are {quantities[2].fake.value:.3f} standard deviations apart; excess kurtosis differs by "
-        f"{kurtosis.value:+.2f}."
+        f"Fake's background spreads {fixed(scale.value, 3)} times as wide as raw's; the distributions "
+        f"are {fixed(quantities[2].fake.value, 3)} standard deviations apart; excess kurtosis differs by "
+        f"{fixed(kurtosis.value, 2)}."
     )
-    answer = Answer(
-        "grey", "Are the grey values those of the measurement?", together(*verdicts), words, "grey_scale"
-    )
+    answer = Answer("grey", "Are the grey values those of the measurement?", together(*verdicts), words, told)
     return quantities, answer, _chart(case)
 
 

@@ -16,6 +16,7 @@ from rich.progress import track
 from cryoalign.data.partition import partition
 from cryoalign.measures.classifiers import score_by_cnn, score_by_spectrum
 from cryoalign.referee.finding import Interval, Series
+from cryoalign.referee.threads import side_by_side
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +65,7 @@ def cross_fit(
     *,
     epochs: int = 6,
     seed: int = 0,
-    label: str = "",
+    threads: int = 1,
     progress: bool = False,
 ) -> Scores:
     """Score every image by a classifier that was trained on the other fold.
@@ -77,6 +78,8 @@ def cross_fit(
         Of the CNN.
     seed : int
         Of the CNN.
+    threads : int
+        With two or more the folds are learned side by side.
     progress : bool
         Show a progress bar.
 
@@ -90,16 +93,18 @@ def cross_fit(
     scores = torch.zeros(len(fold), dtype=torch.float64)
     name = "features" if method == "spectrum" else "windows"
     values = torch.cat([getattr(fakes, name), getattr(raws, name)])
-    console = Console(stderr=True)
-    label = f"two-sample test: {NAMES[method]}"
-    for number in track((0, 1), label, console=console, disable=not progress, transient=True):
-        test, train = fold == number, fold != number
+
+    def score(number: int) -> Tensor:
+        known = fold != number
         if method == "spectrum":
-            scores[test] = score_by_spectrum(values[train], is_fake[train], values[test])
-        else:
-            scores[test] = score_by_cnn(
-                values[train], is_fake[train], values[test], epochs=epochs, seed=seed + number
-            )
+            return score_by_spectrum(values[known], is_fake[known], values[~known])
+        return score_by_cnn(values[known], is_fake[known], values[~known], epochs=epochs, seed=seed + number)
+
+    console, label = Console(stderr=True), f"two-sample test: {NAMES[method]}"
+    found = side_by_side(score, (0, 1), min(threads, 2))
+    bar = track(found, label, total=2, console=console, disable=not progress, transient=True)
+    for number, part in enumerate(bar):
+        scores[fold == number] = part
     return scores[is_fake].numpy(), scores[~is_fake].numpy()
 
 

@@ -11,7 +11,7 @@ from cryoalign.errors import InputError
 from cryoalign.measures.domain import Parts, Presence, presence
 from cryoalign.measures.emptiness import FEWEST, Likeness, of_empties, of_raw
 from cryoalign.measures.reference import Views, centred_spectra, reference_for, small_pixel
-from cryoalign.referee.digits import interval_text, number
+from cryoalign.referee.digits import fixed, interval_text, number
 from cryoalign.referee.finding import Answer, Finding, Interval, Quantity, Verdict, decide, together
 from cryoalign.referee.resampling import Resampling, deal_units
 
@@ -155,7 +155,7 @@ def _empty_answer(empty: Likeness, raw: Likeness, *, seen: bool) -> Answer:
     if max(empty.common.value, empty.particle.value**2) < _FAINT**2:
         del verdicts["map"]  # a map brings out what is far too faint to matter in an image
     verdict = together(*verdicts.values())
-    strength = max(empty.common.value, 0.0) ** 0.5
+    strength = fixed(100 * max(empty.common.value, 0.0) ** 0.5, 0)
     words = (
         f"At random poses, {empty.count} fakes of empty sims show {_text(empty.particle)} of the contrast "
         f"that the particle has in raw images (by chance up to {number(chance['particle'].high, 2)}); their "
@@ -166,7 +166,7 @@ def _empty_answer(empty: Likeness, raw: Likeness, *, seen: bool) -> Answer:
         words += "Half a particle would not stand out from chance among so few."
         return Answer("invented_empty", EMPTY, Verdict.UNDECIDED, words, "empty_particle")
     if verdicts["common"] is Verdict.FAIL:
-        words += f"All have something in common, {strength:.0%} as strong as the particle in raw images."
+        words += f"All have something in common, {strength} % as strong as the particle in raw images."
     elif verdicts["common"] is Verdict.PASS:
         words += "They have nothing in common that would matter."
     return Answer("invented_empty", EMPTY, verdict, words.strip(), "empty_particle")

@@ -15,7 +15,7 @@ import torch
 from cryoalign.measures.copies import largest_correlations, whitened_residuals
 from cryoalign.physics.fourier import fourier_resize
 from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
-from cryoalign.referee.digits import interval_text
+from cryoalign.referee.digits import fixed, interval_text
 from cryoalign.referee.finding import (
     Answer,
     Chart,
@@ -271,8 +271,9 @@ def _answer(quantities: Sequence[Quantity]) -> Answer:
             f" training pairs than on held-out ones (up to {MOST_GAP:g} passes)."
         )
     if "copied" in of:
+        share = fixed(100 * of["copied"].value, 1)
         words.append(
-            f"{of['copied'].value:.1%} of held-out fakes resemble a training image more than chance"
+            f"{share} % of held-out fakes resemble a training image more than chance"
             f" allows; on average the largest correlation with one exceeds chance by {text['copy_excess']}."
         )
     beside = "copied" if verdicts.get("copied") is Verdict.FAIL else next(iter(verdicts))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cryoalign.measures.independence import has_noise
+from cryoalign.physics.half_plane import half_plane
 from cryoalign.referee.finding import Answer, Chart, Interval, Quantity, Series, Verdict
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 PEAK_FACTOR, PEAK_SIGMA = 1.3, 6.0
 
 _RING_PIXELS = 48  # frequencies that a surrounding holds
+_FEWEST_FREQUENCIES = 400  # of the half plane
 _LOWEST_PEAK = 3  # rings below which a peak is the particle's shape
 _FAINT = 0.05  # of raw's power: fainter patterns are nobody's concern
 
@@ -39,11 +42,11 @@ def peaks(power: Tensor, reference: Tensor, images: float) -> tuple[Tensor, Tens
         ln of the ratio less the median of the frequencies of like radius; ratios below 0.05 count as that.
     scatter : (N, N // 2 + 1) tensor
         Its standard deviation there: the robust spread of the surroundings, at least that of exponentially
-        distributed powers, sqrt(2 / images).
+        distributed powers, sqrt(2 / images); sqrt(2) times that at frequencies that are their own negatives
+        (Nyquist), where the transform is real.
     """
     box = power.shape[-2]
-    along_y = torch.fft.fftfreq(box, 1 / box, dtype=torch.float64)[:, None]
-    radius = torch.hypot(along_y, torch.arange(box // 2 + 1, dtype=torch.float64)[None]).flatten()
+    radius = half_plane(box).radius.flatten()
     ratio = (power / reference.clamp_min(1e-30)).clamp_min(_FAINT).log().flatten()
     away, scatter = torch.zeros_like(ratio), torch.ones_like(ratio)
     order = radius.argsort(stable=True)
@@ -53,7 +56,10 @@ def peaks(power: Tensor, reference: Tensor, images: float) -> tuple[Tensor, Tens
         spread = 1.4826 * (ratio[part] - middle).abs().median()
         away[part] = ratio[part] - middle
         scatter[part] = spread.clamp_min(math.sqrt(2 / images))
-    return away.view_as(power), scatter.view_as(power)
+    away, scatter = away.view_as(power), scatter.view_as(power)
+    if box % 2 == 0:
+        scatter[:: box // 2, :: box // 2] *= math.sqrt(2)
+    return away, scatter
 
 
 def judge_peaks(sums: Sums) -> tuple[Quantity, Answer]:
@@ -84,13 +90,19 @@ def judge_peaks(sums: Sums) -> tuple[Quantity, Answer]:
         note=f"{sigma:.1f} sigma, {period}; the interval is 2 sigma to either side; floor: halves of raw",
     )
     found = sigma > PEAK_SIGMA and factor > PEAK_FACTOR
+    verdict = Verdict.FAIL if found else Verdict.PASS
     words = (
         f"There is a pattern with {period}: {factor:.1f} times the power around it, {sigma:.0f} sigma."
         if found
         else f"No frequency stands out: at most {factor:.2f} times the power around it, {sigma:.1f} sigma."
     )
+    if raw[0].numel() < _FEWEST_FREQUENCIES:
+        verdict, words = Verdict.UNDECIDED, f"A box of {sums.box} px has too few frequencies to tell."
+    elif not has_noise(sums):
+        verdict = Verdict.UNDECIDED
+        words = "Fake has no noise to speak of: its particle's own spectrum is as uneven as a pattern."
     question = "Are the images free of a periodic pattern?"
-    return quantity, Answer("peaks", question, Verdict.FAIL if found else Verdict.PASS, words, quantity.key)
+    return quantity, Answer("peaks", question, verdict, words, quantity.key)
 
 
 def _raw_peak(raw: Tensor, count: Tensor) -> float:

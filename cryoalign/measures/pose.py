@@ -32,6 +32,7 @@ from cryoalign.referee.finding import (
     decide,
     together,
 )
+from cryoalign.referee.threads import side_by_side
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -155,23 +156,24 @@ def aligned(
     }
     stack = torch.stack([spectra[kind] for kind in kinds], 1)
     weights = torch.stack([whitening(spectra[kind]) for kind in kinds])
-    starts = range(0, len(rows), _AT_ONCE)
-    bar = track(starts, "aligning", console=Console(stderr=True), disable=not case.progress, transient=True)
-    found = []
-    for start in bar:
-        few = views.part(start, start + _AT_ONCE)
-        found.append(
-            align(
-                reference.projector,
-                stack[start : start + _AT_ONCE],
-                transfers=few.transfers,
-                weights=weights,
-                rotations=few.rotations,
-                pixel_ratio=reference.pixel_ratio,
-                magnification=few.magnification,
-                seed=case.seed + start,
-            )
+
+    def few(start: int) -> Alignment:
+        of = views.part(start, start + _AT_ONCE)
+        return align(
+            reference.projector,
+            stack[start : start + _AT_ONCE],
+            transfers=of.transfers,
+            weights=weights,
+            rotations=of.rotations,
+            pixel_ratio=reference.pixel_ratio,
+            magnification=of.magnification,
+            seed=case.seed + start,
         )
+
+    starts, console = range(0, len(rows), _AT_ONCE), Console(stderr=True)
+    parts, count = side_by_side(few, starts, case.threads), len(starts)
+    bar = track(parts, "aligning", total=count, console=console, disable=not case.progress, transient=True)
+    found = list(bar)
     names = [field.name for field in fields(Alignment)]
     return Alignment(*(torch.cat([getattr(part, name) for part in found]) for name in names))
 
@@ -194,6 +196,7 @@ def _quantity(name: str, of_kind: dict[str, Interval], bins: tuple[Interval | No
         floor=of_kind.get("raw"),
         ceiling=of_kind.get("sim"),
         unit=unit,
+        target=1.0 if name.startswith("within") else 0.0,
         bins=bins,
         note=f"raw images of other particles: {of_kind[CHANCE].value:.3g}",
     )

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from cryoalign.physics.fourier import fourier_resize, rfft2, shift
+from cryoalign.physics.half_plane import rings_and_corner, squared
 from cryoalign.physics.projection import Projector
 from cryoalign.physics.reconstruction import Reconstruction
 from cryoalign.physics.spectrum import ring_mean
@@ -105,25 +106,25 @@ class Reference:
     pixel_ratio: float
     made_of: str
 
-    def projections(self, views: Views, rotations: Tensor | None = None) -> Tensor:
+    def projections(self, views: Views) -> Tensor:
         """Project with CTF.
 
         Parameters
         ----------
         views : Views
-        rotations : (B, 3, 3) tensor, optional
-            In place of the particles' own.
 
         Returns
         -------
         (B, n, n // 2 + 1) complex tensor
             Half planes, centred.
         """
-        given = views.rotations if rotations is None else rotations
-        return self.projector.slices(given, self.pixel_ratio, views.magnification) * views.transfers
+        planes = self.projector.slices(views.rotations, self.pixel_ratio, views.magnification)
+        return planes * views.transfers
 
 
-def reference_of(volume: Tensor, voxel_size: float, box: int, pixel_size: float) -> Reference:
+def reference_of(
+    volume: Tensor, voxel_size: float, box: int, pixel_size: float, made_of: str = "the reference map"
+) -> Reference:
     """Prepare a map for images of a small box.
 
     Parameters
@@ -135,13 +136,15 @@ def reference_of(volume: Tensor, voxel_size: float, box: int, pixel_size: float)
         Of the images, in px.
     pixel_size : float
         Of the images, in A.
+    made_of : str
+        Where the map is from, in words.
 
     Returns
     -------
     Reference
     """
     fitted, voxel = fit_volume(volume.float(), voxel_size, box, Announced.of(pixel_size))
-    return Reference(Projector(fitted, 2.0, box=box), pixel_size / voxel, "the reference map")
+    return Reference(Projector(fitted, 2.0, box=box), pixel_size / voxel, made_of)
 
 
 def reference_for(case: Case, box: int, most: int) -> Reference:
@@ -162,17 +165,39 @@ def reference_for(case: Case, box: int, most: int) -> Reference:
     pairs = case.pairs
     if case.volume is not None:
         voxel = case.voxel_size or pairs.pixel_size
-        return reference_of(case.volume, voxel, box, small_pixel(pairs, box))
+        return reference_of(case.volume, voxel, box, small_pixel(pairs, box), case.volume_words)
     made = Reconstruction(box)
     sources = [pairs] if case.train is None or "sim" not in case.train.kinds else [pairs, case.train]
     for source in sources:
         rows = source.choose(most - made.count, case.seed)
-        for start in range(0, len(rows), _BATCH):
-            part = rows[start : start + _BATCH]
-            views = Views.of(source.particles, part, box, small_pixel(source, box))
-            spectra = centred_spectra(partial(_on_background, source), part, views)
-            made.add(spectra, views.transfers, views.rotations)
+        lay_in(made, partial(_on_background, source), source.particles, rows, small_pixel(source, box))
     return Reference(Projector(made.density(), 2.0, box=box), 1.0, f"a map made of {made.count} sims")
+
+
+def lay_in(
+    made: Reconstruction,
+    read: Callable[[NDArray[np.int64]], Tensor],
+    particles: Particles,
+    rows: NDArray[np.int64],
+    pixel_size: float,
+) -> None:
+    """Add images at the poses of their metadata to a map.
+
+    Parameters
+    ----------
+    made : Reconstruction
+        It grows.
+    read : callable
+        Gives (B, N, N) images for (B,) rows.
+    particles : Particles
+    rows : (n,) int64
+    pixel_size : float
+        Of images that are cropped to the box of the map, in A.
+    """
+    for start in range(0, len(rows), _BATCH):
+        part = rows[start : start + _BATCH]
+        views = Views.of(particles, part, made.box, pixel_size)
+        made.add(centred_spectra(read, part, views), views.transfers, views.rotations)
 
 
 def small_pixel(source: Stacks, box: int) -> float:
@@ -229,28 +254,11 @@ def whitening(spectra: Tensor) -> Tensor:
         Zero at the origin and in the corners.
     """
     box = spectra.shape[-2]
-    power = ring_mean(spectra.real.square() + spectra.imag.square(), box).mean(0)
+    power = ring_mean(squared(spectra), box).mean(0)
     power = power + _QUIET * power[1:].mean()
-    ring = rings_of(box)
-    weight = torch.cat([1 / power.clamp_min(1e-20), power.new_zeros(1)])[ring]
+    weight = torch.cat([1 / power.clamp_min(1e-20), power.new_zeros(1)])[rings_and_corner(box)]
     weight[0, 0] = 0
     return weight.float()
-
-
-def rings_of(box: int) -> Tensor:
-    """(n, n // 2 + 1) number of each frequency's ring; one more than the last in the corners."""
-    along_y = torch.fft.fftfreq(box, 1 / box, dtype=torch.float64)[:, None]
-    along_x = torch.arange(box // 2 + 1)[None]
-    return torch.hypot(along_y, along_x).round().long().clamp(max=box // 2 + 1)
-
-
-def twice(box: int) -> Tensor:
-    """(n, n // 2 + 1) how often each entry of a half plane stands in the full one."""
-    values = torch.full((box, box // 2 + 1), 2.0)
-    values[:, 0] = 1
-    if box % 2 == 0:
-        values[:, -1] = 1
-    return values
 
 
 def _on_background(source: Stacks, rows: NDArray[np.int64]) -> Tensor:

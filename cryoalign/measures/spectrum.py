@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from cryoalign.measures.plane import judge_peaks, plane_chart
-from cryoalign.physics.spectrum import rpsd_distance
+from cryoalign.physics.spectrum import normalized_radius, rpsd_distance
+from cryoalign.referee.digits import fixed
 from cryoalign.referee.finding import (
+    RADIUS,
     Answer,
     Chart,
     Finding,
@@ -19,7 +21,8 @@ from cryoalign.referee.finding import (
     decide,
     together,
 )
-from cryoalign.referee.sums import by_block, ring_radii
+from cryoalign.referee.resampling import TAILS
+from cryoalign.referee.sums import by_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -177,16 +180,16 @@ def _plane_distance(a: Tensor, b: Tensor) -> Tensor:
 def _around(value: Tensor, replicates: Tensor) -> Interval:
     """Put the relative spread of replicates, noisier as they repeat blocks, around the value itself."""
     logs = replicates.log() - replicates.log().median()
-    low, high = (float(torch.quantile(logs, tail).exp()) for tail in (0.025, 0.975))
+    low, high = (float(torch.quantile(logs, tail).exp()) for tail in TAILS)
     return Interval(float(value), float(value) * low, float(value) * high)
 
 
 def _answer(quantities: Mapping[str, Quantity]) -> Answer:
     excess = quantities["rpsd_l1_excess"]
-    verdicts = [decide(excess.fake, MOST_EXCESS)]
-    words = f"RPSD L1 is {excess.fake.value:.2f} times that of two raw images of like defocus"
+    verdicts, told = [decide(excess.fake, MOST_EXCESS)], excess
+    words = f"RPSD L1 is {fixed(excess.fake.value, 2)} times that of two raw images of like defocus"
     if excess.ceiling is not None:
-        words += f" (sim: {excess.ceiling.value:.2f})"
+        words += f" (sim: {fixed(excess.ceiling.value, 2)})"
     mean, over = quantities.get("mean_rpsd_l1"), quantities.get("mean_rpsd_l1_excess")
     if mean is not None and over is not None:
         signs = {decide(mean.fake, MOST_MEAN_DISTANCE), decide(over.fake, MOST_MEAN_EXCESS)}
@@ -195,26 +198,29 @@ def _answer(quantities: Mapping[str, Quantity]) -> Answer:
             Verdict.PASS if Verdict.PASS in signs else Verdict.UNDECIDED if len(signs) > 1 else signs.pop()
         )
         words += (
-            f"; the mean curves are {mean.fake.value:.3f} apart, {over.fake.value:.1f} times halves of raw"
+            f", where up to {MOST_EXCESS:g} passes; the mean curves are {fixed(mean.fake.value, 3)} apart "
+            f"(up to {MOST_MEAN_DISTANCE:g}), {fixed(over.fake.value, 1)} times as far as halves of raw "
+            f"(up to {MOST_MEAN_EXCESS:g})"
         )
+        told = mean if verdicts[0] is not together(*verdicts) else excess
     question = "Is the power spectrum that of the measurement?"
-    return Answer("spectrum", question, together(*verdicts), words + ".", excess.key)
+    return Answer("spectrum", question, together(*verdicts), words + ".", told.key)
 
 
 def _curves(case: Case) -> Chart:
     sums = case.sums
-    radius = tuple(ring_radii(sums.box).tolist())
+    radius = tuple(normalized_radius(sums.box, dtype=torch.float64).tolist())
     weights, counts = case.resampling.weights, sums.count.sum(1)
     series = {}
     for kind in ("sim", "fake", "raw"):
         curve = sums.curve[kind].sum(1)
         drawn = (weights @ curve) / (weights @ counts)[:, None]
-        low, high = (tuple(torch.quantile(drawn, tail, dim=0).tolist()) for tail in (0.025, 0.975))
+        low, high = (tuple(torch.quantile(drawn, tail, dim=0).tolist()) for tail in TAILS)
         series[kind] = Series(radius, tuple((curve.sum(0) / counts.sum()).tolist()), low, high)
     return Chart(
         "rpsd",
         "Radial log power spectra: mean over particles and its 95 % interval",
-        "normalized radius u (fraction of Nyquist)",
+        RADIUS,
         "s(u) = ring mean of ln(1 + |F|²)",
         series,
     )

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from cryoalign.errors import InputError
-from cryoalign.models.ring_fit import MOST_KNOTS, Knots, RingSums, at_defocus, plane_rings
+from cryoalign.models.ring_fit import MOST_KNOTS, Knots, RingSums, at_defocus
+from cryoalign.physics.half_plane import half_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -202,7 +203,7 @@ class Spectral(Baseline):
 
     def __init__(self, box: int, noise_channels: int = 1) -> None:
         super().__init__(box, _one_map(noise_channels))
-        rings = plane_rings(box)
+        rings = half_plane(box)
         self.register_buffer("ring", rings.ring.clone(), persistent=False)
         count = len(rings.pixels)
         self.register_buffer("defocus", torch.full((MOST_KNOTS,), math.inf))

@@ -50,6 +50,4 @@ def generate(
         noise = noise_maps(seed, index, draw, channels=channels, box=sim.shape[-1]).to(sim)
     if not getattr(generator, "uses_defocus", False):
         return cast("Tensor", generator(sim, noise))
-    if defocus is None:
-        raise ValueError("this generator depends on the defocus, but none came")
-    return cast("Tensor", generator(sim, noise, defocus.to(sim.device)))
+    return cast("Tensor", generator(sim, noise, None if defocus is None else defocus.to(sim.device)))

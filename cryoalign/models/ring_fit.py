@@ -11,10 +11,11 @@ Transforms are orthonormal here, so that P is a variance: its mean over the plan
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+
+from cryoalign.physics.half_plane import half_plane, product, squared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,51 +49,6 @@ class Knots(NamedTuple):
     gain: Tensor
     power: Tensor
     offset: Tensor
-
-
-class PlaneRings(NamedTuple):
-    """Rings of a half plane, corners included.
-
-    Attributes
-    ----------
-    ring : (N, N // 2 + 1) int64
-        Radius in index units, rounded.
-    weight : (N, N // 2 + 1) float64
-        How many pixels of the full plane each one stands for.
-    pixels : (R,) float64
-        Pixels of the full plane in each ring.
-    """
-
-    ring: Tensor
-    weight: Tensor
-    pixels: Tensor
-
-
-@lru_cache(maxsize=8)
-def plane_rings(box: int) -> PlaneRings:
-    """Part the half plane of `torch.fft.rfft2` into rings that cover all of it.
-
-    Up to ``floor(box / 2)`` they are those of `cryoalign.physics.spectrum`.
-
-    Parameters
-    ----------
-    box : int
-        N, the image size in px.
-
-    Returns
-    -------
-    PlaneRings
-        On the CPU.
-    """
-    with torch.inference_mode(mode=False), torch.no_grad():  # the cache outlives who asks first
-        along_y = torch.fft.fftfreq(box, 1 / box, dtype=torch.float64)[:, None]
-        along_x = torch.arange(box // 2 + 1, dtype=torch.float64)[None]
-        ring = torch.hypot(along_y, along_x).round().long()
-        weight = torch.full(ring.shape, 2.0, dtype=torch.float64)
-        weight[:, 0] = 1
-        if box % 2 == 0:
-            weight[:, -1] = 1
-        return PlaneRings(ring, weight, torch.bincount(ring.flatten(), weight.flatten()))
 
 
 def at_defocus(knots: Knots, defocus: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -132,7 +88,7 @@ class RingSums:
     """
 
     def __init__(self, box: int) -> None:
-        self.box, self.rings = box, plane_rings(box)
+        self.box, self.rings = box, half_plane(box)
         self._cells: dict[int, Tensor] = {}  # (_FOLDS, _MEANS + 3 R) each
 
     def add(self, sim: Tensor, raw: Tensor, defocus: Tensor, group: Tensor) -> None:
@@ -148,7 +104,7 @@ class RingSums:
             Number of the micrograph, or of what else stays together when a part is held out; from 0 on.
         """
         left, right = (torch.fft.rfft2(images.squeeze(1).float(), norm="ortho") for images in (sim, raw))
-        products = torch.stack([left.abs() ** 2, (right * left.conj()).real, right.abs() ** 2], 1).double()
+        products = torch.stack([squared(left), product(right, left), squared(right)], 1).double()
         count = len(self.rings.pixels)
         totals = torch.zeros(len(sim), 3, count, dtype=torch.float64).index_add_(
             -1, self.rings.ring.flatten(), (products * self.rings.weight).flatten(2)

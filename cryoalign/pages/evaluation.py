@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from itertools import pairwise
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from cryoalign.pages.rendering import drawing, moment, picture, render
@@ -12,7 +13,7 @@ from cryoalign.referee.digits import interval_text, number, unit_sign
 from cryoalign.referee.document import MAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 Plain = dict[str, Any]
 
@@ -34,13 +35,12 @@ _FACTS = {
     "git": "commit",
     "versions": "versions",
 }
+_COMMANDS = ("train", "simulate", "audit", "evaluate", "export", "report")
 _APART = ("title", "notes", "files")  # shown elsewhere
 _GALLERY = "The first particles: sim, fake and raw, and their power spectra"
 
 
-def evaluation_page(
-    document: Mapping[str, Any], *, gallery: bytes | None = None, caption: str = _GALLERY
-) -> str:
+def evaluation_page(document: Mapping[str, Any], *, gallery: bytes | None = None) -> str:
     """Make ``report.html`` of the content of ``evaluation.json``.
 
     Parameters
@@ -49,8 +49,6 @@ def evaluation_page(
         As `cryoalign.referee.document.to_document` makes it, or read from the file again.
     gallery : bytes, optional
         A PNG image of some sims, fakes and raws, see `cryoalign.figures.panels`.
-    caption : str
-        Of the gallery.
 
     Returns
     -------
@@ -73,7 +71,7 @@ def evaluation_page(
         answers=answers,
         fact_rows=list(_fact_rows(facts)),
         notes=facts.get("notes") or [],
-        gallery=None if gallery is None else {"address": picture(gallery), "caption": caption},
+        gallery=None if gallery is None else {"address": picture(gallery), "caption": _GALLERY},
         baselines=_baselines(document["candidates"]),
         measures=[_measure(name, measure, facts) for name, measure in main.items()],
     )
@@ -123,7 +121,7 @@ def _fact(key: str, value: Any) -> str:
         "box": lambda box: f"{box} px",
         "pixel_size": lambda size: f"{number(size, 4)} Å",
         "defocus_bins": lambda edges: ", ".join(bin_names(edges)),
-        "command": lambda words: words if isinstance(words, str) else shlex.join(map(str, words)),
+        "command": command_line,
         "created": lambda stamp: moment(str(stamp)),
     }
     if key in writers:
@@ -131,6 +129,31 @@ def _fact(key: str, value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {entry}" for name, entry in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def command_line(words: str | Sequence[str], module: str = "evaluate") -> str:
+    """Write a command as it can be pasted into a shell.
+
+    Parameters
+    ----------
+    words : str or sequence of str
+        As `cryoalign.provenance` says it: the file's name, then the arguments.
+    module : str
+        Of cryoalign, where the file's name tells none.
+
+    Returns
+    -------
+    str
+        ``python -m cryoalign.MODULE ARGUMENTS``; empty where there are no words.
+    """
+    if not words:
+        return ""
+    first, *rest = words.split(" ", 1) if isinstance(words, str) else map(str, words)
+    name = PurePath(first).name.removesuffix(".py").removeprefix("cryoalign.")
+    arguments = " ".join(rest) if isinstance(words, str) else shlex.join(rest)
+    if name == "python":
+        return f"{first} {arguments}".strip()
+    return f"python -m cryoalign.{name if name in _COMMANDS else module} {arguments}".strip()
 
 
 def bin_names(edges: list[float]) -> list[str]:
@@ -188,16 +211,19 @@ def _worst(binned: list[Plain], names: list[str]) -> str:
 
 
 def _baselines(candidates: Mapping[str, Any]) -> Plain | None:
-    """Verdicts and numbers of all candidates beside each other; None where there is only one."""
+    """Verdicts and numbers of all candidates beside each other, where a second one was asked too."""
     if len(candidates) < 2:
         return None
     found = {name: candidate["measures"] for name, candidate in candidates.items()}
     answers, groups = [], []
     for measure, content in found[MAIN].items():
+        if sum(measure in measures for measures in found.values()) < 2:
+            continue
         beside = [measures.get(measure, {"answers": {}, "quantities": {}}) for measures in found.values()]
         for key, answer in content["answers"].items():
             verdicts = [entry["answers"].get(key, {}).get("verdict") for entry in beside]
-            answers.append({"question": answer["question"], "verdicts": verdicts})
+            if len(verdicts) - verdicts.count(None) > 1:
+                answers.append({"question": answer["question"], "verdicts": verdicts})
         rows = [
             {
                 "label": labelled(quantity),
@@ -206,6 +232,7 @@ def _baselines(candidates: Mapping[str, Any]) -> Plain | None:
                 "entries": [entry["quantities"].get(key, {}).get("fake") for entry in beside],
             }
             for key, quantity in content["quantities"].items()
+            if sum(key in entry["quantities"] for entry in beside) > 1
         ]
         if rows:
             groups.append({"measure": measure, "rows": rows})

@@ -131,9 +131,8 @@ def tight(words: str) -> str:
     return re.sub(r"(?<=\d) (?=%|Å|px|µm|sigma)", "\N{NO-BREAK SPACE}", words)
 
 
-def _plain_number(value: float | None, digits: int = 3) -> str:
-    known = value is not None and math.isfinite(value)
-    return number(value, digits) if known and value is not None else ""
+def _plain_number(value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else number(value)
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from cryoalign.physics.fourier import rfft2
+from cryoalign.physics.half_plane import half_plane, product, squared
+from cryoalign.physics.mask import soft_circle
 from cryoalign.physics.spectrum import ring_count, ring_mean, ring_sum
 
 Vector = NDArray[np.float64]
@@ -97,8 +99,7 @@ class Scorer:
     Each raw image is brought to mean 0 and standard deviation 1 inside a soft circle, masked, and
     transformed; the mean of all is taken away, as it would correlate with any particle; and every ring is
     divided by the root of its mean power, so that rings of equal noise count alike. A template is correlated
-    with the masked raw image, which equals the
-    correlation inside the mask.
+    with the masked raw image, which equals the correlation inside the mask.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ class Scorer:
 
     def __init__(self, raws: torch.Tensor, radius: float = 0.9) -> None:
         self.box = raws.shape[-1]
-        mask = soft_circle(self.box, radius)
+        mask = soft_circle(self.box, radius, _EDGE)
         share = mask / mask.sum()
         centred = raws - (raws * share).sum((-2, -1), keepdim=True)
         spread = (centred.square() * share).sum((-2, -1), keepdim=True).sqrt()
@@ -134,8 +135,7 @@ class Scorer:
         Rings
         """
         templates = templates - templates.mean(0)
-        cross = templates.real * self.spectra.real + templates.imag * self.spectra.imag
-        power = squared(templates) / self.noise
+        cross, power = product(templates, self.spectra), squared(templates) / self.noise
         return Rings(_numpy(ring_sum(cross, self.box)), _numpy(ring_sum(power, self.box)))
 
     def matrix(self, templates: torch.Tensor, envelope: float) -> Vector:
@@ -160,7 +160,7 @@ class Scorer:
     def likeness(self, a: torch.Tensor, b: torch.Tensor, envelope: float) -> float:
         """Mean correlation of two sets of templates, row by row, as this scorer weights them."""
         one, other = self._shape(a, envelope), self._shape(b, envelope)
-        cross = (one.real * other.real + one.imag * other.imag).flatten(1).sum(1)
+        cross = product(one, other).flatten(1).sum(1)
         norm = (squared(one).flatten(1).sum(1) * squared(other).flatten(1).sum(1)).sqrt()
         return float((cross / norm.clamp_min(1e-30)).mean())
 
@@ -168,7 +168,7 @@ class Scorer:
         """(n,) correlation of each measured image, its set's mean included, with the templates' mean."""
         mean = templates.mean(0)
         whole = self.spectra + self.mean / self.noise
-        cross = _numpy(ring_sum(mean.real * whole.real + mean.imag * whole.imag, self.box))[:, 1:].sum(1)
+        cross = _numpy(ring_sum(product(mean, whole), self.box))[:, 1:].sum(1)
         power = _numpy(ring_sum(squared(mean) / self.noise, self.box))[1:].sum()
         raw = _numpy(ring_sum(squared(whole) * self.noise, self.box))[:, 1:].sum(1)
         values: Vector = cross / np.sqrt(power * raw)
@@ -213,27 +213,6 @@ class Scorer:
         return gain
 
 
-def soft_circle(box: int, radius: float) -> torch.Tensor:
-    """Give a circle about pixel ``N // 2`` with a raised-cosine edge inside `radius`.
-
-    Parameters
-    ----------
-    box : int
-        N in px.
-    radius : float
-        Where the circle ends, as a fraction of half the box.
-
-    Returns
-    -------
-    (N, N) float32 tensor
-        1 inside, 0 outside.
-    """
-    axis = (torch.arange(box) - box // 2) / (box / 2)
-    distance = torch.hypot(axis[:, None], axis[None])
-    values: torch.Tensor = 0.5 + 0.5 * torch.cos(np.pi * ((distance - radius + _EDGE) / _EDGE).clamp(0, 1))
-    return values
-
-
 def spread_rings(values: torch.Tensor, box: int) -> torch.Tensor:
     """Lay the values of rings out on the half plane.
 
@@ -248,37 +227,13 @@ def spread_rings(values: torch.Tensor, box: int) -> torch.Tensor:
     (N, N // 2 + 1) float32 tensor
         On each ring its value; in the corners that of the last one.
     """
-    along_y = torch.fft.fftfreq(box, 1 / box)[:, None]
-    along_x = torch.arange(box // 2 + 1)[None]
-    ring = torch.hypot(along_y, along_x).round().long().clamp(max=len(values) - 1)
-    return values[ring].float()
+    return values[half_plane(box).ring.clamp(max=len(values) - 1)].float()
 
 
 def _half_plane_weights(box: int) -> torch.Tensor:
     """How often each entry of the half plane stands in the full one; 0 for the origin and the corners."""
-    along_y = torch.fft.fftfreq(box, 1 / box)[:, None]
-    along_x = torch.arange(box // 2 + 1)[None]
-    ring = torch.hypot(along_y, along_x).round()
-    weights = torch.full(ring.shape, 2.0)
-    weights[:, 0] = 1
-    if box % 2 == 0:
-        weights[:, -1] = 1
-    return weights * ((ring > 0) & (ring < ring_count(box)))
-
-
-def squared(spectra: torch.Tensor) -> torch.Tensor:
-    """Give |F|^2 without the root that `abs` takes.
-
-    Parameters
-    ----------
-    spectra : complex tensor
-
-    Returns
-    -------
-    real tensor
-        Of the same shape.
-    """
-    return spectra.real.square() + spectra.imag.square()
+    plane = half_plane(box)
+    return plane.weight.float() * ((plane.ring > 0) & (plane.ring < ring_count(box)))
 
 
 def _flat(values: torch.Tensor) -> torch.Tensor:

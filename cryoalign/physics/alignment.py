@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from cryoalign.physics.fourier import frequency_grid
+from cryoalign.physics.half_plane import half_plane, squared
 from cryoalign.physics.rotation import angular_distance, rotation_vector_to_matrix
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from cryoalign.physics.projection import Projector
 
 _ROUNDS = 3  # each halves the steps of the one before
-_AT_ONCE = 2**21  # samples of projections that are held at a time
+_AT_ONCE = 2**19  # samples of projections that are held at a time
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,6 @@ class Alignment:
         Angle between the beams (out of plane), in degrees.
     turn : (B, K) tensor
         Rotation about the beam (in plane), in degrees, -180 to 180.
-    trial_angle : (B, G) tensor
-        Angles of the first grid's rotations from the given one, in degrees.
-    trial_score : (B, G, K) tensor
-        Correlation at these without any shift.
     """
 
     rotations: Tensor
@@ -70,8 +67,6 @@ class Alignment:
     angle: Tensor
     tilt: Tensor
     turn: Tensor
-    trial_angle: Tensor
-    trial_score: Tensor
 
 
 @torch.no_grad()
@@ -142,7 +137,7 @@ def align(
 
 def _align(
     matcher: _Matcher, given: Tensor, vectors: Tensor, search: Search
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Search a few particles; the parts of an `Alignment`, in its order."""
     count, kinds = len(given), matcher.kinds
     turned = given[:, None] @ _matrices(vectors)  # (b, G, 3, 3)
@@ -151,8 +146,6 @@ def _align(
     best = scores.flatten(2).argmax(2)
     rotation = turned[torch.arange(count)[:, None], best // len(moves)]
     shift = moves[best % len(moves)]
-    still = int((moves == 0).all(1).nonzero()[0])
-    trial = scores[..., still].movedim(1, 2)
     score = scores.flatten(2).amax(2)
     near, beside = _cube(), _square(1)
     for level in range(1, _ROUNDS + 1):
@@ -171,8 +164,7 @@ def _align(
     turn = torch.rad2deg(
         torch.atan2(relative[..., 1, 0] - relative[..., 0, 1], relative[..., 0, 0] + relative[..., 1, 1])
     )
-    off = torch.rad2deg(torch.linalg.vector_norm(vectors, dim=2))
-    return rotation, shift, score, angle, tilt, turn, off, trial
+    return rotation, shift, score, angle, tilt, turn
 
 
 class _Matcher:
@@ -192,15 +184,14 @@ class _Matcher:
         self.projector, self.ratio, self.magnification = projector, pixel_ratio, magnification
         self.kinds = spectra.shape[1]
         ky, kx = frequency_grid(box, 1 / box)
-        radius = torch.hypot(ky, kx).round()
-        used = (radius > 0) & (radius <= box // 2) & (weights > 0).any(0)
-        twice = torch.where((kx == 0) | (kx == box / 2), 1.0, 2.0).expand_as(radius)[used]
+        plane = half_plane(box)
+        used = (plane.ring > 0) & (plane.ring <= box // 2) & (weights > 0).any(0)
         self.used = used
         self.frequency = torch.stack([(kx + 0 * ky)[used], (ky + 0 * kx)[used]]) / box  # (2, S)
-        weight = weights[:, used] * twice  # (K, S)
+        weight = weights[:, used] * plane.weight[used].float()  # (K, S)
         transfer = transfers[:, None, used]  # (b, 1, S)
         images = spectra[..., used]
-        power = (weight * (images.real.square() + images.imag.square())).sum(-1)  # (b, K)
+        power = (weight * squared(images)).sum(-1)  # (b, K)
         self.norm = weight * transfer.square()  # (b, K, S): of the squared projections
         self.images = images * transfer * weight / power.sqrt().clamp_min(1e-30)[..., None]
 
@@ -227,7 +218,7 @@ class _Matcher:
         planes = planes[:, self.used].reshape(*lead, -1)
         phase = 2 * math.pi * (moves @ self.frequency)  # content at s: undone by exp(+2 pi i k s)
         moved = self.images[:, :, None] * torch.polar(torch.ones_like(phase), phase)  # (b, K, S, f)
-        square = planes.real.square() + planes.imag.square()
+        square = squared(planes)
         if shared:
             cross = _real(planes) @ _real(moved.flatten(1, 2)).mT  # (b, R, K S)
             cross = cross.reshape(*cross.shape[:2], self.kinds, -1).movedim(2, 1)

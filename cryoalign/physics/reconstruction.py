@@ -103,13 +103,8 @@ class Reconstruction:
                 found += [(plane + dx, both * shares[0][dx]) for dx in (0, 1)]
         return found
 
-    def density(self, factors: torch.Tensor | None = None) -> torch.Tensor:
+    def density(self) -> torch.Tensor:
         """Finish the map.
-
-        Parameters
-        ----------
-        factors : (units,) tensor, optional
-            What each unit's images are multiplied by, the weight of all kept; 1 if not given.
 
         Returns
         -------
@@ -121,9 +116,7 @@ class Reconstruction:
         ValueError
             No image was added.
         """
-        parts = self._numerator.view(self.units, -1)
-        numerator = parts.sum(0) if factors is None else factors.to(parts.dtype) @ parts
-        return self._finish(numerator, self._inverse())
+        return self._finish(self._numerator.view(self.units, -1).sum(0), self._inverse())
 
     def shares(self) -> torch.Tensor:
         """Give the share of each unit in the map; they add up to `density`.

@@ -1,10 +1,8 @@
 """Fourier rings: the radial log power spectrum, its distance (RPSD) and the ring correlation.
 
 This is the only place where they are computed: the loss, the metrics, the figures and the exported curves all
-call it, so they cannot disagree. A ring is the set of Fourier pixels whose radius, in index units, rounds to
-the same integer; rings run from 0 to ``floor(N / 2)`` and leave the corners out. Since rfft2 keeps a half
-plane, every pixel that stands for two (all but those of column 0 and, for an even box, of the Nyquist column)
-counts twice.
+call it, so they cannot disagree. Rings, and what a pixel of the half plane counts, are those of
+`cryoalign.physics.half_plane`; here they run from 0 to ``floor(N / 2)`` and leave the corners out.
 
 Everything runs in float32 or better with autocast off, because |F|^2 of an ordinary image overflows float16.
 Ring sums are taken in float64: a float32 sum over some 800 pixels costs the fifth decimal, and on a GPU,
@@ -18,6 +16,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import torch
+
+from cryoalign.physics.half_plane import half_plane, product, rings_and_corner, squared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,21 +70,26 @@ def normalized_radius(
     return torch.arange(ring_count(box), device=device, dtype=torch.float64).mul(2 / box).to(dtype)
 
 
+def ring_pixels(box: int) -> Tensor:
+    """Count the pixels of the whole plane in each ring.
+
+    Parameters
+    ----------
+    box : int
+        Image size in px.
+
+    Returns
+    -------
+    (R,) float64 tensor
+    """
+    return half_plane(box).pixels[: ring_count(box)]
+
+
 @lru_cache(maxsize=32)
 def _rings(box: int, device: torch.device) -> _Rings:
-    # Outside inference mode, whoever asks first: a tensor made inside it could never enter autograd later,
-    # and Lightning's sanity check asks before training does.
-    with torch.inference_mode(mode=False), torch.no_grad():
-        along_y = torch.fft.fftfreq(box, 1 / box, dtype=torch.float64)[:, None]
-        along_x = torch.arange(box // 2 + 1, dtype=torch.float64)[None]
-        # A radius never falls halfway between two integers, since its square is an integer.
-        ring = torch.hypot(along_y, along_x).round().long().clamp(max=ring_count(box))
-        weight = torch.full(ring.shape, 2.0, dtype=torch.float64)
-        weight[:, 0] = 1
-        if box % 2 == 0:
-            weight[:, -1] = 1
-        pixels = torch.bincount(ring.flatten(), weight.flatten(), minlength=ring_count(box) + 1)[:-1]
-        return _Rings(ring.flatten().to(device), weight.flatten().to(device), pixels.to(device))
+    with torch.inference_mode(mode=False), torch.no_grad():  # they may enter autograd later
+        parts = rings_and_corner(box).flatten(), half_plane(box).weight.flatten(), ring_pixels(box)
+        return _Rings(*(part.to(device) for part in parts))
 
 
 def _totals(values: Tensor, box: int) -> tuple[Tensor, Tensor]:
@@ -181,8 +186,7 @@ def radial_log_power(images: Tensor, norm: Norm = "backward") -> Tensor:
     """
     with torch.autocast(images.device.type, enabled=False):
         spectra = _half_plane(images, norm)
-        power = spectra.real.square() + spectra.imag.square()
-        return ring_mean(power.log1p(), images.shape[-1])
+        return ring_mean(squared(spectra).log1p(), images.shape[-1])
 
 
 def rpsd_distance(a: Tensor, b: Tensor, power: int = 1) -> Tensor:
@@ -238,11 +242,8 @@ def ring_correlation_sums(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]
     with torch.autocast(a.device.type, enabled=False):
         box = a.shape[-1]
         left, right = _half_plane(a, "ortho"), _half_plane(b, "ortho")
-        return (
-            ring_sum(left.real * right.real + left.imag * right.imag, box),
-            ring_sum(left.real.square() + left.imag.square(), box),
-            ring_sum(right.real.square() + right.imag.square(), box),
-        )
+        cross, power_a, power_b = product(left, right), squared(left), squared(right)
+        return ring_sum(cross, box), ring_sum(power_a, box), ring_sum(power_b, box)
 
 
 def correlation_ratio(cross: Tensor, power_a: Tensor, power_b: Tensor) -> Tensor:

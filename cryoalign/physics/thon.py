@@ -27,6 +27,7 @@ import numpy as np
 import torch
 
 from cryoalign.physics.fourier import frequency_grid, magnify
+from cryoalign.physics.half_plane import half_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,22 +139,18 @@ class RingBins:
         sectors: int = 6,
     ) -> None:
         ky, kx = frequency_grid(box, pixel_size, dtype=torch.float64)
-        radius = torch.hypot(ky, kx)
-        ring = (radius * box * pixel_size).round().long()
+        radius, plane = torch.hypot(ky, kx), half_plane(box)
+        ring = plane.ring
         inside = (radius >= limits.low) & (radius <= limits.high) & (ring <= box // 2)
         self.pixels = inside.flatten().nonzero()[:, 0]
         sector = ((torch.atan2(ky, kx) / math.pi + 0.5) * sectors).long() % sectors
         names, self._bin = torch.unique((ring * sectors + sector)[inside], return_inverse=True)
         self.ring = names // sectors
-        weight = torch.full_like(radius, 2.0)
-        weight[:, 0] = 1
-        if box % 2 == 0:
-            weight[:, -1] = 1
-        self._weight = weight[inside]
+        weight = plane.weight[inside]
         self._bins = int(self._bin.max()) + 1 if len(self._bin) else 0
-        total = torch.zeros(self._bins, dtype=torch.float64).index_add(0, self._bin, self._weight)
+        total = torch.zeros(self._bins, dtype=torch.float64).index_add(0, self._bin, weight)
         self.count = total / 2
-        self._share = self._weight / total[self._bin]
+        self._share = weight / total[self._bin]
 
         self._place = ((radius[inside] - limits.low) / (limits.high - limits.low)).clamp(0, 1)
         self.radius = self.mean(radius[inside])

@@ -9,6 +9,7 @@ in non-negative coefficients, which are solved for at each offset.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -83,10 +84,6 @@ class PowerRings:
             found += [self._solve(several) for several in zip(*shapes, strict=True)]
         return found
 
-    def smooth(self) -> Explained:
-        """Fit without rings."""
-        return self._solve(())
-
     def _solve(self, shapes: tuple[NDArray[np.float64], ...]) -> Explained:
         design = np.concatenate([*(self._signal * shape[:, None] for shape in shapes), self._hats], 1)
         power, count, model = self.power, self._count, self.power
@@ -150,19 +147,13 @@ class CrossRings:
             found += [self._solve(shape) for shape in shapes]
         return found
 
-    def smooth(self) -> Explained:
-        """Fit without rings."""
-        return self._explained(np.zeros_like(self._cross), 0)
-
     def _solve(self, shape: NDArray[np.float64]) -> Explained:
         design = self._transfer * (shape * self._weight)[:, None]
         solved, _ = nnls(design, self._cross, maxiter=100 * design.shape[1])
-        return self._explained(design @ solved, design.shape[1])
-
-    def _explained(self, model: NDArray[np.float64], coefficients: int) -> Explained:
+        model = design @ solved
         chi2 = float(np.square(self._cross - model).sum())
         share = 1 - chi2 / max(float(np.square(self._cross).sum()), 1e-30)
-        return Explained(chi2, chi2 / max(len(model) - coefficients, 1), model, share)
+        return Explained(chi2, chi2 / max(len(model) - design.shape[1], 1), model, share)
 
 
 Rings: TypeAlias = PowerRings | CrossRings
@@ -180,14 +171,11 @@ class Profile:
         Over the dispersion: differences of 1, 4, 9 are 1, 2, 3 standard errors.
     dispersion : float
         Of the best fit, at least 1.
-    gain : float
-        Deviance, over the dispersion, that the best rings take from a fit without rings.
     """
 
     offsets: NDArray[np.float64]
     deviance: NDArray[np.float64]
     dispersion: float
-    gain: float
 
 
 def scan(rings: Rings, offsets: NDArray[np.float64]) -> Profile:
@@ -207,8 +195,7 @@ def scan(rings: Rings, offsets: NDArray[np.float64]) -> Profile:
     deviance = np.array([fit.deviance for fit in found])
     best = int(deviance.argmin())
     dispersion = max(found[best].dispersion, 1.0)
-    gain = (rings.smooth().deviance - deviance[best]) / dispersion
-    return Profile(offsets, deviance / dispersion, dispersion, gain)
+    return Profile(offsets, deviance / dispersion, dispersion)
 
 
 def margin(offsets: NDArray[np.float64], deviance: NDArray[np.float64]) -> float:
@@ -244,8 +231,6 @@ class RingFit:
         Of the mean defocus and its standard error, in A; the error is infinite where nothing holds it.
     astigmatism : (float, float)
         Offset of (U - V) times the cosine and the sine of twice the azimuth of U, in A.
-    astigmatism_error : (float, float)
-        Standard errors.
     explained : Explained
         At that place.
     """
@@ -253,7 +238,6 @@ class RingFit:
     offset: float
     error: float
     astigmatism: tuple[float, float]
-    astigmatism_error: tuple[float, float]
     explained: Explained
 
 
@@ -285,14 +269,12 @@ def refine(rings: Rings, profile: Profile) -> RingFit:
             "initial_simplex": corners, "xatol": 0.01 * width, "fatol": 0.02, "maxfev": _TRIALS,
         },
     )  # fmt: skip
-    steps = np.eye(3) * width / 2
+    step = np.array([width / 2, 0, 0])
     # The flatter side: coefficients that reach zero put kinks into the profile, which parabolas overlook.
-    rises = [min(deviance(found.x + step), deviance(found.x - step)) - found.fun for step in steps]
-    errors = [width / 2 / np.sqrt(rise) if rise > 0 else np.inf for rise in rises]
+    rise = min(deviance(found.x + step), deviance(found.x - step)) - found.fun
     return RingFit(
         offset=float(found.x[0]),
-        error=float(errors[0]),
+        error=width / 2 / math.sqrt(rise) if rise > 0 else math.inf,
         astigmatism=(2 * float(found.x[1]), 2 * float(found.x[2])),
-        astigmatism_error=(2 * float(errors[1]), 2 * float(errors[2])),
         explained=rings.explain(found.x)[0],
     )

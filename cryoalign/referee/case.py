@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+import torch
 
 from cryoalign.referee.resampling import Resampling
 from cryoalign.referee.sums import Sums, gather
@@ -35,11 +37,15 @@ class Case:
         Reference map, axes [z, y, x].
     voxel_size : float or None
         Of `volume` and `domain`, in A.
+    volume_words : str
+        What `volume` is, for a reader.
     draws : int
         Bootstrap replicates.
     progress : bool
         Show progress bars on standard error.
     seed : int
+    threads : int
+        Of the CPU, that work side by side; as many as torch uses if not given.
     """
 
     pairs: Stacks
@@ -49,9 +55,11 @@ class Case:
     domain: Tensor | None = None
     volume: Tensor | None = None
     voxel_size: float | None = None
+    volume_words: str = "the reference map"
     draws: int = 1000
     progress: bool = False
     seed: int = 0
+    threads: int = field(default_factory=torch.get_num_threads)
 
     @cached_property
     def resampling(self) -> Resampling:

@@ -39,7 +39,7 @@ def interval_digits(
     decimals = max(0, 1 - math.floor(math.log10(width)))
     if decimals > _MOST_DECIMALS or max(abs(low), abs(high), abs(value)) >= _LARGE:
         return number(value), number(low), number(high)
-    value_text, low_text, high_text = (_fixed(entry, decimals) for entry in (value, low, high))
+    value_text, low_text, high_text = (fixed(entry, decimals) for entry in (value, low, high))
     return value_text, low_text, high_text
 
 
@@ -84,7 +84,7 @@ def spread_text(mean: float | None, spread: float | None = None) -> str:
     decimals = max(0, 1 - math.floor(math.log10(spread)))
     if decimals > _MOST_DECIMALS:
         return f"{number(mean, digits=4)} ± {number(spread, digits=2)}"
-    return f"{_fixed(mean, decimals)} ± {spread:.{decimals}f}"
+    return f"{fixed(mean, decimals)} ± {spread:.{decimals}f}"
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -103,7 +103,7 @@ def number(value: float, digits: int = 3) -> str:
     if not math.isfinite(value) or (size != 0 and not 1e-4 <= size < _LARGE):
         return f"{value:.{digits - 1}e}".replace("-", "\N{MINUS SIGN}") if math.isfinite(value) else MISSING
     decimals = digits - 1 - math.floor(math.log10(size)) if size else 0
-    return _fixed(value, max(0, decimals))
+    return fixed(value, max(0, decimals))
 
 
 def unit_sign(unit: str) -> str:
@@ -121,7 +121,21 @@ def unit_sign(unit: str) -> str:
     return {"": "", "A": " Å", "degree": "°"}.get(unit, f" {unit}")
 
 
-def _fixed(value: float, decimals: int) -> str:
+def fixed(value: float, decimals: int) -> str:
+    """Write a number with so many decimals.
+
+    Parameters
+    ----------
+    value : float
+    decimals : int
+
+    Returns
+    -------
+    str
+        A dash for what is not a finite number; no sign before a zero.
+    """
+    if not math.isfinite(value):
+        return MISSING
     text = f"{value:.{decimals}f}"
     if float(text) == 0:
         text = text.lstrip("-")

@@ -15,6 +15,7 @@ import numpy as np
 
 from cryoalign.errors import InputError
 from cryoalign.io.output import atomic_write
+from cryoalign.referee.finding import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +31,8 @@ MAIN = "fake"
 FILE_NAME = "evaluation.json"
 
 _CHART_DIGITS = 6
+_TABLE = "names and values"
+_QUANTITY = {"label", "unit", "fake", "target"}  # what a quantity is shown by
 
 
 def to_document(candidates: Mapping[str, Sequence[Finding]], facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,17 +135,75 @@ def read_document(path: str | Path) -> dict[str, Any]:
             remedy="evaluate again",
         ) from error
     known = isinstance(document, dict) and document.get("format") == FORMAT
-    if not known or MAIN not in (document.get("candidates") or {}):
+    candidates = document.get("candidates") if known else None
+    if not isinstance(candidates, dict) or MAIN not in candidates:
         raise InputError(
             "this is not an evaluation of this version of cryoalign",
             file=path,
             expected=f"format {FORMAT}, and a candidate {MAIN!r}",
-            found=f"format {document.get('format')}"
+            found=f"format {document.get('format')}, candidates {_kind(document.get('candidates'))}"
             if isinstance(document, dict)
-            else type(document).__name__,
+            else _kind(document),
+            remedy="evaluate again",
+        )
+    wrong = _first_wrong(document)
+    if wrong is not None:
+        place, expected = wrong
+        raise InputError(
+            "this evaluation cannot be read",
+            file=path,
+            expected=f"{expected} under {place!r}",
+            found="something else, or nothing",
             remedy="evaluate again",
         )
     return document
+
+
+def _kind(value: Any) -> str:
+    """Say what a value is, without showing all of it."""
+    return ", ".join(map(str, value)) or "none" if isinstance(value, dict) else type(value).__name__
+
+
+def _first_wrong(document: dict[str, Any]) -> tuple[str, str] | None:
+    """First place whose content is not what the readers use, and what should be there."""
+    candidates = document["candidates"]
+    for name, entry in {"facts": document.get("facts"), **candidates}.items():
+        if not isinstance(entry, dict):
+            return name, _TABLE
+    for name, candidate in candidates.items():
+        measures = candidate.get("measures")
+        if not isinstance(measures, dict):
+            return f"{name}.measures", _TABLE
+        for measure, content in measures.items():
+            wrong = _wrong_in_measure(content)
+            if wrong is not None:
+                return f"{name}.measures.{measure}{wrong[0]}", wrong[1]
+    return None
+
+
+def _wrong_in_measure(content: Any) -> tuple[str, str] | None:
+    if not isinstance(content, dict):
+        return "", _TABLE
+    for kind in ("answers", "quantities", "charts"):
+        found = content.get(kind)
+        if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
+            return f".{kind}", f"{_TABLE} of {_TABLE}"
+    if not isinstance(content.get("left_out"), list):
+        return ".left_out", "a list"
+    for key, answer in content["answers"].items():
+        if answer.get("verdict") not in list(Verdict) or not isinstance(answer.get("question"), str):
+            return f".answers.{key}", "a question and a verdict"
+    for key, quantity in content["quantities"].items():
+        if not quantity.keys() >= _QUANTITY or not _is_interval(quantity["fake"]):
+            return f".quantities.{key}", f"{', '.join(sorted(_QUANTITY))}, numbers in 'fake'"
+    return None
+
+
+def _is_interval(entry: Any) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    values = [entry.get(part, "") for part in ("value", "low", "high")]
+    return all(value is None or isinstance(value, int | float) for value in values)
 
 
 def _measure(finding: Finding) -> dict[str, Any]:

@@ -116,6 +116,10 @@ class Series:
     high: tuple[float, ...] = ()
 
 
+RADIUS = "normalized radius u (fraction of Nyquist)"
+"""Label of an x axis. Pages tell the resolution, too, where a label says that it is a fraction of Nyquist."""
+
+
 @dataclass(frozen=True)
 class Chart:
     """Curves to be drawn together.

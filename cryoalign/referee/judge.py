@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from cryoalign.errors import InputError
 from cryoalign.referee.finding import Finding
+from cryoalign.referee.threads import one_thread_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,8 @@ class Measure(Protocol):
 def judge(case: Case, measures: Mapping[str, Measure]) -> list[Finding]:
     """Judge a case by several measures.
 
+    What one of them lacks leaves the others as they are.
+
     Parameters
     ----------
     case : Case
@@ -38,12 +41,20 @@ def judge(case: Case, measures: Mapping[str, Measure]) -> list[Finding]:
     Returns
     -------
     list of Finding
+
+    Raises
+    ------
+    InputError
+        If an image cannot be used.
     """
     findings = []
     for name, measure in measures.items():
         _log.info("measure     %s", name)
         try:
-            findings.append(measure(case))
-        except InputError as error:  # of this measure alone: the others still tell
+            with one_thread_each():
+                findings.append(measure(case))
+        except InputError as error:
+            if error.row is not None:  # an image that cannot be used
+                raise
             findings.append(Finding(name, left_out=(str(error).replace("\n", ";"),)))
     return findings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoalign.data.normalize import Normalization
+from cryoalign.data.normalize import Normalization, background
 from cryoalign.data.pairs import match_pairs, refuse_swapped
 from cryoalign.data.split import group_names
 from cryoalign.data.stack import SAME_PIXEL_SIZE, ParticleImages
@@ -18,7 +18,7 @@ from cryoalign.io.relion_read import MICROGRAPH
 from cryoalign.referee.stacks import NORMALIZE, Probe, Stacks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -99,26 +99,15 @@ class Reader:
             If a file cannot be used, or the rows cannot be matched.
         """
         measured = read_particles(raw, self.passthrough)
-        tables: dict[str, Particles] = {}
-        rows: NDArray[np.int64] | None = None
-        for kind, path in others.items():
-            if path is None:
-                continue
-            table = read_particles(path)
-            refuse_swapped(table, measured)
-            table, of_raw = match_pairs(table, measured, **self.tolerances)
-            place = np.searchsorted(measured.row, of_raw.row)
-            if rows is None:
-                rows = place
-            tables[kind] = table.take(_in_order(place, rows, table))
-        if rows is None:
-            raise ValueError("there is nothing beside raw")
+        tables, rows = self._matched(measured, others)
         measured, names = measured.take(rows), None if self.groups is None else self.groups[rows]
         stacks = {kind: self._images(table) for kind, table in tables.items()}
-        stacks["raw"] = self._images(measured, root=self.root)
-        _check_pixels(stacks)
-        maps = {"raw": Normalization(radius=self.radius)}
-        maps |= {kind: self._fit(stacks[kind]) for kind in ("sim", "truth") if kind in stacks}
+        stacks["raw"] = as_asked = self._images(measured, root=self.root)
+        for stack in stacks.values():
+            _check_pixels(stack, as_asked.box, as_asked.pixel_size, measured.source)
+        maps = self._maps(stacks)
+        if self.normalize == "raw" and self.box is not None and "fake" in tables:
+            stacks["raw"] = self._uncropped(measured, tables["fake"])
         return Stacks(
             measured,
             stacks,
@@ -129,8 +118,61 @@ class Reader:
             most_bins=self.bins,
         )
 
+    def _matched(
+        self, measured: Particles, others: Mapping[str, Path | str | None]
+    ) -> tuple[dict[str, Particles], NDArray[np.int64]]:
+        """Read the other tables in one order, and say which rows of `measured` they belong to."""
+        tables: dict[str, Particles] = {}
+        rows: NDArray[np.int64] | None = None
+        for kind, path in others.items():
+            if path is None:
+                continue
+            table = read_particles(path)
+            refuse_swapped(table, measured)
+            try:
+                table, of_raw = match_pairs(table, measured, **self.tolerances)
+            except InputError as error:
+                raise _reworded(error, kind) from None
+            place = np.searchsorted(measured.row, of_raw.row)
+            if rows is None:
+                rows = place
+            tables[kind] = table.take(_in_order(place, rows, table))
+        if rows is None:
+            raise ValueError("there is nothing beside raw")
+        return tables, rows
+
+    def _maps(self, stacks: Mapping[str, ParticleImages]) -> dict[str, Normalization]:
+        """Give the grey-value maps, as `Stacks` wants them."""
+        maps = {"raw": Normalization(radius=self.radius)}
+        maps |= {kind: self._fit(stacks[kind]) for kind in ("sim", "truth") if kind in stacks}
+        raw = stacks["raw"]
+        outside = raw.image(0)[background(raw.box, self.radius)]
+        masked = bool(outside.min() == outside.max())
+        if self.normalize == "none":
+            maps["common"] = self._fit(raw) if masked else self._background(raw)
+        elif masked:
+            raise InputError(
+                "raw images are constant outside the particle's circle",
+                file=raw.particles.source,
+                row=int(raw.particles.row[0]),
+                expected="a background that they can be normalized by",
+                remedy="give images that are not masked, or take them as they are with normalize=none",
+            )
+        return maps
+
     def probe(self, path: Path | str, like: Stacks) -> Probe:
         """Read images without measured counterparts.
+
+        Parameters
+        ----------
+        path : Path or str
+            Their metadata.
+        like : Stacks
+            What they have to fit to.
+
+        Returns
+        -------
+        Probe
 
         Raises
         ------
@@ -138,7 +180,7 @@ class Reader:
             If they are of another box or pixel size than `like`.
         """
         stack = self._images(read_particles(path))
-        _check_pixels({"raw": like.stacks["raw"], "these": stack})
+        _check_pixels(stack, like.box, like.pixel_size, like.particles.source)
         return Probe(stack)
 
     def _images(self, table: Particles, root: Path | None = None) -> ParticleImages:
@@ -146,14 +188,57 @@ class Reader:
 
     def _fit(self, stack: ParticleImages) -> Normalization:
         """Give a stack one scale, from images evenly over it."""
-        rows = np.unique(np.linspace(0, len(stack) - 1, _FIT_IMAGES).astype(np.int64))
-        return Normalization.fit((stack.image(int(row)) for row in rows), (), radius=self.radius)
+        return Normalization.fit(_some_of(stack), (), radius=self.radius)
+
+    def _background(self, stack: ParticleImages) -> Normalization:
+        """Give a stack one scale by the mean background of images evenly over it."""
+        by_background = Normalization(radius=self.radius)
+        offset, scale = np.mean([by_background.raw(image)[1][:2] for image in _some_of(stack)], axis=0)
+        return Normalization(radius=self.radius, sim_offset=float(offset), sim_scale=float(scale))
+
+    def _uncropped(self, measured: Particles, fakes: Particles) -> ParticleImages:
+        """Read raw at the fakes' own box, to be normalized there, as they were, and only then cropped."""
+        raw = ParticleImages(measured, locate_stacks(measured, root=self.root))
+        own = ParticleImages(fakes, locate_stacks(fakes)).box
+        return ParticleImages(measured, locate_stacks(measured, root=self.root), box=min(own, raw.box))
 
     def _groups(self, particles: Particles) -> NDArray[np.int64]:
         lacking = self.by == MICROGRAPH and self.pattern is None and not (particles.micrograph != "").any()
         if lacking:  # one group: intervals are then over images, which is said
             return np.zeros(len(particles), dtype=np.int64)
-        return _numbered(group_names(particles, self.by, self.pattern))
+        try:
+            return _numbered(group_names(particles, self.by, self.pattern))
+        except InputError as error:
+            problem, remedy = (
+                (text or "").replace("data.split.", "") for text in (error.problem, error.remedy)
+            )
+            raise InputError(
+                problem,
+                file=error.file,
+                row=error.row,
+                expected=error.expected,
+                found=error.found,
+                remedy=remedy,
+            ) from None
+
+
+def _some_of(stack: ParticleImages) -> Iterator[NDArray[np.float32]]:
+    """Read images evenly over a stack."""
+    rows = np.unique(np.linspace(0, len(stack) - 1, _FIT_IMAGES).astype(np.int64))
+    return (stack.image(int(row)) for row in rows)
+
+
+def _reworded(error: InputError, kind: str) -> InputError:
+    """Say of images of any kind what `match_pairs` says of simulated ones."""
+    problem = error.problem.replace("a simulated particle", f"a particle of {kind}")
+    return InputError(
+        problem.replace("the simulated particles", f"the particles of {kind}"),
+        file=error.file,
+        row=error.row,
+        expected=error.expected,
+        found=error.found,
+        remedy="give the same particles: in the order of raw, or naming raw's images in rlnImageOriginalName",
+    )
 
 
 def _numbered(names: NDArray[np.str_]) -> NDArray[np.int64]:
@@ -183,14 +268,12 @@ def _in_order(place: NDArray[np.int64], wanted: NDArray[np.int64], table: Partic
     return index
 
 
-def _check_pixels(stacks: Mapping[str, ParticleImages]) -> None:
-    raw = stacks["raw"]
-    for stack in stacks.values():
-        if stack.box != raw.box or abs(stack.pixel_size / raw.pixel_size - 1) > SAME_PIXEL_SIZE:
-            raise InputError(
-                "images of different size cannot be compared",
-                file=stack.particles.source,
-                expected=f"box {raw.box} px at {raw.pixel_size:.4f} A/px, as in {raw.particles.source}",
-                found=f"box {stack.box} px at {stack.pixel_size:.4f} A/px",
-                remedy="bring all to one box with box=",
-            )
+def _check_pixels(stack: ParticleImages, box: int, pixel_size: float, source: Path) -> None:
+    if stack.box != box or abs(stack.pixel_size / pixel_size - 1) > SAME_PIXEL_SIZE:
+        raise InputError(
+            "images of different size cannot be compared",
+            file=stack.particles.source,
+            expected=f"box {box} px at {pixel_size:.4f} A/px, as in {source}",
+            found=f"box {stack.box} px at {stack.pixel_size:.4f} A/px",
+            remedy="bring all to one box with box=",
+        )

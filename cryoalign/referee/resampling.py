@@ -24,7 +24,8 @@ MOST_UNITS = 64
 FEWEST_GROUPS = 8
 """With fewer groups a spread over groups means nothing, and images are resampled instead."""
 
-_TAILS = (0.025, 0.975)
+TAILS = (0.025, 0.975)
+"""Quantiles of the replicates at which a 95 % interval ends."""
 
 
 def deal_units(group: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], bool]:
@@ -155,5 +156,5 @@ def _interval(value: float, drawn: Tensor) -> Interval:
     finite = drawn[torch.isfinite(drawn)]
     if len(finite) < 2:
         return Interval(value, float("nan"), float("nan"))
-    low, high = (float(torch.quantile(finite, tail)) for tail in _TAILS)
+    low, high = (float(torch.quantile(finite, tail)) for tail in TAILS)
     return Interval(value, min(low, value), max(high, value))

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from cryoalign.errors import InputError
+from cryoalign.physics.fourier import fourier_resize
 from cryoalign.referee.alike import defocus_bins, partners_of_like_defocus
 from cryoalign.referee.resampling import deal_units
 
@@ -28,6 +29,8 @@ Normalize = Literal["raw", "both", "none"]
 NORMALIZE = ("raw", "both", "none")
 
 FEWEST_PAIRS = 20
+
+_MOST_AT_ONCE, _PIXELS_AT_ONCE = 64, 2**20
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,14 @@ class Stacks:
         ``raw`` and any of ``fake``, ``sim``, ``truth`` (noise-free) and ``again`` (another draw from the same
         sims).
     normalization : mapping of str to Normalization
-        Grey-value maps of sim and truth (over the set), and of raw by its background.
+        Grey-value maps: ``sim`` and ``truth``, each by one offset and one scale for the set; ``raw``, by the
+        background of each image; and, for ``normalize=none``, ``common``, by one offset and one scale for all
+        images that are neither sim nor truth; without it they stay as they are.
     groups : (n,) int64
         Number of each particle's group (micrograph).
     normalize : {"raw", "both", "none"}
         What is brought to mean 0 and standard deviation 1 outside the particle's circle, image by image: raw
-        alone (fakes have to be on that scale), fakes too, or nothing (both have to be on one scale).
+        alone (fakes have to be on that scale), fakes too, or no single image (both have to be on one scale).
     seed : int
         Of partners and units.
     most_bins : int
@@ -138,13 +143,14 @@ class Stacks:
 
     @property
     def box(self) -> int:
-        """Box size in px."""
-        return self.stacks["raw"].box
+        """Box size in px: the smallest, as raw is cropped only after it was normalized."""
+        return min(stack.box for stack in self.stacks.values())
 
     @property
     def pixel_size(self) -> float:
         """Pixel size in A."""
-        return float(self.stacks["raw"].pixel_size)
+        raw = self.stacks["raw"]
+        return float(raw.pixel_size * raw.box / self.box)
 
     @property
     def unit_count(self) -> int:
@@ -160,11 +166,45 @@ class Stacks:
         """Read one (N, N) image on the common scale."""
         if kind in {"other1", "other2"}:
             row, kind = int(self.partners[row, int(kind[-1]) - 1]), "raw"
-        image = self.stacks[kind].image(row)
+        image = self.scaled(kind, self.stacks[kind].image(row))
+        if len(image) == self.box:
+            return image
+        cropped: NDArray[np.float32] = fourier_resize(torch.from_numpy(image), self.box).numpy()
+        return cropped
+
+    def scaled(self, kind: str, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bring the grey values of an image to the common scale.
+
+        Parameters
+        ----------
+        kind : str
+            One of `kinds`.
+        image : (N, N) float32
+
+        Returns
+        -------
+        (N, N) float32
+        """
         if kind in {"sim", "truth"}:
             return self.normalization[kind].sim(image)[0]
-        by_background = self.normalize == "both" or (self.normalize == "raw" and kind == "raw")
-        return self.normalization["raw"].raw(image)[0] if by_background else image
+        if self.normalize == "both" or (self.normalize == "raw" and kind == "raw"):
+            return self.normalization["raw"].raw(image)[0]
+        if self.normalize == "none" and "common" in self.normalization:
+            return self.normalization["common"].sim(image)[0]
+        return image
+
+    def raw_background(self, count: int = 50) -> tuple[float, float]:
+        """Give the background of raw as its stack has it: mean and standard deviation, averaged over images.
+
+        Parameters
+        ----------
+        count : int
+            Images that are looked at, evenly over the rows.
+        """
+        rows = np.unique(np.linspace(0, len(self) - 1, count).astype(np.int64))
+        raw = self.stacks["raw"]
+        found = np.array([self.normalization["raw"].raw(raw.image(int(row)))[1][:2] for row in rows])
+        return float(found[:, 0].mean()), float(found[:, 1].mean())
 
     def images(self, kind: str, rows: NDArray[np.int64]) -> Tensor:
         """Read images on the common scale.
@@ -186,7 +226,7 @@ class Stacks:
         kinds: Sequence[str],
         *,
         rows: NDArray[np.int64] | None = None,
-        size: int = 64,
+        size: int | None = None,
         label: str = "",
         progress: bool = False,
     ) -> Iterator[tuple[NDArray[np.int64], dict[str, Tensor]]]:
@@ -197,8 +237,8 @@ class Stacks:
         kinds : sequence of str
         rows : (m,) int64, optional
             All, in their order, if not given.
-        size : int
-            Images in a batch.
+        size : int, optional
+            Images in a batch; if not given, 64, or as many as make a million pixels where these are fewer.
         label : str
             Of the progress bar.
         progress : bool
@@ -210,6 +250,7 @@ class Stacks:
         images : dict of str to (B, N, N) float32 tensor
         """
         rows = np.arange(len(self)) if rows is None else rows
+        size = size or max(min(_MOST_AT_ONCE, _PIXELS_AT_ONCE // self.box**2), 1)
         starts = range(0, len(rows), size)
         console = Console(stderr=True)
         for start in track(starts, label, console=console, disable=not progress, transient=True):

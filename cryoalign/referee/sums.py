@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cryoalign.data.normalize import background
 from cryoalign.physics.fourier import rfft2
-from cryoalign.physics.spectrum import normalized_radius, radial_log_power, ring_sum, rpsd_distance
+from cryoalign.physics.half_plane import product, squared
+from cryoalign.physics.spectrum import radial_log_power, ring_sum, rpsd_distance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from cryoalign.referee.stacks import Stacks
 
 MOST_BLOCKS = 16
-MEASURED = ("raw", "other1", "other2")
 GREY_BINS, GREY_RANGE = 800, (-10.0, 10.0)
 """Grey values are counted in bins between these; those beyond count in the first and the last."""
 
@@ -31,6 +32,7 @@ _CROSS = (
     *((kind, "sim") for kind in ("fake", "raw", "again")),
     *((kind, "truth") for kind in ("fake", "raw", "again", "sim")),
     ("fake", "again"),
+    ("fake", "raw"),
 )
 
 
@@ -80,15 +82,15 @@ class Sums:
     background: dict[str, Tensor] = field(default_factory=dict)
 
 
-def gather(pairs: Stacks, *, size: int = 64, progress: bool = False) -> Sums:
+def gather(pairs: Stacks, *, size: int | None = None, progress: bool = False) -> Sums:
     """Read every image once and add up.
 
     Parameters
     ----------
     pairs : Stacks
         With fake, raw and sim.
-    size : int
-        Images in a batch.
+    size : int, optional
+        Images in a batch; see `cryoalign.referee.stacks.Stacks.batches`.
     progress : bool
         Show a progress bar.
 
@@ -100,7 +102,7 @@ def gather(pairs: Stacks, *, size: int = 64, progress: bool = False) -> Sums:
     blocks = min(MOST_BLOCKS, units)
     zeros = torch.zeros(units, bins, dtype=torch.float64)
     sums = Sums(pairs.box, units, bins, blocks, zeros, torch.zeros(blocks, dtype=torch.float64))
-    outside = _outside(pairs.box, pairs.normalization["raw"].radius)
+    outside = torch.from_numpy(background(pairs.box, pairs.normalization["raw"].radius))
     kinds = [kind for kind in _SPECTRA if kind in pairs.kinds] + ["other1", "other2"]
     batches = pairs.batches(kinds, size=size, label="reading all pairs", progress=progress)
     for rows, images in batches:
@@ -130,7 +132,7 @@ def _add(sums: Sums, name: str, key: object, cell: Tensor, values: Tensor) -> No
 
 
 def _distances(sums: Sums, images: Mapping[str, Tensor], cell: Tensor) -> None:
-    kinds = [kind for kind in ("fake", "sim", *MEASURED) if kind in images]
+    kinds = [kind for kind in ("fake", "sim", "raw", "other1", "other2") if kind in images]
     curves = {kind: radial_log_power(images[kind]) for kind in kinds}
     for kind, curve in curves.items():
         if kind != "raw":
@@ -142,14 +144,14 @@ def _distances(sums: Sums, images: Mapping[str, Tensor], cell: Tensor) -> None:
 
 def _rings(sums: Sums, spectra: Mapping[str, Tensor], cell: Tensor) -> None:
     for kind, spectrum in spectra.items():
-        _add(sums, "power", kind, cell, ring_sum(product(spectrum, spectrum), sums.box))
+        _add(sums, "power", kind, cell, ring_sum(squared(spectrum), sums.box))
     for a, b in _CROSS:
         if a in spectra and b in spectra:
             _add(sums, "cross", (a, b), cell, ring_sum(product(spectra[a], spectra[b]), sums.box))
 
 
 def _planes(sums: Sums, spectra: Mapping[str, Tensor], block: Tensor) -> None:
-    values = {kind: product(spectra[kind], spectra[kind]) for kind in ("fake", "raw", "sim")}
+    values = {kind: squared(spectra[kind]) for kind in ("fake", "raw", "sim")}
     values |= {f"{kind}.sim": product(spectra[kind], spectra["sim"]) for kind in ("fake", "raw")}
     for kind, plane in values.items():
         _add_plane(sums.plane, kind, block, plane.double(), sums.blocks)
@@ -179,22 +181,6 @@ def _grey_values(sums: Sums, kind: str, images: Tensor, outside: Tensor, unit: T
     sums.background[kind].index_add_(0, unit, facts)
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """Give Re a conj(b) of complex tensors of one shape."""
-    return a.real * b.real + a.imag * b.imag
-
-
 def by_block(values: Tensor, blocks: int) -> Tensor:
     """Add up (units, ...) sums to (blocks, ...): unit u belongs to block u modulo their number."""
     return torch.stack([values[place::blocks].sum(0) for place in range(blocks)])
-
-
-def ring_radii(box: int) -> Tensor:
-    """(R,) normalized radius of each ring, float64."""
-    return normalized_radius(box, dtype=torch.float64)
-
-
-def _outside(box: int, radius: float) -> Tensor:
-    """(N, N) mask of what lies outside the particle's circle."""
-    axis = torch.arange(box) - box // 2
-    return torch.hypot(axis[:, None].double(), axis[None].double()) > radius * box / 2

@@ -101,20 +101,20 @@ def verdict_words(document: Mapping[str, Any]) -> Iterator[Text]:
             yield Text(f"left out of {name}: {sentence}")
 
 
-def answers(document: Mapping[str, Any], candidate: str = MAIN) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Go through the answers of a candidate.
+def answers(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Go through the answers on the fake.
 
     Parameters
     ----------
     document : mapping
-    candidate : str
+        As `cryoalign.referee.document.to_document` makes it.
 
     Yields
     ------
     measure, key : str
     answer : dict
     """
-    for name, measure in document["candidates"][candidate]["measures"].items():
+    for name, measure in document["candidates"][MAIN]["measures"].items():
         for key, answer in measure["answers"].items():
             yield name, key, answer
 

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from cryoalign.comparison.arms import compare, measured, short_names, spread
-from cryoalign.comparison.curves import charts
+from cryoalign.comparison.curves import charts, undrawn
 from cryoalign.comparison.reading import RunResult, flatten
+from cryoalign.comparison.result import notes, summary
+from cryoalign.comparison.tables import summary_rows
+from cryoalign.comparison.verdicts import source_rows, tallies, verdict_rows
 
 BASE = {
     "seed": 1,
@@ -75,12 +78,90 @@ def test_what_differs_tells_arms_apart_in_their_order():
     assert any(note.startswith("One seed only: B") for note in found.notes)
 
 
-def test_classes_keys_that_are_absent_and_long_names():
-    other = make("b", generator___target_="cryoalign.models.pix2pix.Generator", generator__extra="x" * 60)
-    found = compare([make("a"), other])
-    assert found.names == {"generator._target_": "generator", "generator.extra": "generator.extra"}
-    assert list(found.arms[0].values.values()) == ["UNet", "absent"]
-    assert len(found.label(found.arms[1])) == 44
+def test_an_arm_is_named_by_its_class_and_not_by_what_goes_with_it():
+    pix2pix = {"generator___target_": "cryoalign.models.pix2pix.Generator", "generator__extra": "x" * 60}
+    runs = [
+        make("a"),
+        make("b", **pix2pix),
+        make("c", generator__width=32),
+        make("d", loss__weights__rpsd=0, **pix2pix),
+    ]
+    found = compare(runs)
+    assert set(found.names) == {
+        "generator._target_",
+        "generator.extra",
+        "generator.width",
+        "loss.weights.rpsd",
+    }
+    assert [found.name(arm) for arm in found.arms] == [
+        "generator=UNet, weights.rpsd=0.5, generator.width=24",
+        "generator=Generator, weights.rpsd=0.5",
+        "generator=UNet, weights.rpsd=0.5, generator.width=32",
+        "generator=Generator, weights.rpsd=0",
+    ]
+    assert found.arms[0].values["generator.extra"] == "absent"
+    assert found.label(found.arms[1]) == "arm B"  # one of the names is too long for a legend
+
+
+def test_an_arm_is_named_by_its_measurement_and_not_by_what_goes_with_it():
+    embedded = {"data___target_": "cryoalign.data.embedded.Embedded", "data__raw": "absent"}
+    runs = [make("a", data__sim="s/sim.star"), make("b", data__raw="far/away/raw.star", data__box=32)]
+    runs.append(make("c", **embedded))
+    runs = [RunResult(**{**vars(run), "files": (run.folder.name,)}) for run in runs]
+    found = compare(runs)
+    assert [found.name(arm) for arm in found.arms] == [
+        "data.raw=raw.star",
+        "data.raw=away/raw.star",
+        "data=Embedded",
+    ]
+
+
+def test_the_sentence_on_top_crowns_no_arm():
+    runs = [make("a"), make("b", generator__width=32, metrics={"RPSD_L1": 0.9, "floor_RPSD_L1": 0.25})]
+    words = summary(compare(runs))
+    assert "lies between 0.5000 and 0.9000 over the arms" in words
+    assert "the floor, has 0.2500. RPSD alone does not tell which generator is better." in words
+    assert [row["name"] for row in summary_rows(compare(runs))] == ["A", "B", "other raw"]
+    apart = compare([runs[0], RunResult(**{**vars(runs[1]), "images": "others"})])
+    assert [row["name"] for row in summary_rows(apart)] == ["A", "B"]
+    words = summary(apart)
+    assert "0.5" not in words
+    assert "not tested on the same images" in words
+    assert any("None of the runs was evaluated" in note for note in notes(compare(runs)))
+
+
+def test_evaluations_are_told_with_their_part_and_what_failed():
+    answers = {
+        key: {"question": f"{key}?", "verdict": verdict}
+        for key, verdict in {"a": "fail", "b": "undecided", "c": "pass"}.items()
+    }
+    measures = {"m": {"answers": answers, "quantities": {}}}
+    runs = [make("a"), make("b", generator__width=32), make("c", 2, generator__width=32)]
+    for place, part in ((1, "val"), (2, "test")):
+        document = {"facts": {"part": part}, "candidates": {"fake": {"measures": measures}}}
+        runs[place] = RunResult(**{**vars(runs[place]), "evaluation": document})
+    found = compare(runs)
+    first, second = tallies(found)
+    assert first == "A: generator.width=24: not evaluated."
+    assert second.startswith("B: generator.width=32: 2 failed, 2 undecided, 2 passed in 2 evaluations")
+    assert second.endswith("(part: test, val). Failed: a? (2 times)")
+    assert verdict_rows(found)[0]["cells"] == [None, {"fail": 2}]
+    assert [row["cells"] and row["cells"][0] for row in source_rows(found)] == [None, "val", "test"]
+    assert "The evaluations are of different parts of the split: test, val." in notes(found)
+
+
+def test_single_points_are_no_curve():
+    alone = make("a")
+    for name, (x, y) in list(alone.curves.items()):
+        alone.curves[name] = (x[:1] * 0, y[:1])
+    single = compare([alone])
+    assert "RPSD_L1" not in charts(single)
+    assert "RPSD L1 in validation" in undrawn(single)
+    both = compare([alone, make("b", generator__width=32)])
+    plan = charts(both)["RPSD_L1"]["series"]
+    np.testing.assert_allclose(plan["A: generator.width=24"]["x"], [0])
+    np.testing.assert_allclose(plan["sim"]["x"], [0, 20])
+    assert undrawn(both) == ""
 
 
 def test_short_names_are_unique_among_all_keys():

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from cryoalign.data.normalize import Normalization, undo
+from cryoalign.data.normalize import Normalization, background, undo
 from cryoalign.errors import InputError
 
 BOX = 32
@@ -83,6 +83,13 @@ def test_survives_json(sims: list[np.ndarray], raws: list[np.ndarray]) -> None:
 def test_settings_that_make_no_sense(settings: dict[str, object]) -> None:
     with pytest.raises(InputError):
         Normalization(**settings)  # type: ignore[arg-type]
+
+
+def test_a_masked_image_has_no_background(raws: list[np.ndarray]) -> None:
+    image = raws[0].copy()
+    image[background(len(image), 0.9)] = 0
+    with pytest.raises(InputError, match="constant outside the particle's circle"):
+        Normalization().raw(image)
 
 
 def test_constant_sims_are_refused(raws: list[np.ndarray]) -> None:

@@ -116,6 +116,15 @@ def noise_of_sim(known: Known) -> Fakes:
     return compose(known, noise=lambda count, stream: known.noise(count, 1 if stream == 2 else stream))
 
 
+def copy_of_raw(known: Known) -> Fakes:
+    """Raw itself, with a tenth of noise of its own."""
+    fakes, weight = compose(known), 0.1
+    for kind, stream in (("fake", 11), ("again", 12)):
+        raw = known.raw[known.judged]
+        setattr(fakes, kind, known.normalized(raw + weight * known.noise(known.count, stream)))
+    return fakes
+
+
 def memorizer(known: Known) -> Fakes:
     """It has seen the noise of the training set, and uses that of a random training image for a new one."""
     seen = known.raw[known.trained] - known.truth[known.trained]
@@ -159,6 +168,7 @@ SABOTEURS: dict[str, Callable[[Known], Fakes]] = {
     "white_noise": white_noise,
     "same_noise": same_noise,
     "noise_of_sim": noise_of_sim,
+    "copy_of_raw": copy_of_raw,
     "memorizer": memorizer,
     "inventor": inventor,
     "checkerboard": checkerboard,

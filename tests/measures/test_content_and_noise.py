@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from cryoalign.measures.content import ContentMeasure
-from cryoalign.measures.noise import NoiseMeasure, shared_noise
+from cryoalign.measures.independence import shared_noise
+from cryoalign.measures.noise import NoiseMeasure
 from cryoalign.referee.case import Case
 from cryoalign.referee.finding import Finding, Quantity
 from cryoalign.referee.reading import Reader
@@ -55,6 +56,13 @@ def test_content_of_half_strength_is_half(small: Known, judge: Judge) -> None:
     )
 
 
+def test_a_filter_leaves_the_coherence_whole(small: Known, judge: Judge) -> None:
+    """Though the mean image, of which all sims have some, is taken away."""
+    found = judge(2 * small.sims[small.judged] / small.sims.std())
+    for band in range(1, 5):
+        assert found[f"coherence_{band}"].fake.value == pytest.approx(1, abs=1e-3)
+
+
 def test_the_scale_of_sim_does_not_matter(
     small: Known, small_folder: Path, judge: Judge, tmp_path: Path
 ) -> None:
@@ -77,6 +85,17 @@ def test_noise_of_more_power(small: Known, judge: Judge) -> None:
         signal = found[f"snr_{band}"].fake.value / base[f"snr_{band}"].fake.value
         assert signal == pytest.approx(1 / 1.69, rel=0.35)
     assert found["grey_scale"].fake.value / base["grey_scale"].fake.value == pytest.approx(1.3, rel=0.02)
+
+
+@pytest.mark.parametrize("along", [(1, 1), (1, -1)])
+def test_noise_that_runs_along_a_diagonal(small: Known, judge: Judge, along: tuple[int, int]) -> None:
+    """White noise plus itself moved: it correlates by a half with itself there, on either diagonal."""
+    white = torch.randn(small.count, small.box, small.box, generator=torch.Generator().manual_seed(7))
+    found = judge((white + white.roll(along, (-2, -1))) / 2**0.5)["autocorrelation_difference"].fake
+    own = small.noise(small.count, 12)
+    ordinary = float((own * own.roll(along, (-2, -1))).mean() / own.square().mean())
+    assert found.value > 0.9 * abs(0.5 - ordinary)
+    assert found.low > 0.1
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])

@@ -13,10 +13,10 @@ from cryoalign.measures.reference import (
     centred_spectra,
     reference_for,
     reference_of,
-    rings_of,
     whitening,
 )
 from cryoalign.physics.fourier import irfft2
+from cryoalign.physics.half_plane import rings_and_corner
 from cryoalign.physics.spectrum import ring_mean
 from cryoalign.simulation.weak_phase import WeakPhase
 from tests.fakes.blobs import case, noise, views
@@ -38,7 +38,7 @@ def test_views_are_what_the_simulator_makes(box: int, optics: dict[str, object])
     spectra = centred_spectra(lambda rows: images[rows], ROWS, seen)
     expected = reference_of(specimen(), PIXEL_SIZE, box, pixel_size).projections(seen)
     # Line integrals in units of the pixel: a coarser pixel holds a smaller number of a larger area.
-    inside = rings_of(box) < box // 2
+    inside = rings_and_corner(box) < box // 2
     ratio = (spectra * expected.conj()).real[:, inside].sum() / expected.abs().square()[:, inside].sum()
     residual = (spectra - ratio * expected)[:, inside].abs().square().sum()
     assert float(residual / spectra[:, inside].abs().square().sum()) < 2e-3
@@ -58,7 +58,7 @@ def test_a_map_is_made_of_sims_where_none_is_given() -> None:
 
 
 def test_whitened_noise_is_white() -> None:
-    spectra = torch.fft.rfft2(noise(50, 1)) * (1 + rings_of(BOX)).sqrt()
+    spectra = torch.fft.rfft2(noise(50, 1)) * (1 + rings_and_corner(BOX)).sqrt()
     weight = whitening(spectra)
     power = ring_mean(spectra.abs().square() * weight, BOX).mean(0)
     torch.testing.assert_close(power[1:], torch.ones(BOX // 2), atol=0.06, rtol=0)
@@ -71,4 +71,4 @@ def test_whitened_noise_is_white() -> None:
 
 def lower_half(spectra: torch.Tensor) -> torch.Tensor:
     """Nothing in the upper half of the rings."""
-    return spectra * (rings_of(BOX) < BOX // 4)
+    return spectra * (rings_and_corner(BOX) < BOX // 4)

@@ -30,7 +30,7 @@ MEASURES: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "content": (ContentMeasure(), ("content", "truth")),
     "ctf": (DefocusMeasure(), ("ctf",)),
     "pose": (PoseMeasure(images=48, box=32), ("pose",)),
-    "noise": (NoiseMeasure(), ("noise", "grey", "shared", "repeated")),
+    "noise": (NoiseMeasure(), ("noise", "grey", "shared", "copied", "repeated")),
     "two_sample": (TwoSampleMeasure(images=480, epochs=2), ("two_sample",)),
     "invented": (InventionMeasure(images=200), ("invented_empty", "invented_domain")),
     "memorized": (MemoryMeasure(images=200), ("memorized",)),

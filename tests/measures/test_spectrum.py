@@ -99,6 +99,17 @@ def test_a_grid_is_found_where_it_is(period: tuple[int, int]) -> None:
     assert float((away / scatter).max()) > 6
 
 
+def test_frequencies_that_are_their_own_negatives_scatter_more() -> None:
+    """The transform is real there: of white noise, all are 1 in units of their scatter."""
+    box, images, tries = 8, 50, 400
+    noise = torch.randn(tries, 2, images, box, box, generator=torch.Generator().manual_seed(1))
+    power = torch.fft.rfft2(noise).abs().square().sum(2).double()
+    spread = torch.stack([torch.cat([a / s for a, s in [peaks(*pair, images)]]) for pair in power]).std(0)
+    corner, beside = float(spread[box // 2, box // 2]), float(spread[box // 2, box // 2 - 1])
+    assert corner == pytest.approx(1, abs=0.15)
+    assert beside == pytest.approx(1, abs=0.15)
+
+
 def floor_of(raw: Path, sim: Path, **options: Any) -> Interval:
     pairs = Reader(**options).pairs(raw, sim=sim, fake=sim)
     found = {quantity.key: quantity for quantity in SpectrumMeasure()(Case(pairs)).quantities}

@@ -193,6 +193,35 @@ def test_scores_depend_on_the_seed_alone() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_scores_do_not_depend_on_the_threads() -> None:
+    before = torch.get_rng_state()
+    sides = [side(GROUP, images=noise(COUNT, BOX, seed)) for seed in (18, 19)]
+    alone, together = (cross_fit(*sides, "cnn", epochs=1, threads=threads) for threads in (1, 2))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_floor_is_asked_for_once_as_long_as_raw_is_the_same(known, monkeypatch) -> None:
+    """The measure is the same for a run and the baselines beside it, whose raw images are the same."""
+    asked = []
+
+    def by_the_first_ring(fakes: Side, raws: Side, method: str, **_: object) -> tuple[np.ndarray, ...]:
+        asked.append(method)
+        return tuple(entry.features[:, 1].numpy() for entry in (fakes, raws))
+
+    monkeypatch.setattr("cryoalign.measures.two_sample.cross_fit", by_the_first_ring)
+    others = [known | {"fake": known["sim"] + noise(COUNT, BOX, 20)}, known | {"raw": noise(COUNT, BOX, 21)}]
+    measure, calls = TwoSampleMeasure(), []
+    for images in (known, *others):
+        case = Case(pairs(GROUP, **images), draws=300)
+        asked.clear()
+        found = measure(case)
+        calls.append(len(asked))
+        assert found == TwoSampleMeasure()(case)
+    assert calls == [5, 2, 5]
+
+
 def test_large_images_are_seen_through_windows_at_full_resolution() -> None:
     fake, raw = noise(24, 80, 15), noise(24, 80, 16)
     sides = read_sides(pairs(np.repeat(np.arange(4), 6), fake=fake, raw=raw), np.arange(24), seed=0)
@@ -210,7 +239,7 @@ def test_large_images_are_seen_through_windows_at_full_resolution() -> None:
 
 @pytest.mark.parametrize(
     ("groups", "reason"),
-    [(np.repeat(np.arange(3), 80), "3 groups"), (np.repeat(np.arange(10), 6), "holds 30 pairs")],
+    [(np.repeat(np.arange(3), 80), "got 3"), (np.repeat(np.arange(10), 6), "holds 30 pairs")],
 )
 def test_too_few_are_left_out_with_the_reason(groups: np.ndarray, reason: str) -> None:
     images = noise(len(groups), BOX, 17)

@@ -9,8 +9,8 @@ import torch
 from cryoalign.errors import InputError
 from cryoalign.models.baselines import Batch, Identity, Spectral, WhiteNoise
 from cryoalign.models.generation import generate
-from cryoalign.models.ring_fit import Knots, at_defocus, plane_rings
-from cryoalign.physics.spectrum import ring_sum
+from cryoalign.models.ring_fit import Knots, at_defocus
+from cryoalign.physics.half_plane import half_plane
 
 BOX = 16
 COUNT = 480
@@ -78,25 +78,13 @@ def draw(generator: torch.nn.Module, sim: np.ndarray, number: int = 0, defocus: 
 
 
 @pytest.mark.parametrize("box", [16, 15])
-def test_rings_are_those_of_the_rpsd_and_go_on_into_the_corners(box: int) -> None:
-    rings = plane_rings(box)
-    half = torch.rand(box, box // 2 + 1, dtype=torch.float64)
-    sums = half.new_zeros(len(rings.pixels)).index_add(
-        0, rings.ring.flatten(), (half * rings.weight).flatten()
-    )
-    torch.testing.assert_close(sums[: box // 2 + 1], ring_sum(half, box))
-    assert rings.pixels.tolist() == np.bincount(radius(box).round().astype(int).ravel()).tolist()
-    assert rings.pixels[0] == 1  # the mean grey value alone
-
-
-@pytest.mark.parametrize("box", [16, 15])
 def test_filter_and_noise_are_recovered(box: int) -> None:
     sim, raw = pairs(box=box)
     spectral = fitted(batches(sim, raw), box)
     assert knots(spectral) == 1
     assert float(spectral.defocus[0]) == 1e4
-    k = np.arange(len(plane_rings(box).pixels))
-    members = COUNT * plane_rings(box).pixels.numpy() / 2  # about so many independent complex numbers
+    k = np.arange(len(half_plane(box).pixels))
+    members = COUNT * half_plane(box).pixels.numpy() / 2  # about so many independent complex numbers
     gain, power = gain_of(k, box), power_of(k, box)
     assert (np.abs(spectral.gain[0].numpy() - gain) < 5 * np.sqrt(power / (2 * members))).all()
     assert (np.abs(spectral.power[0].numpy() / power - 1) < 5 / np.sqrt(members)).all()

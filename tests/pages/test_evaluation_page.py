@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from cryoalign.pages.evaluation import evaluation_page
+from cryoalign.pages.evaluation import command_line, evaluation_page
 from cryoalign.referee.digits import MISSING
 from cryoalign.referee.document import to_document
 from cryoalign.referee.finding import Chart, Finding, Interval, Quantity
@@ -85,6 +85,22 @@ def test_facts_words_and_left_outs(page):
         "14.2 sigma",
     ):
         assert words in page.text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.parametrize(
+    ("words", "pasted"),
+    [
+        (["evaluate.py", "run=a b", "part=test"], "python -m cryoalign.evaluate 'run=a b' part=test"),
+        (["/x/cryoalign/train.py"], "python -m cryoalign.train"),
+        (["__main__.py", "run=a"], "python -m cryoalign.evaluate run=a"),
+        (["cryoalign.evaluate", "run=a"], "python -m cryoalign.evaluate run=a"),
+        ("evaluate.py run=a part=val", "python -m cryoalign.evaluate run=a part=val"),
+        ("python -m cryoalign.evaluate run=a", "python -m cryoalign.evaluate run=a"),
+        ([], ""),
+    ],
+)
+def test_a_command_can_be_pasted(words, pasted):
+    assert command_line(words) == pasted
 
 
 def test_every_chart_is_there_with_its_labels_and_a_legend(page):

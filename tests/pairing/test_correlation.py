@@ -7,8 +7,9 @@ import pytest
 import torch
 from scipy import stats
 
-from cryoalign.pairing.correlation import Scorer, estimate, soft_circle
+from cryoalign.pairing.correlation import Scorer, estimate
 from cryoalign.physics.fourier import rfft2
+from cryoalign.physics.mask import soft_circle
 
 COUNT, BOX = 40, 24
 
@@ -40,7 +41,7 @@ def test_few_groups_count_as_none() -> None:
 
 
 def test_an_image_correlates_perfectly_with_itself_in_the_circle(noise: torch.Tensor) -> None:
-    images = noise * soft_circle(BOX, 0.7)  # nothing at the edge that the mask could change
+    images = noise * soft_circle(BOX, 0.7, 0.15)  # nothing at the edge that the mask could change
     images = images - images.mean((-2, -1), keepdim=True)
     scorer = Scorer(images, radius=1.0)
     masked = rfft2(images)
@@ -52,7 +53,7 @@ def test_an_image_correlates_perfectly_with_itself_in_the_circle(noise: torch.Te
 def test_noise_has_the_correlation_that_was_mixed_in(noise: torch.Tensor) -> None:
     """White images a and (a + s n) correlate by 1 / sqrt(1 + s^2)."""
     other = torch.randn(noise.shape, generator=torch.Generator().manual_seed(1))
-    circle = soft_circle(BOX, 0.9)
+    circle = soft_circle(BOX, 0.9, 0.15)
     scorer = Scorer(noise * circle + 2.0 * other * circle, radius=1.0)
     values = scorer.correlation(scorer.rings(rfft2(noise * circle)), 0.0)
     assert values.mean() == pytest.approx(1 / np.sqrt(5), abs=0.02)

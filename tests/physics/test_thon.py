@@ -154,7 +154,6 @@ def test_rings_are_told_from_none() -> None:
     expected = (signal() * chi(defocus).sin().square() + noise()).mean(0)
     profile = scan(PowerRings(place, both, place.take(drawn(expected, 40, 0)), 40), GRID)
     assert margin(profile.offsets, profile.deviance) > 30
-    assert profile.gain > 100
 
 
 @pytest.mark.parametrize("premultiplied", [False, True])

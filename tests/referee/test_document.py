@@ -92,6 +92,41 @@ def test_another_file_is_refused(tmp_path: Path, content):
 
 
 @pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ((), {"format": 1, "candidates": 3}),
+        (("facts",), None),
+        (("facts",), "none"),
+        (("candidates", "fake"), []),
+        (("candidates", "fake", "measures"), 3),
+        (("candidates", "fake", "measures", "pose"), "pose"),
+        (("candidates", "fake", "measures", "pose", "answers"), [1]),
+        (("candidates", "fake", "measures", "pose", "answers", "pose"), {"question": "?", "verdict": []}),
+        (("candidates", "fake", "measures", "pose", "answers", "pose"), {"verdict": "pass"}),
+        (("candidates", "fake", "measures", "pose", "quantities"), {"shift": 3}),
+        (("candidates", "fake", "measures", "pose", "quantities"), {"shift": {"fake": {"value": "1"}}}),
+        (("candidates", "fake", "measures", "pose", "charts"), None),
+        (("candidates", "fake", "measures", "pose", "left_out"), "nothing"),
+    ],
+)
+def test_content_of_another_shape_is_refused(document, tmp_path: Path, place, value):
+    broken = json.loads(json.dumps(document))
+    parent = broken
+    for key in place[:-1]:
+        parent = parent[key]
+    if place:
+        assert place[-1] in parent
+        parent[place[-1]] = value
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps(broken if place else value))
+    with pytest.raises(InputError, match="evaluation") as caught:
+        read_document(path)
+    assert str(path) in str(caught.value)
+    if place:
+        assert place[-1] in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("given", "written"),
     [
         ((1.0342, 0.98123, 1.09431), "1.03 (0.98 to 1.09)"),

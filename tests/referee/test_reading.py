@@ -12,6 +12,7 @@ import torch
 from cryoalign.errors import InputError
 from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.physics.fourier import fourier_resize
+from cryoalign.physics.mask import soft_circle
 from cryoalign.referee.reading import Reader
 from tests.fakes.known import Known
 
@@ -49,6 +50,42 @@ def test_scales(small: Known, small_folder: Path, tmp_path: Path) -> None:
     )
     torch.testing.assert_close(both.images("fake", rows), both.images("raw", rows), atol=1e-4, rtol=0)
     assert float(as_given.images("sim", np.arange(small.count)).std()) == pytest.approx(1, rel=1e-3)
+
+
+def test_a_crop_changes_fakes_and_raw_alike(small: Known, small_folder: Path) -> None:
+    """Fakes on raw's scale stay on it, though a crop takes away some of the noise of both."""
+    files = {name: small_folder / f"{name}.star" for name in ("raw", "fake", "sim")}
+    pairs = Reader(box=24).pairs(**files)
+    rows = np.arange(small.count)
+    assert (pairs.box, pairs.pixel_size) == (24, pytest.approx(small.pixel_size * 32 / 24))
+    fake, raw = (pairs.images(kind, rows) for kind in ("fake", "raw"))
+    assert fake.shape == raw.shape == (small.count, 24, 24)
+    torch.testing.assert_close(raw, fourier_resize(small.raw[small.judged], 24), atol=1e-4, rtol=0)
+    assert float(raw.std() / fake.std()) == pytest.approx(1, abs=0.01)
+
+
+def test_no_normalization_keeps_both_in_units_of_raws_background(
+    small: Known, small_folder: Path, tmp_path: Path
+) -> None:
+    part, raw = small.particles.take(small.judged), small.raw[small.judged]
+    files = {
+        "raw": small.write(tmp_path, "raw", 200 * raw + 1000, part),
+        "fake": small.write(tmp_path, "fake", 300 * raw + 1000, part),
+    }
+    pairs = Reader(normalize="none").pairs(**files, sim=small_folder / "sim.star")
+    rows = np.arange(20)
+    torch.testing.assert_close(pairs.images("raw", rows), raw[:20], atol=1e-3, rtol=0)
+    torch.testing.assert_close(pairs.images("fake", rows), 1.5 * raw[:20], atol=1e-3, rtol=0)
+
+
+def test_masked_raw_images_have_no_background(small: Known, small_folder: Path, tmp_path: Path) -> None:
+    raw = small.raw[small.judged] * (soft_circle(small.box, 0.8, 0.2))
+    path = small.write(tmp_path, "raw", raw, small.particles.take(small.judged))
+    files = {name: small_folder / f"{name}.star" for name in ("fake", "sim")}
+    with pytest.raises(InputError, match=r"constant outside .*\n.*\n.*normalize=none"):
+        Reader().pairs(path, **files)
+    as_given = Reader(normalize="none").pairs(path, **files)
+    assert float(as_given.images("raw", np.arange(small.count)).std()) == pytest.approx(1, rel=1e-3)
 
 
 def test_chosen_rows_are_spread_over_the_groups(small_folder: Path) -> None:

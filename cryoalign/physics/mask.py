@@ -1,0 +1,51 @@
+"""Soft masks: a raised cosine in place of an edge."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def raised_cosine(distance: Tensor, end: float | Tensor, edge: float | Tensor) -> Tensor:
+    """Fall from 1 to 0 over the width of an edge.
+
+    Parameters
+    ----------
+    distance : (...) tensor
+    end : float or tensor
+        Where 0 is reached, in units of the distance.
+    edge : float or tensor
+        Width of the fall before it.
+
+    Returns
+    -------
+    (...) tensor, 0 to 1.
+    """
+    values: Tensor = 0.5 + 0.5 * torch.cos(math.pi * ((distance - end + edge) / edge).clamp(0, 1))
+    return values
+
+
+def soft_circle(box: int, radius: float, edge: float) -> Tensor:
+    """Give a circle about pixel ``N // 2`` with a raised-cosine edge inside `radius`.
+
+    Parameters
+    ----------
+    box : int
+        N in px.
+    radius : float
+        Where the circle ends, as a fraction of half the box.
+    edge : float
+        Width of its edge, as a fraction of half the box.
+
+    Returns
+    -------
+    (N, N) float32 tensor
+        1 inside, 0 outside.
+    """
+    axis = (torch.arange(box) - box // 2) / (box / 2)
+    return raised_cosine(torch.hypot(axis[:, None], axis[None]), radius, edge)
