@@ -192,8 +192,8 @@ def _notes(pairs: Stacks) -> list[str]:
     mean, spread = pairs.raw_background()
     if pairs.normalize == "raw" and (abs(mean) > _OFF_SCALE or abs(spread - 1) > _OFF_SCALE):
         notes.append(
-            f"Raw had a background of mean {mean:.3g} and standard deviation {spread:.3g}; it was brought to 0 "
-            "and 1, image by image, and fakes were taken as they are. If they are on the scale that raw had, "
+            f"Raw had a background of mean {mean:.3g} and standard deviation {spread:.3g}; it was brought "
+            "to 0 and 1, image by image, and fakes were taken as they are. If they have the scale raw had, "
             "all that depends on grey values fails for that alone: give normalize=both (or none)."
         )
     return notes
