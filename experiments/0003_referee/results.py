@@ -16,7 +16,12 @@ from cryoalign.referee.digits import interval_text, number
 from cryoalign.referee.document import MAIN, read_document
 
 HERE = Path(__file__).parent
-SETS = {"krios": "krios_bgal, 64 px", "ribosome": "ribosome_10499, 32 px", "embedded": "embedded, 64 px"}
+SETS = {
+    "krios": "krios_bgal, 64 px",
+    "ribosome": "ribosome_10499, 32 px, split by tomogram",
+    "ribosome_tilts": "ribosome_10499, 32 px, split by tilt image",
+    "embedded": "embedded, 64 px",
+}
 ORDER = (
     "identity",
     "white_noise",

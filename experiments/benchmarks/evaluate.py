@@ -3,8 +3,9 @@
 Known pairs of the tests (`tests.fakes.known`) and honest fakes of them are written as stacks: truth, a second
 draw, 400 training pairs, 200 fakes of empty sims, fakes without a domain, and the map. The whole program is
 run on 500 of these pairs and on all, in turns, and the shortest time of each step counts. A step begins with
-the line in which the program announces it; times by processor are of all threads together, and others on the
-machine change them less. The last row is another program, which imports the same and reads every image once::
+the line in which the program announces it; the last one ends with the report. Times by processor are of all
+threads together, and others on the machine change them less. The last row is another program, which imports
+the same and reads every image once::
 
     python experiments/benchmarks/evaluate.py --images 500 2000 --threads 2 1 --repeats 2
 """
@@ -35,7 +36,7 @@ _ANNOUNCED = "measure     "
 _READ = """
 import sys
 from pathlib import Path
-import cryoalign.evaluation_of_run, cryoalign.evaluation_of_stacks
+import cryoalign.evaluation_of_stacks
 from cryoalign.data.stack import ParticleImages
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
@@ -158,8 +159,9 @@ def main() -> None:
                     found = steps(place, threads) | reading(place, threads)
                     known = best.setdefault((threads, count), found)
                     best[threads, count] = {key: np.minimum(known[key], found[key]) for key in found}
-    print(f"load after: {os.getloadavg()[0]:.1f}\n")
-    print(f"| step | threads | {few:,} pairs/s | {many:,} pairs/s | growth | by processor | growth |")
+    print(f"load after: {os.getloadavg()[0]:.1f}")
+    print(f"times in s, of {few:,} and of {many:,} pairs\n")
+    print(f"| step | threads | {few:,} | {many:,} | growth | {many:,}, by processor | growth |")
     print("| :-- | --: | --: | --: | --: | --: | --: |")
     for threads in arguments.threads:
         small, large = best[threads, few], best[threads, many]
