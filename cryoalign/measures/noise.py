@@ -110,24 +110,26 @@ def _powers(case: Case, content: str) -> tuple[list[Quantity], Answer]:
     return found, Answer("noise", question, together(*verdicts), words, told.key)
 
 
-def _correlogram(residual: Tensor) -> Tensor:
-    """(..., N, N) autocorrelation of residuals of a mean power on the half plane; 1 at lag 0."""
+def _autocovariance(residual: Tensor) -> Tensor:
+    """(..., N, N) autocovariance of residuals with so much power on the half plane, their means left out."""
     box = residual.shape[-2]
     plane = residual.clone()
     plane[..., 0, 0] = 0
     lags: Tensor = torch.fft.irfft2(plane, s=(box, box))
-    return lags / lags[..., :1, :1]
+    return lags
 
 
 def _lag_difference(case: Case) -> Quantity:
     """Largest difference of the autocorrelations at lags up to 3 px; floor: halves of raw."""
 
     def largest(a: Tensor, b: Tensor) -> Tensor:
-        away = (_correlogram(a) - _correlogram(b)).abs()
-        near = torch.arange(-_NEAR_LAGS, _NEAR_LAGS + 1)  # along y; the other half of the plane is the same
-        return away[..., near, : _NEAR_LAGS + 1].flatten(-2).amax(-1)
+        a, b = (lags / lags[..., :1, :1] for lags in (a, b))
+        return (a - b).abs().flatten(-2).amax(-1)
 
-    fake, raw = (residual_plane(case.sums, kind) for kind in ("fake", "raw"))
+    # The lags of a sum are the sum of the lags: few numbers are resampled, not whole planes.
+    near = torch.arange(-_NEAR_LAGS, _NEAR_LAGS + 1).roll(-_NEAR_LAGS)  # along y; 0 comes first
+    planes = (residual_plane(case.sums, kind) for kind in ("fake", "raw"))
+    fake, raw = (_autocovariance(plane)[..., near, : _NEAR_LAGS + 1] for plane in planes)
     value = case.block_resampling.of(largest, fake, raw)
     halves = float(largest(raw[0::2].sum(0), raw[1::2].sum(0))) if len(raw) > 1 else float("nan")
     return Quantity(
@@ -153,6 +155,6 @@ def _lag_chart(sums: Sums) -> Chart:
     lags = tuple(float(lag) for lag in range(_LAGS + 1))
     series = {}
     for kind in ("raw", "fake"):
-        values = _correlogram(residual_plane(sums, kind).sum(0))
-        series[kind] = Series(lags, tuple(values[0, : _LAGS + 1].tolist()))
+        values = _autocovariance(residual_plane(sums, kind).sum(0))[0]
+        series[kind] = Series(lags, tuple((values[: _LAGS + 1] / values[0]).tolist()))
     return Chart("autocorrelation", "Autocorrelation of the noise along x", "lag (px)", "correlation", series)

@@ -27,6 +27,8 @@ FEWEST_GROUPS = 8
 TAILS = (0.025, 0.975)
 """Quantiles of the replicates at which a 95 % interval ends."""
 
+_NUMBERS_AT_ONCE = 2**22  # of the replicates of one sum: whole planes of large boxes come in parts
+
 
 def deal_units(group: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], bool]:
     """Deal groups out to resampling units of like size.
@@ -91,7 +93,8 @@ class Resampling:
         Parameters
         ----------
         statistic : callable
-            Takes the totals, each with a leading axis of replicates, (b, ...), and gives (b,).
+            Takes the totals, each with a leading axis of replicates, (b, ...), and gives (b,), each from its
+            own totals: large ones come in parts.
         *sums : (units, ...) tensor
             What was added up in each unit.
 
@@ -101,12 +104,16 @@ class Resampling:
             NaN throughout where the statistic of the whole is not finite; without low and high where there
             is only one unit.
         """
-        totals = [values.double().sum(0, keepdim=True) for values in sums]
-        value = float(statistic(*totals)[0])
+        tables = [values.double() for values in sums]
+        value = float(statistic(*(table.sum(0, keepdim=True) for table in tables))[0])
         if not np.isfinite(value) or self.units < 2:
             return Interval(value, float("nan"), float("nan"))
-        drawn = [torch.tensordot(self.weights, values.double(), dims=1) for values in sums]
-        return _interval(value, statistic(*drawn))
+        at_once = max(_NUMBERS_AT_ONCE // max(table[0].numel() for table in tables), 1)
+        drawn = [
+            statistic(*(torch.tensordot(weights, table, dims=1) for table in tables))
+            for weights in torch.split(self.weights, at_once)
+        ]
+        return _interval(value, torch.cat(drawn))
 
     def of_mean(self, values: ArrayLike, units: NDArray[np.int64]) -> Interval:
         """Give the mean of values and its interval.

@@ -96,3 +96,18 @@ def test_the_worst_bin_is_furthest_from_what_is_perfect() -> None:
     assert Quantity("a", "a", value, target=1.0, bins=bins).worst_bin == 2
     assert Quantity("a", "a", value, floor=Interval(0.5, 0.4, 0.6), bins=bins).worst_bin == 0
     assert Quantity("a", "a", value).worst_bin is None
+
+
+def test_replicates_of_large_sums_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    planes = torch.rand(16, 32, 17, generator=torch.Generator().manual_seed(5))
+    resampling, seen = Resampling(16, draws=300), []
+
+    def spread(total: torch.Tensor) -> torch.Tensor:
+        seen.append(len(total))
+        return total.flatten(1).std(1)
+
+    whole = resampling.of(spread, planes)
+    monkeypatch.setattr("cryoalign.referee.resampling._NUMBERS_AT_ONCE", 70 * planes[0].numel())
+    parts = resampling.of(spread, planes)
+    assert seen == [1, 300, 1, 70, 70, 70, 70, 20]
+    assert [parts.value, parts.low, parts.high] == pytest.approx([whole.value, whole.low, whole.high])
