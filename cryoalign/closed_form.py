@@ -75,7 +75,12 @@ def check_baselines(names: Iterable[str]) -> None:
     """
     unknown = [str(name) for name in names if name not in BASELINES]
     if unknown:
-        raise InputError("there is no such baseline", expected=", ".join(BASELINES), found=", ".join(unknown))
+        raise InputError(
+            "there is no such baseline",
+            expected=", ".join(BASELINES),
+            found=", ".join(unknown),
+            remedy="give some of these, or none with baselines=[]",
+        )
 
 
 def fit_baseline(

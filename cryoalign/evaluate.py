@@ -43,7 +43,10 @@ def _check_numbers(cfg: DictConfig) -> None:
     ):  # fmt: skip
         if value is not None and not low <= value <= high:
             raise InputError(
-                f"{key} is out of range", expected=f"a whole number, {low} to {high}", found=value
+                f"{key} is out of range",
+                expected=f"a whole number, {low} to {high}",
+                found=value,
+                remedy=f"leave {key}= out, or give a number in that range",
             )
 
 
@@ -51,7 +54,10 @@ def _refuse_both(cfg: DictConfig) -> None:
     """Refuse values that would have no effect, since they belong to what is not judged."""
     if cfg.run is not None and cfg.fake is not None:
         raise InputError(
-            "there are two things to judge", expected="either run= or fake=, raw= and sim=", found="both"
+            "there are two things to judge",
+            expected="either run= or fake=, raw= and sim=",
+            found="both",
+            remedy="judge them one after the other",
         )
     if cfg.run is None and cfg.fake is None:
         return  # to be explained where stacks are read
@@ -62,7 +68,8 @@ def _refuse_both(cfg: DictConfig) -> None:
         judged, other = ("stacks", "a run") if cfg.run is None else ("a run", "stacks")
         raise InputError(
             f"{judged} cannot be judged with {', '.join(f'{key}=' for key in wrong)}",
-            expected=f"nothing that belongs to {other}: see python -m cryoalign.evaluate --help",
+            expected=f"nothing that belongs to {other}",
+            remedy="leave it out; python -m cryoalign.evaluate --help says what belongs to which",
         )
 
 

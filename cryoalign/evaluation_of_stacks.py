@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from cryoalign.data.stack import SAME_PIXEL_SIZE
 from cryoalign.errors import InputError
 from cryoalign.io.output import staged
 from cryoalign.judgement import PAGE, group_words, measures_of, publish, read_map, settings_of, tell
@@ -17,6 +18,7 @@ from cryoalign.referee.reading import Reader
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+    from torch import Tensor
 
 
 def evaluate_stacks(cfg: DictConfig) -> float:
@@ -46,7 +48,11 @@ def evaluate_stacks(cfg: DictConfig) -> float:
         )
     measures = measures_of(cfg)
     if not measures:
-        raise InputError("there is nothing to measure", expected=f"measures of {', '.join(cfg.measure)}")
+        raise InputError(
+            "there is nothing to measure",
+            expected=f"measures of {', '.join(cfg.measure)}",
+            remedy="leave measures= out for all",
+        )
     names = [cfg[kind] for kind in ("fake", "raw", "sim", "truth", "again", "empty", "volume")]
     inputs = [Path(name) for name in [*names, *cfg.train.values(), *cfg.cut.values()] if name is not None]
     out = Path(cfg.out) if cfg.out is not None else Path("evaluation")
@@ -84,14 +90,34 @@ def _case(cfg: DictConfig) -> Case:
         case.train = reader.pairs(train.raw, fake=train.fake, sim=train.sim)
     elif any(value is not None for value in train.values()):
         raise InputError(
-            "the training pairs are incomplete", expected="train.raw=, and train.sim= or train.fake="
+            "the training pairs are incomplete",
+            expected="train.raw=, and train.sim= or train.fake=",
+            found=", ".join(f"train.{key}=" for key, value in train.items() if value is not None),
+            remedy="give the missing metadata files, or none of them",
         )
     if cfg.empty is not None:
         case.empty = reader.probe(cfg.empty, pairs)
     if cfg.cut.fake is not None:
-        if cfg.cut.domain is None or case.volume is None:
-            raise InputError(
-                "fakes without a domain need the map and the domain", expected="volume= and cut.domain="
-            )
-        case.cut, case.domain = reader.probe(cfg.cut.fake, pairs), read_map(cfg.cut.domain)[0]
+        case.cut, case.domain = reader.probe(cfg.cut.fake, pairs), _domain(cfg, case)
     return case
+
+
+def _domain(cfg: DictConfig, case: Case) -> Tensor:
+    """Read the map of the domain that the sims of `cut.fake` lacked."""
+    if cfg.cut.domain is None or case.volume is None or case.voxel_size is None:
+        raise InputError(
+            "fakes without a domain need the map and the domain",
+            file=cfg.cut.fake,
+            expected="volume= and cut.domain=",
+            remedy="give both maps, on one grid",
+        )
+    domain, voxel_size = read_map(cfg.cut.domain)
+    if domain.shape != case.volume.shape or abs(voxel_size / case.voxel_size - 1) > SAME_PIXEL_SIZE:
+        raise InputError(
+            "the domain is not on the grid of the map",
+            file=cfg.cut.domain,
+            expected=f"{tuple(case.volume.shape)} voxels of {case.voxel_size:.4g} A, as in {cfg.volume}",
+            found=f"{tuple(domain.shape)} voxels of {voxel_size:.4g} A",
+            remedy="cut the domain out of that map, and leave its box as it is",
+        )
+    return domain

@@ -58,13 +58,21 @@ def measures_of(cfg: DictConfig) -> dict[str, Measure]:
     """
     if cfg.draws < _FEWEST_DRAWS:
         raise InputError(
-            "too few bootstrap replicates", expected=f"draws of {_FEWEST_DRAWS} or more", found=cfg.draws
+            "too few bootstrap replicates",
+            expected=f"draws of {_FEWEST_DRAWS} or more",
+            found=cfg.draws,
+            remedy="leave draws= out, or give it a thousand",
         )
     given = [cfg.measures] if isinstance(cfg.measures, str) else cfg.measures
     chosen = list(cfg.measure) if given is None else [str(name) for name in given]
     unknown = [name for name in chosen if name not in cfg.measure]
     if unknown:
-        raise InputError("unknown measure", expected=", ".join(cfg.measure), found=", ".join(unknown))
+        raise InputError(
+            "unknown measure",
+            expected=", ".join(cfg.measure),
+            found=", ".join(unknown),
+            remedy="give e.g. measures=[spectrum,content], or leave it out for all",
+        )
     return {name: instantiate(cfg.measure[name]) for name in cfg.measure if name in chosen}
 
 
@@ -133,7 +141,12 @@ def read_map(path: str) -> tuple[torch.Tensor, float]:
     """
     values, voxel_size = read_volume(path)
     if voxel_size is None:
-        raise InputError("the map does not say its voxel size", file=path, expected="a voxel size in A")
+        raise InputError(
+            "the map does not say its voxel size",
+            file=path,
+            expected="a voxel size in A in the header",
+            remedy="write it there, e.g. with relion_image_handler --angpix",
+        )
     return torch.from_numpy(np.ascontiguousarray(values)), voxel_size
 
 

@@ -12,6 +12,7 @@ import torch
 from cryoalign.closed_form import fit_baseline
 from cryoalign.data.pairs import match_pairs
 from cryoalign.data.stack import ParticleImages
+from cryoalign.errors import InputError
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
 from cryoalign.measures.domain import remove_domain
@@ -151,6 +152,15 @@ class RunCase:
         truth, raw = match_pairs(read_particles(path), self.data.raw)
         place = np.full(len(self.data.raw), -1)
         place[np.searchsorted(self.data.raw.row, raw.row)] = np.arange(len(truth))
+        missing = int((place[self.rows] < 0).sum())
+        if missing:
+            raise InputError(
+                f"{missing} of {len(self.rows)} particles have no truth",
+                file=path,
+                expected="a noise-free image of every particle that is judged",
+                found=f"{len(truth)} images",
+                remedy="give the truth of the whole part, or leave truth= out",
+            )
         images = ParticleImages(truth, locate_stacks(truth), box=self.data.box)
         return self.bench.truth(images, place[self.rows])
 
@@ -184,11 +194,20 @@ class RunCase:
             rows = self._some(self.rows, EMPTY_IMAGES)
             empty = refiner.fakes(rows, draw=2, label="fakes of empty sims", change=lambda sims, _: 0 * sims)
             bench = Bench(self.work, self.data, rows, prefix="empty_")
-            case.empty = self._read(bench.write("fake", empty, self.data.sim), case)
+            found = self._read(bench.write("fake", empty, self.data.sim), case)
+            try:
+                found.images(np.zeros(1, dtype=np.int64))
+                case.empty = found
+            except InputError:
+                _log.info("probes      fakes of empty sims are constant: nothing can be invented in them")
         if case.volume is None or case.voxel_size is None:
             case.volume, case.voxel_size = self._map_of_sims()
             case.volume_words = "a map made of the run's sims"
-        _, case.domain = remove_domain(case.volume, case.voxel_size)
+        try:
+            _, case.domain = remove_domain(case.volume, case.voxel_size)
+        except ValueError as error:
+            _log.info("probes      no domain can be removed: %s", error)
+            return
         rows = self._some(self.rows, CUT_IMAGES)
         without = Removal(self.data, case.volume, case.domain, case.voxel_size, rows)
         fakes = refiner.fakes(rows, draw=3, label="fakes without a domain", change=without)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
 from tests.fakes.known import Known
 from tests.pages.parsing import Page
@@ -230,6 +231,36 @@ def test_a_run_beside_its_baselines(run: Path, cli: Cli) -> None:
     assert math.isclose(value, metrics["RPSD_L1"], rel_tol=1e-3)
     assert not list(Path("new").glob("referee*"))
     assert "spectral" in done.out
+
+
+def test_a_truth_of_other_particles(run: Path, cli: Cli, tmp_path: Path) -> None:
+    """Images of some of the run's particles only: nobody else's stand in for the others."""
+    files = map(Path, json.loads((run / "provenance.json").read_text())["data"])
+    (sim,) = (file for file in files if file.name == "sim.star")
+    part = read_particles(sim).take(np.arange(5))
+    names = [f"{slot + 1:06d}@{sim.parent / 'sim.mrcs'}" for slot in part.slot]
+    write_particles(tmp_path / "few.star", part, image_names=names)
+    options = ("out=new", "part=train", "accelerator=cpu", "measures=[content]", "baselines=[]")
+    done = cli("evaluate", f"run={run}", f"truth={tmp_path / 'few.star'}", *options, *FAST)
+    assert done.code == 1
+    assert "few.star: " in done.err
+    assert "of 48 particles have no truth" in done.err
+    assert not Path("new").exists()
+
+
+def test_a_domain_on_another_grid(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    for name, size in (("map", 32), ("domain", 24)):
+        values = np.zeros((size,) * 3, dtype=np.float32)
+        values[size // 2] = 1
+        mrcfile.write(tmp_path / f"{name}.mrc", values, voxel_size=7.08)
+    done = judge(
+        cli, folder, "measures=[invented]", f"volume={tmp_path / 'map.mrc'}",
+        f"cut.domain={tmp_path / 'domain.mrc'}", f"cut.fake={folder / 'fake.star'}",
+    )  # fmt: skip
+    assert done.code == 1
+    assert "domain.mrc: the domain is not on the grid of the map" in done.err
+    assert "(24, 24, 24)" in done.err
+    assert not (tmp_path / "evaluation").exists()
 
 
 def test_too_few_pairs_of_a_run_leave_its_table(run: Path, cli: Cli) -> None:

@@ -48,7 +48,8 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_sweep(sweep: Path, cli: Cli) -> None:
+def compared(sweep: Path, cli: Cli) -> str:
+    """Compare the sweep, two of whose evaluations are of one run, and give what was printed."""
     evaluation = to_document(
         {"fake": [example.two_sample()]}, {"created": "2026-01-02", "part": "val", "draws": 200}
     )
@@ -59,8 +60,12 @@ def test_a_sweep(sweep: Path, cli: Cli) -> None:
     assert done.code == 0, done.err
     assert "0.400 ± 0.028" in done.out
     assert "left out" not in done.out
-    out = Path("report")
+    return done.out
 
+
+def test_the_tables_of_a_sweep(sweep: Path, cli: Cli) -> None:
+    compared(sweep, cli)
+    out = Path("report")
     rows = table(out / "runs.csv")
     found = [(row["run"], row["seed"], row["loss.weights.rpsd"], float(row["RPSD_L1"])) for row in rows]
     assert [row["arm"] for row in rows] == ["A", "A", "B", "B"]
@@ -81,7 +86,10 @@ def test_a_sweep(sweep: Path, cli: Cli) -> None:
     assert float(sim["RPSD_L1_mean"]) == pytest.approx(metrics["sim_RPSD_L1"])
     assert float(floor["pixel_L1_mean"]) == pytest.approx(metrics["floor_pixel_L1"])
 
-    page = self_contained((out / "report.html").read_text())
+
+def test_the_page_of_a_sweep(sweep: Path, cli: Cli) -> None:
+    printed = compared(sweep, cli)
+    page = self_contained(Path("report/report.html").read_text())
     cells = page.cells()
     for cell in ("0.80 ± 0.14", "0.400 ± 0.028", "loss.weights.rpsd", "sweep/10", "? undecided 1", "0.5600"):
         assert cell in cells
@@ -92,7 +100,7 @@ def test_a_sweep(sweep: Path, cli: Cli) -> None:
     assert "A: weights.rpsd=0: not evaluated." in page.text
     tally = "B: weights.rpsd=0.5: 0 failed, 1 undecided, 0 passed in 1 evaluation (part: val)."
     assert tally in page.text
-    assert tally in done.out
+    assert tally in printed
     assert {"not evaluated", "val", "200"} <= set(cells)
     assert "python -m cryoalign.report 'runs=sweep/*'" in page.text
     assert page.tags.count("svg") == 5

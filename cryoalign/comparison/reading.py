@@ -27,6 +27,9 @@ ABSENT = "absent"
 KINDS = ("sim", "fake", "raw")
 
 
+_WITHOUT = "put the file back as the run wrote it, or leave this run out of runs="
+
+
 @dataclass(frozen=True)
 class RunResult:
     """What a comparison needs of a run.
@@ -97,7 +100,12 @@ def read_result(folder: Path) -> RunResult:
             ) from error
         raise
     if not isinstance(run.data, dict):
-        raise InputError("this file cannot be read", file=folder / "data.json", expected="names and values")
+        raise InputError(
+            "this file cannot be read",
+            file=folder / "data.json",
+            expected="names and values",
+            remedy=_WITHOUT,
+        )
     config = flatten(OmegaConf.to_container(run.cfg, resolve=True))
     origin = _json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
     return RunResult(
@@ -152,9 +160,15 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError("this file cannot be read", file=path, found=error) from error
+        raise InputError("this file cannot be read", file=path, found=error, remedy=_WITHOUT) from error
     if not isinstance(content, dict):
-        raise InputError("this file cannot be read", file=path, expected="names and values", found=content)
+        raise InputError(
+            "this file cannot be read",
+            file=path,
+            expected="names and values",
+            found=content,
+            remedy=_WITHOUT,
+        )
     return content
 
 
@@ -162,7 +176,7 @@ def _metrics(path: Path) -> dict[str, float]:
     try:
         return {name: float(value) for name, value in _json(path).items()}
     except (TypeError, ValueError) as error:
-        raise InputError("a metric is not a number", file=path, found=error) from error
+        raise InputError("a metric is not a number", file=path, found=error, remedy=_WITHOUT) from error
 
 
 def _curves(path: Path) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
@@ -177,7 +191,7 @@ def _curves(path: Path) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float
                     if name.startswith("val/") and cell:
                         points.setdefault(name.removeprefix("val/"), {})[float(row["step"])] = float(cell)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        raise InputError("this log cannot be read", file=path, found=error) from error
+        raise InputError("this log cannot be read", file=path, found=error, remedy=_WITHOUT) from error
     return {
         name: (np.array(sorted(values)), np.array([values[step] for step in sorted(values)]))
         for name, values in points.items()
@@ -191,7 +205,7 @@ def _spectra(path: Path) -> dict[str, NDArray[np.float64]]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as tables:
             return {kind: np.asarray(tables[kind], dtype=np.float64).mean(axis=0) for kind in KINDS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError("these spectra cannot be read", file=path, found=error) from error
+        raise InputError("these spectra cannot be read", file=path, found=error, remedy=_WITHOUT) from error
 
 
 def _test_images(path: Path) -> str:
@@ -202,7 +216,7 @@ def _test_images(path: Path) -> str:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row.get("part") == "test"]
     except (OSError, ValueError, csv.Error) as error:
-        raise InputError("this split cannot be read", file=path, found=error) from error
+        raise InputError("this split cannot be read", file=path, found=error, remedy=_WITHOUT) from error
     return sha256("\n".join(str(row.get("rlnImageName")) for row in rows).encode()).hexdigest()
 
 

@@ -53,17 +53,14 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     Returns
     -------
     dict of str to Look
-        Fixed for sim, fake, raw, other raw and truth; spare ones for the rest, among them the colours of sim
-        and fake where those two are not there.
+        Fixed for sim, fake, raw, other raw and truth; spare ones for the rest, by their order alone, so that
+        a curve looks the same in figures with and without those kinds.
     """
     wanted = list(names)
-    others = [name for name in wanted if name not in LOOKS]
-    free = [LOOKS[kind][0] for kind in ("fake", "sim") if kind not in wanted]
-    colours = (*_SPARE, *free)
     spare: dict[str, Look] = {}
-    for place, name in enumerate(others):
-        turn, colour = divmod(place, len(colours))  # a colour that comes round again comes in another style
-        spare[name] = (colours[colour], _STYLES[(colour + turn) % len(_STYLES)], 1.6)
+    for place, name in enumerate(name for name in wanted if name not in LOOKS):
+        turn, colour = divmod(place, len(_SPARE))  # a colour that comes round again comes in another style
+        spare[name] = (_SPARE[colour], _STYLES[(colour + turn) % len(_STYLES)], 1.6)
     return {name: LOOKS.get(name) or spare[name] for name in wanted}
 
 

@@ -18,52 +18,34 @@ _BESIDE = 5
 
 def comparison_page(
     *,
-    title: str,
-    summary: str,
-    tallies: Sequence[str],
-    notes: Sequence[str],
-    left_out: Sequence[str],
     facts: Mapping[str, Any],
-    measures: Mapping[str, str],
-    settings: Mapping[str, str],
     letters: Sequence[str],
     evaluated: Sequence[str],
-    differences: Sequence[Plain],
-    summary_rows: Sequence[Plain],
-    run_rows: Sequence[Plain],
-    verdicts: Sequence[Plain],
     quantities: Sequence[Plain],
-    sources: Sequence[Plain],
     charts: Mapping[str, Plain],
-    undrawn: str,
     pixel_size: float | None,
+    **shown: Any,
 ) -> str:
     """Make ``report.html`` of a comparison.
 
     Parameters
     ----------
-    title, summary : str
-    tallies, notes, left_out : sequence of str
-        Sentences: what the evaluations of each arm found, what to know before believing a difference, and
-        what is not in the comparison.
     facts : mapping
         ``command``, ``started`` and ``versions``, as `cryoalign.provenance` says them.
-    measures : mapping of str to str
-        Columns of the tables: key and title.
-    settings : mapping of str to str
-        Settings of an evaluation: key and title.
     letters, evaluated : sequence of str
         Of all arms, and of those that were evaluated.
-    differences, summary_rows, run_rows : sequence of dict
-        As `cryoalign.comparison.tables` makes them.
-    verdicts, quantities, sources : sequence of dict
+    quantities : sequence of dict
         As `cryoalign.comparison.verdicts` makes them.
     charts : mapping of str to dict
         As `cryoalign.comparison.curves` plans them.
-    undrawn : str
-        Which are not drawn, and why.
     pixel_size : float or None
         In A, where all runs have the same.
+    **shown
+        What stands on the page as it is: ``title`` and ``summary``, a str each; ``tallies``, ``notes`` and
+        ``left_out``, sentences each; ``undrawn``, which charts are missing and why; ``measures`` and
+        ``settings``, titles of columns by key; ``differences``, ``summary_rows`` and ``run_rows``, as
+        `cryoalign.comparison.tables` makes them; ``verdicts`` and ``sources``, as
+        `cryoalign.comparison.verdicts` does.
 
     Returns
     -------
@@ -72,39 +54,28 @@ def comparison_page(
     """
     groups: dict[str, list[Plain]] = {}
     for row in quantities:
-        entry = {**row, "label": labelled(row["quantity"])}
-        groups.setdefault(row["measure"], []).append(entry)
+        groups.setdefault(row["measure"], []).append({**row, "label": labelled(row["quantity"])})
+    drawn = [{"title": plan["title"], "svg": drawing(plan, key, pixel_size)} for key, plan in charts.items()]
     return render(
         "comparison.html",
-        title=title,
-        summary=summary,
-        tallies=tallies,
-        notes=notes,
-        left_out=left_out,
-        fact_rows=[
-            ("made", moment(str(facts.get("started") or ""))),
-            ("command", command_line(facts.get("command") or [], "report")),
-            (
-                "versions",
-                ", ".join(f"{name} {entry}" for name, entry in (facts.get("versions") or {}).items()),
-            ),
-        ],
-        measures=measures,
-        settings=settings,
+        fact_rows=_fact_rows(facts),
         unevaluated=[letter for letter in letters if letter not in evaluated],
-        differences=differences,
-        summary_rows=summary_rows,
-        run_rows=run_rows,
-        verdicts=verdicts,
-        sources=sources,
         verdict_tables=_side_by_side(letters),
         quantity_tables=_side_by_side(evaluated),
-        undrawn=undrawn,
         groups=groups,
-        charts=[
-            {"title": plan["title"], "svg": drawing(plan, key, pixel_size)} for key, plan in charts.items()
-        ],
+        charts=drawn,
+        **shown,
     )
+
+
+def _fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """When, by which command and with which versions the page was made."""
+    versions = (facts.get("versions") or {}).items()
+    return [
+        ("made", moment(str(facts.get("started") or ""))),
+        ("command", command_line(facts.get("command") or [], "report")),
+        ("versions", ", ".join(f"{name} {entry}" for name, entry in versions)),
+    ]
 
 
 def _side_by_side(letters: Sequence[str]) -> list[list[tuple[int, str]]]:

@@ -67,7 +67,7 @@ class Quantity:
 
     @property
     def worst_bin(self) -> int | None:
-        """0-based number of the defocus bin that is furthest from what is perfect; None without bins."""
+        """0-based number of the defocus bin furthest from what is perfect; None where all are alike."""
         perfect = self.target if self.target is not None else (self.floor.value if self.floor else None)
         if perfect is None:
             return None
@@ -76,7 +76,7 @@ class Quantity:
             for place, entry in enumerate(self.bins)
             if entry is not None and entry.value == entry.value  # not NaN
         }
-        return max(away, key=away.__getitem__) if away else None
+        return max(away, key=away.__getitem__) if len(set(away.values())) > 1 else None
 
 
 @dataclass(frozen=True)

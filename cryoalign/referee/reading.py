@@ -73,10 +73,18 @@ class Reader:
     def __post_init__(self) -> None:
         if self.normalize not in NORMALIZE:
             raise InputError(
-                "unknown choice for normalize", expected=", ".join(NORMALIZE), found=self.normalize
+                "unknown choice for normalize",
+                expected=", ".join(NORMALIZE),
+                found=self.normalize,
+                remedy="leave it out if fakes have raw's scale, or give both",
             )
         if self.bins < 1:
-            raise InputError("there has to be a defocus bin", expected="bins of 1 or more", found=self.bins)
+            raise InputError(
+                "there has to be a defocus bin",
+                expected="bins of 1 or more",
+                found=self.bins,
+                remedy="leave bins= out",
+            )
 
     def pairs(self, raw: Path | str, **others: Path | str | None) -> Stacks:
         """Read and match stacks.

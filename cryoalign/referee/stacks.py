@@ -113,6 +113,7 @@ class Stacks:
                 file=self.particles.source,
                 expected=f"{FEWEST_PAIRS} or more",
                 found=len(self),
+                remedy="give more particles; of a run another part, e.g. part=held_out",
             )
         units, whole = deal_units(self.groups, self.seed)
         bins, edges = defocus_bins(self.defocus, self.most_bins)
