@@ -17,7 +17,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 
 if TYPE_CHECKING:
-    from cryoalign.referee.case import Case
+    from cryoalign.evaluate.case import Case
     from tests.fakes.known import Known
 
 #: One thread: other tests may run beside, and sums have one order.
@@ -73,7 +73,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFi
         GlobalHydra.instance().clear()
         code = 0
         try:
-            importlib.import_module(f"cryoalign.{name}").main()
+            importlib.import_module(f"cryoalign.{name}.__main__").main()
         except SystemExit as stop:
             code = int(stop.code or 0)
         out, err = capfd.readouterr()

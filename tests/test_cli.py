@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cryoalign.command import CONF_DIR
+from cryoalign.cli import CONF_DIR
 from tests.conftest import Cli
 
 
@@ -16,7 +16,7 @@ from tests.conftest import Cli
 def test_help_and_cfg_import_neither_torch_nor_lightning(name: str) -> None:
     code = (
         "import sys\n"
-        f"import cryoalign.{name} as command\n"
+        f"import cryoalign.{name}.__main__ as command\n"
         "sys.argv = ['x', sys.argv[1], *sys.argv[2:]]\n"
         "try:\n    command.main()\n"
         "finally:\n"

@@ -25,7 +25,7 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
     assert not any(name.startswith("tests/") for name in names)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    code = "import cryoalign.command as c; print(c.CONF_DIR); import cryoalign.train as t; t.main()"
+    code = "import cryoalign.cli as c; print(c.CONF_DIR); import cryoalign.train as t; t.main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "--cfg", "job"],
         cwd=elsewhere,

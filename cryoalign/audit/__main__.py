@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryoalign.command import command
+from cryoalign.cli import command
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ def main(cfg: DictConfig) -> None:
     """Test the pairs and print the verdict; exit with 0 (they agree), 2 (wrong, and how) or 3 (not known)."""
     from rich.console import Console  # noqa: PLC0415  heavy imports wait until work starts
 
+    from cryoalign.audit.check import check_pairs  # noqa: PLC0415
+    from cryoalign.audit.report import audit_table, words, write_report  # noqa: PLC0415
+    from cryoalign.audit.sample import read_sample  # noqa: PLC0415
+    from cryoalign.audit.verdict import judge  # noqa: PLC0415
     from cryoalign.io.output import staged  # noqa: PLC0415
-    from cryoalign.pairing.check import check_pairs  # noqa: PLC0415
-    from cryoalign.pairing.report import audit_table, words, write_report  # noqa: PLC0415
-    from cryoalign.pairing.sample import read_sample  # noqa: PLC0415
-    from cryoalign.pairing.verdict import judge  # noqa: PLC0415
 
     if cfg.sample < 0 or not 0 < cfg.radius <= 1:
         raise InputError(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from cryoalign.audit.check import check_pairs
+from cryoalign.audit.sample import FEWEST, choose_rows, sample_images
+from cryoalign.audit.verdict import judge
 from cryoalign.errors import InputError
-from cryoalign.pairing.check import check_pairs
-from cryoalign.pairing.sample import FEWEST, choose_rows, sample_images
-from cryoalign.pairing.verdict import judge
 
 if TYPE_CHECKING:
     from cryoalign.data.datamodule import PairedDataModule

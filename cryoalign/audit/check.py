@@ -10,9 +10,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from cryoalign.pairing.alone import CORRECTED_CTF, corrections, look_alone
-from cryoalign.pairing.correlation import BANDS, Estimate, Rings, Scorer, estimate
-from cryoalign.pairing.hypotheses import (
+from cryoalign.audit.correlation import BANDS, Estimate, Rings, Scorer, estimate
+from cryoalign.audit.hypotheses import (
     IDENTITY,
     NEUTRAL_CTF,
     NEUTRAL_MAP,
@@ -24,7 +23,8 @@ from cryoalign.pairing.hypotheses import (
     neutral_images,
     still,
 )
-from cryoalign.pairing.matching import Matching, match_any
+from cryoalign.audit.matching import Matching, match_any
+from cryoalign.audit.self_check import CORRECTED_CTF, corrections, look_alone
 from cryoalign.physics.fourier import rfft2
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from cryoalign.pairing.alone import Alone
-    from cryoalign.pairing.sample import Sample
-    from cryoalign.pairing.transfer import Transfer
+    from cryoalign.audit.sample import Sample
+    from cryoalign.audit.self_check import Alone
+    from cryoalign.audit.transfer import Transfer
 
 _CLEAR = 3.0  # sigma by which raw has to confirm what sims seem to carry
 
@@ -48,7 +48,7 @@ class Score:
     ----------
     key, family : str
     value : float or None
-        See `cryoalign.pairing.hypotheses.Hypothesis`.
+        See `cryoalign.audit.hypotheses.Hypothesis`.
     envelope : float
         The smooth fall-off that suits it best, exp(-envelope u^2).
     values : (n,) float64
@@ -57,7 +57,7 @@ class Score:
         Their mean.
     difference : Estimate
         Of the paired difference to the pairs as given, or to those treated in the same way without the
-        change (`cryoalign.pairing.hypotheses.neutral_images`) where these fit better: for naming it.
+        change (`cryoalign.audit.hypotheses.neutral_images`) where these fit better: for naming it.
     fair : Estimate
         Of the paired difference to the pairs treated in the same way: for excluding it.
     gains : (n,) float64

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoalign.pairing.alone import CORRECTED_CTF, CORRECTED_SHIFT
-from cryoalign.pairing.wording import Finding, factor_words
+from cryoalign.audit.self_check import CORRECTED_CTF, CORRECTED_SHIFT
+from cryoalign.audit.wording import Finding, factor_words
 
 if TYPE_CHECKING:
-    from cryoalign.pairing.alone import Alone
-    from cryoalign.pairing.check import Evidence
-    from cryoalign.pairing.transfer import ShiftFit
+    from cryoalign.audit.check import Evidence
+    from cryoalign.audit.self_check import Alone
+    from cryoalign.audit.transfer import ShiftFit
 
 _ROWS = 3.0  # sigma; only three other orders are asked for
 _FOLLOWS = 0.1  # correlation with the map of other images that inverse poses have to reach

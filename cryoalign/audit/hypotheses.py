@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cryoalign.pairing.geometry import rescale, turns
-from cryoalign.pairing.poses import views
-from cryoalign.pairing.transfer import Transfer, applied, claimed_power, ctf_of, undone
+from cryoalign.audit.geometry import rescale, turns
+from cryoalign.audit.poses import views
+from cryoalign.audit.transfer import Transfer, applied, claimed_power, ctf_of, undone
 from cryoalign.physics.fourier import fourier_resize, irfft2, rfft2, shift
 from cryoalign.physics.rotation import euler_to_matrix
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cryoalign.pairing.sample import Sample
+    from cryoalign.audit.sample import Sample
 
 #: Magnifications of the simulated images.
 SCALES = (0.5, 0.67, 0.8, 0.85, 0.9, 0.95, 0.975, 1.025, 1.05, 1.1, 1.15, 1.2, 1.25, 1.5, 2.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoalign.pairing.correlation import Estimate, Scorer, estimate
+from cryoalign.audit.correlation import Estimate, Scorer, estimate
 
 if TYPE_CHECKING:
     import torch

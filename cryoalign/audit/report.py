@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from cryoalign.audit.check import name_of
+from cryoalign.audit.verdict import CLEAR
 from cryoalign.figures.audit import audit_figure
-from cryoalign.pairing.check import name_of
-from cryoalign.pairing.verdict import CLEAR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from cryoalign.pairing.check import Evidence, Score
-    from cryoalign.pairing.correlation import Estimate
-    from cryoalign.pairing.transfer import Transfer
-    from cryoalign.pairing.verdict import Verdict
+    from cryoalign.audit.check import Evidence, Score
+    from cryoalign.audit.correlation import Estimate
+    from cryoalign.audit.transfer import Transfer
+    from cryoalign.audit.verdict import Verdict
 
 #: How the names of scans begin, and what they put a factor on.
 _SCANS = {"shift": "shift", "pixel size": "pixel size", "map": "map's pixel size", "defocus": "defocus"}

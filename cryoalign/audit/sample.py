@@ -10,13 +10,13 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from cryoalign.data.images import ParticleImages
 from cryoalign.data.pairs import match_pairs, refuse_swapped
-from cryoalign.data.stack import ParticleImages
 from cryoalign.errors import InputError
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
+from cryoalign.physics.conditions import without_aberrations
 from cryoalign.physics.fourier import fourier_resize
-from cryoalign.simulation.conditions import without_aberrations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

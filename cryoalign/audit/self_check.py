@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cryoalign.pairing.correlation import Estimate, Scorer, estimate
-from cryoalign.pairing.hypotheses import DEFOCUS, NEUTRAL_CTF, Hypothesis, bare, posed
-from cryoalign.pairing.transfer import (
+from cryoalign.audit.correlation import Estimate, Scorer, estimate
+from cryoalign.audit.hypotheses import DEFOCUS, NEUTRAL_CTF, Hypothesis, bare, posed
+from cryoalign.audit.transfer import (
     ShiftFit,
     Transfer,
     applied,
@@ -27,7 +27,7 @@ from cryoalign.physics.fourier import rfft2, shift
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cryoalign.pairing.sample import Sample
+    from cryoalign.audit.sample import Sample
 
 #: Sigma by which the spectra have to speak against the claimed CTF to raise a suspicion.
 _DECISIVE = 6.0

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cryoalign.pairing.correlation import Estimate, estimate, spread_rings
+from cryoalign.audit.correlation import Estimate, estimate, spread_rings
+from cryoalign.physics.conditions import conditions
 from cryoalign.physics.half_plane import squared
 from cryoalign.physics.spectrum import ring_mean, ring_sum
-from cryoalign.simulation.conditions import conditions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cryoalign.pairing.alone import CORRECTED_CTF
-from cryoalign.pairing.correlation import estimate
-from cryoalign.pairing.own import own_findings
-from cryoalign.pairing.wording import finding
+from cryoalign.audit.contradictions import own_findings
+from cryoalign.audit.correlation import estimate
+from cryoalign.audit.self_check import CORRECTED_CTF
+from cryoalign.audit.wording import finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cryoalign.pairing.check import Evidence, Score
-    from cryoalign.pairing.correlation import Estimate
-    from cryoalign.pairing.wording import Finding
+    from cryoalign.audit.check import Evidence, Score
+    from cryoalign.audit.correlation import Estimate
+    from cryoalign.audit.wording import Finding
 
 Outcome = Literal["agree", "wrong", "no relation", "undecided"]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoalign.pairing.hypotheses import AS_RAW
+from cryoalign.audit.hypotheses import AS_RAW
 
 if TYPE_CHECKING:
-    from cryoalign.pairing.check import Evidence, Score
+    from cryoalign.audit.check import Evidence, Score
 
 _NEAR = 0.12  # relative, of a factor to the one it is named after
 _CLOSE = 0.05  # the same, absolute
@@ -30,7 +30,7 @@ class Finding:
     key : str
         Short name.
     family : str
-        See `cryoalign.pairing.hypotheses.Hypothesis`.
+        See `cryoalign.audit.hypotheses.Hypothesis`.
     line : str
         What is wrong.
     remedy : str

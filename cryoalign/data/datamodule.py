@@ -11,11 +11,11 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from cryoalign.data.dataset import Pair, PairedImages, others_of_like_defocus
+from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.data.loader import StreamLoader, StreamSampler
 from cryoalign.data.normalize import Normalization
 from cryoalign.data.pairs import match_pairs, refuse_swapped
 from cryoalign.data.split import split_particles
-from cryoalign.data.stack import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.errors import InputError
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import passthrough_files, read_particles

@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cryoalign.data.images import ParticleImages
     from cryoalign.data.normalize import Normalization
-    from cryoalign.data.stack import ParticleImages
 
     Key = tuple[int, int]
 

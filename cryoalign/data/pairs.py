@@ -12,8 +12,8 @@ from scipy.spatial.transform import Rotation
 
 from cryoalign.data.pair_optics import check_aberrations
 from cryoalign.errors import InputError
-from cryoalign.io.cryosparc_table import UID, from_cryosparc
-from cryoalign.io.relion_read import ORIGINAL, parse_image_names
+from cryoalign.io.cryosparc.table import UID, from_cryosparc
+from cryoalign.io.relion.read import ORIGINAL, parse_image_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ import pandas as pd
 
 from cryoalign.data.partition import partition
 from cryoalign.errors import InputError
-from cryoalign.io.relion_read import HALF, IMAGE, MICROGRAPH, parse_image_names
-from cryoalign.io.star import read_star
+from cryoalign.io.relion.read import HALF, IMAGE, MICROGRAPH, parse_image_names
+from cryoalign.io.relion.star import read_star
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

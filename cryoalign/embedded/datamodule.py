@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryoalign.data.datamodule import PairedDataModule
-from cryoalign.data.demo import make_demo
+from cryoalign.embedded.make import make_demo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ class EmbeddedDataModule(PairedDataModule):
     folder : str or Path
         The cache.
     embedded : mapping
-        Parameters of `cryoalign.data.recipe.Recipe`.
+        Parameters of `cryoalign.embedded.recipe.Recipe`.
     **options
         Of `PairedDataModule`.
 

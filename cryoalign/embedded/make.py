@@ -20,18 +20,18 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from cryoalign.data.recipe import FORMAT, NEIGHBOUR, Recipe, draw_particles, draw_view, generator
+from cryoalign.embedded.fold import fold
+from cryoalign.embedded.recipe import FORMAT, NEIGHBOUR, Recipe, draw_particles, draw_view, generator
 from cryoalign.io.mrc import StackWriter
 from cryoalign.io.output import place_error
 from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.physics.displacement import occupied
 from cryoalign.physics.potential import Atoms, potential
-from cryoalign.simulation.experiment import Experiment
-from cryoalign.simulation.fold import fold
-from cryoalign.simulation.multislice import Multislice
-from cryoalign.simulation.specimen import DensityMap
-from cryoalign.simulation.stack import simulate_stack
-from cryoalign.simulation.weak_phase import WeakPhase
+from cryoalign.simulate.exposure import Experiment
+from cryoalign.simulate.multislice import Multislice
+from cryoalign.simulate.specimen import DensityMap
+from cryoalign.simulate.stream import simulate_stack
+from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

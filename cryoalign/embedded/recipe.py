@@ -12,9 +12,9 @@ import numpy as np
 
 from cryoalign.errors import InputError
 from cryoalign.particles import Optics, Particles
-from cryoalign.simulation.detector import Counting
-from cryoalign.simulation.envelope import Envelope
-from cryoalign.simulation.solvent import IceNoise
+from cryoalign.simulate.detector import Counting
+from cryoalign.simulate.envelope import Envelope
+from cryoalign.simulate.solvent import IceNoise
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 
-from cryoalign.command import command
+from cryoalign.cli import command
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ def main(cfg: DictConfig) -> float:
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
     if cfg.run is None:
-        from cryoalign.evaluation_of_stacks import evaluate_stacks  # noqa: PLC0415
+        from cryoalign.evaluate.given_stacks import evaluate_stacks  # noqa: PLC0415
 
         return evaluate_stacks(cfg)
-    from cryoalign.evaluation_of_run import evaluate_run  # noqa: PLC0415  brings Lightning
+    from cryoalign.evaluate.a_run import evaluate_run  # noqa: PLC0415  brings Lightning
 
     return evaluate_run(cfg)
 

@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from cryoalign.closed_form import check_baselines
-from cryoalign.command import choose_device
-from cryoalign.data.embedded import EmbeddedDataModule
-from cryoalign.evaluation import check_part, predict
+from cryoalign.cli import choose_device
+from cryoalign.embedded.datamodule import EmbeddedDataModule
+from cryoalign.evaluate.document import MAIN
+from cryoalign.evaluate.judge import judge
+from cryoalign.evaluate.outputs import group_words, measures_of, publish, settings_of, tell
+from cryoalign.evaluate.run_case import RunCase
+from cryoalign.evaluate.stacks import FEWEST_PAIRS
 from cryoalign.io.output import staged
-from cryoalign.judgement import group_words, measures_of, publish, settings_of, tell
-from cryoalign.referee.document import MAIN
-from cryoalign.referee.judge import judge
-from cryoalign.referee.stacks import FEWEST_PAIRS
-from cryoalign.run import build_data, check_same_data, load_system, read_run
-from cryoalign.run_case import RunCase
-from cryoalign.table import metrics_table
+from cryoalign.runs.folder import check_same_data, read_run
+from cryoalign.train.build import build_data, load_system
+from cryoalign.train.closed_form import check_baselines
+from cryoalign.train.table import metrics_table
+from cryoalign.train.test import check_part, predict
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from cryoalign.referee.judge import Measure
-    from cryoalign.run import Run
+    from cryoalign.evaluate.judge import Measure
+    from cryoalign.runs.folder import Run
 
 #: What is asked of baselines beside the fakes of a run.
 BESIDE = ("spectrum", "content", "noise", "two_sample")

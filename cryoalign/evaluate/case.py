@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cryoalign.referee.resampling import Resampling
-from cryoalign.referee.sums import Sums, gather
+from cryoalign.evaluate.resampling import Resampling
+from cryoalign.evaluate.sums import Sums, gather
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cryoalign.referee.stacks import Probe, Stacks
+    from cryoalign.evaluate.stacks import Probe, Stacks
 
 
 @dataclass

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoalign.errors import InputError
+from cryoalign.evaluate.finding import Verdict
 from cryoalign.io.output import atomic_write
-from cryoalign.referee.finding import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cryoalign.referee.finding import Answer, Chart, Finding, Interval, Quantity
+    from cryoalign.evaluate.finding import Answer, Chart, Finding, Interval, Quantity
 
 FORMAT = 1
 """Version of the keys: raised when one changes its meaning or goes, not when one is added."""

@@ -91,7 +91,7 @@ class Answer:
     verdict : Verdict
     quantity : str
         Key of the measure's quantity that stands beside the answer in tables; chosen by
-        `cryoalign.referee.document` where it is empty.
+        `cryoalign.evaluate.document` where it is empty.
     """
 
     key: str

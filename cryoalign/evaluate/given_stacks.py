@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cryoalign.data.stack import SAME_PIXEL_SIZE
+from cryoalign.data.images import SAME_PIXEL_SIZE
 from cryoalign.errors import InputError
+from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.document import FILE_NAME, MAIN
+from cryoalign.evaluate.judge import judge
+from cryoalign.evaluate.outputs import PAGE, group_words, measures_of, publish, read_map, settings_of, tell
+from cryoalign.evaluate.reading import Reader
 from cryoalign.io.output import staged
-from cryoalign.judgement import PAGE, group_words, measures_of, publish, read_map, settings_of, tell
-from cryoalign.referee.case import Case
-from cryoalign.referee.document import FILE_NAME, MAIN
-from cryoalign.referee.judge import judge
-from cryoalign.referee.reading import Reader
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -6,13 +6,13 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from cryoalign.errors import InputError
-from cryoalign.referee.finding import Finding
-from cryoalign.referee.threads import one_thread_each
+from cryoalign.evaluate.finding import Finding
+from cryoalign.physics.threads import one_thread_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cryoalign.referee.case import Case
+    from cryoalign.evaluate.case import Case
 
 _log = logging.getLogger(__name__)
 

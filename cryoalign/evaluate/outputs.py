@@ -10,13 +10,13 @@ import torch
 from hydra.utils import instantiate
 
 from cryoalign.errors import InputError
+from cryoalign.evaluate.document import FILE_NAME, to_document, write_document
+from cryoalign.evaluate.page import evaluation_page
+from cryoalign.evaluate.terminal import baseline_table, verdict_table, verdict_words
 from cryoalign.figures.panels import panels
 from cryoalign.io.mrc import read_volume
 from cryoalign.io.output import atomic_write
-from cryoalign.pages.evaluation import evaluation_page
-from cryoalign.provenance import provenance
-from cryoalign.referee.document import FILE_NAME, to_document, write_document
-from cryoalign.referee.terminal import baseline_table, verdict_table, verdict_words
+from cryoalign.runs.provenance import provenance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
     from rich.console import Console
 
-    from cryoalign.referee.finding import Finding
-    from cryoalign.referee.judge import Measure
-    from cryoalign.referee.stacks import Stacks
+    from cryoalign.evaluate.finding import Finding
+    from cryoalign.evaluate.judge import Measure
+    from cryoalign.evaluate.stacks import Stacks
 
 PAGE = "report.html"
 
@@ -86,7 +86,7 @@ def settings_of(cfg: DictConfig) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``volume``, ``voxel_size``, ``draws``, ``seed`` and ``progress`` of `cryoalign.referee.case.Case`.
+        ``volume``, ``voxel_size``, ``draws``, ``seed`` and ``progress`` of `cryoalign.evaluate.case.Case`.
 
     Raises
     ------

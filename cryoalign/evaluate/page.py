@@ -8,9 +8,9 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from cryoalign.pages.rendering import drawing, moment, picture, render
-from cryoalign.referee.digits import interval_text, number, unit_sign
-from cryoalign.referee.document import MAIN
+from cryoalign.evaluate.digits import interval_text, number, unit_sign
+from cryoalign.evaluate.document import MAIN
+from cryoalign.evaluate.rendering import drawing, moment, picture, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ def evaluation_page(document: Mapping[str, Any], *, gallery: bytes | None = None
     Parameters
     ----------
     document : mapping
-        As `cryoalign.referee.document.to_document` makes it, or read from the file again.
+        As `cryoalign.evaluate.document.to_document` makes it, or read from the file again.
     gallery : bytes, optional
         A PNG image of some sims, fakes and raws, see `cryoalign.figures.panels`.
 
@@ -137,7 +137,7 @@ def command_line(words: str | Sequence[str], module: str = "evaluate") -> str:
     Parameters
     ----------
     words : str or sequence of str
-        As `cryoalign.provenance` says it: the file's name, then the arguments.
+        As `cryoalign.runs.provenance` says it: the file's name, then the arguments.
     module : str
         Of cryoalign, where the file's name tells none.
 

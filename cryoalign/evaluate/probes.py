@@ -18,7 +18,7 @@ from rich.progress import track
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.relion import write_particles
 from cryoalign.models.generation import generate
-from cryoalign.referee.threads import side_by_side
+from cryoalign.physics.threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from cryoalign.data.datamodule import PairedDataModule
+    from cryoalign.data.images import ParticleImages
     from cryoalign.data.normalize import Normalization
-    from cryoalign.data.stack import ParticleImages
     from cryoalign.particles import Particles
-    from cryoalign.system import PairedGAN
+    from cryoalign.train.system import PairedGAN
 
     Images = Iterator[NDArray[np.float32]]
     Change = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.data.normalize import Normalization, background
 from cryoalign.data.pairs import match_pairs, refuse_swapped
 from cryoalign.data.split import group_names
-from cryoalign.data.stack import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.errors import InputError
+from cryoalign.evaluate.stacks import NORMALIZE, Probe, Stacks
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
-from cryoalign.io.relion_read import MICROGRAPH
-from cryoalign.referee.stacks import NORMALIZE, Probe, Stacks
+from cryoalign.io.relion.read import MICROGRAPH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryoalign.evaluate.stacks import Normalize
     from cryoalign.particles import Particles
-    from cryoalign.referee.stacks import Normalize
 
 _FIT_IMAGES = 1000
 
@@ -46,7 +46,7 @@ class Reader:
     pattern : str or None
         Regular expression on that column.
     normalize : {"raw", "both", "none"}
-        See `cryoalign.referee.stacks.Stacks`.
+        See `cryoalign.evaluate.stacks.Stacks`.
     radius : float
         Of the particle's circle, as a fraction of half the box.
     bins : int

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from cryoalign.evaluate.digits import interval_digits, number, spread_text
+from cryoalign.evaluate.terminal import SIGNS
 from cryoalign.figures.charts import Curve, chart, svg
-from cryoalign.referee.digits import interval_digits, number, spread_text
-from cryoalign.referee.terminal import SIGNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_TEMPLATES = Path(__file__).with_name("templates")
+_ROOMS = Path(__file__).parents[1]
+#: A room's own pages, and what all pages are made of.
+_TEMPLATES = tuple(_ROOMS / room / "templates" for room in ("evaluate", "report"))
 
 _OF_NYQUIST = "fraction of Nyquist"
 """By these words in the label of an x axis it is known to be the normalized radius."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cryoalign.referee.finding import Interval
+from cryoalign.evaluate.finding import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable

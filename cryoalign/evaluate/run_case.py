@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from cryoalign.closed_form import fit_baseline
+from cryoalign.data.images import ParticleImages
 from cryoalign.data.pairs import match_pairs
-from cryoalign.data.stack import ParticleImages
 from cryoalign.errors import InputError
+from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.measures.invention.domain import remove_domain
+from cryoalign.evaluate.measures.reference import lay_in
+from cryoalign.evaluate.probes import Bench, Refiner
+from cryoalign.evaluate.reading import Reader
+from cryoalign.evaluate.stacks import FEWEST_PAIRS
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
-from cryoalign.measures.domain import remove_domain
-from cryoalign.measures.reference import lay_in
 from cryoalign.physics.reconstruction import Reconstruction
-from cryoalign.probes import Bench, Refiner
-from cryoalign.referee.case import Case
-from cryoalign.referee.reading import Reader
-from cryoalign.referee.stacks import FEWEST_PAIRS
-from cryoalign.referee.threads import one_thread_each
-from cryoalign.simulation.weak_phase import WeakPhase
+from cryoalign.physics.threads import one_thread_each
+from cryoalign.simulate.weak_phase import WeakPhase
+from cryoalign.train.closed_form import fit_baseline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoalign.data.datamodule import PairedDataModule, Part
-    from cryoalign.referee.stacks import Probe, Stacks
-    from cryoalign.system import PairedGAN
+    from cryoalign.evaluate.stacks import Probe, Stacks
+    from cryoalign.train.system import PairedGAN
 
 #: Images of the probes, at the most.
 TRAIN_IMAGES, EMPTY_IMAGES, CUT_IMAGES, MAP_IMAGES = 400, 400, 400, 1000

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import track
 
 from cryoalign.errors import InputError
+from cryoalign.evaluate.partners import defocus_bins, partners_of_like_defocus
+from cryoalign.evaluate.resampling import deal_units
 from cryoalign.physics.fourier import fourier_resize
-from cryoalign.referee.alike import defocus_bins, partners_of_like_defocus
-from cryoalign.referee.resampling import deal_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from cryoalign.data.images import ParticleImages
     from cryoalign.data.normalize import Normalization
-    from cryoalign.data.stack import ParticleImages
     from cryoalign.particles import Particles
 
 Normalize = Literal["raw", "both", "none"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from cryoalign.referee.stacks import Stacks
+    from cryoalign.evaluate.stacks import Stacks
 
 MOST_BLOCKS = 16
 GREY_BINS, GREY_RANGE = 800, (-10.0, 10.0)
@@ -90,7 +90,7 @@ def gather(pairs: Stacks, *, size: int | None = None, progress: bool = False) ->
     pairs : Stacks
         With fake, raw and sim.
     size : int, optional
-        Images in a batch; see `cryoalign.referee.stacks.Stacks.batches`.
+        Images in a batch; see `cryoalign.evaluate.stacks.Stacks.batches`.
     progress : bool
         Show a progress bar.
 

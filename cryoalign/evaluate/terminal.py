@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from cryoalign.referee.digits import interval_text, number
-from cryoalign.referee.document import MAIN
+from cryoalign.evaluate.digits import interval_text, number
+from cryoalign.evaluate.document import MAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ def verdict_table(document: Mapping[str, Any], title: str) -> Table:
     Parameters
     ----------
     document : mapping
-        As `cryoalign.referee.document.to_document` makes it.
+        As `cryoalign.evaluate.document.to_document` makes it.
     title : str
 
     Returns
@@ -58,7 +58,7 @@ def baseline_table(document: Mapping[str, Any], title: str) -> Table | None:
     Parameters
     ----------
     document : mapping
-        As `cryoalign.referee.document.to_document` makes it.
+        As `cryoalign.evaluate.document.to_document` makes it.
     title : str
 
     Returns
@@ -87,7 +87,7 @@ def verdict_words(document: Mapping[str, Any]) -> Iterator[Text]:
     Parameters
     ----------
     document : mapping
-        As `cryoalign.referee.document.to_document` makes it.
+        As `cryoalign.evaluate.document.to_document` makes it.
 
     Yields
     ------
@@ -107,7 +107,7 @@ def answers(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, A
     Parameters
     ----------
     document : mapping
-        As `cryoalign.referee.document.to_document` makes it.
+        As `cryoalign.evaluate.document.to_document` makes it.
 
     Yields
     ------

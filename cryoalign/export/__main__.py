@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryoalign.command import choose_device, command
+from cryoalign.cli import choose_device, command
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 @command("export")
 def main(cfg: DictConfig) -> None:
     """Export, and print the STAR files."""
-    from cryoalign.refinement import refine_stack  # noqa: PLC0415  heavy imports wait until work starts
-    from cryoalign.run import load_system, read_run  # noqa: PLC0415
+    from cryoalign.export.stack import refine_stack  # noqa: PLC0415  heavy imports wait until work starts
+    from cryoalign.runs.folder import read_run  # noqa: PLC0415
+    from cryoalign.train.build import load_system  # noqa: PLC0415
 
     run = read_run(cfg.run)
     stars = refine_stack(

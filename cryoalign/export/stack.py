@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
-from cryoalign.data.stack import SAME_PIXEL_SIZE, ParticleImages
+from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.errors import InputError
-from cryoalign.io.cryosparc_table import from_cryosparc
-from cryoalign.io.cryosparc_write import write_cryosparc
+from cryoalign.io.cryosparc.table import from_cryosparc
+from cryoalign.io.cryosparc.write import write_cryosparc
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import passthrough_files, read_particles
 from cryoalign.io.mrc_write import StackWriter
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from cryoalign.data.normalize import Normalization
     from cryoalign.particles import Particles
-    from cryoalign.run import Run
-    from cryoalign.system import PairedGAN
+    from cryoalign.runs.folder import Run
+    from cryoalign.train.system import PairedGAN
 
 _log = logging.getLogger(__name__)
 

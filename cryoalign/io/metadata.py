@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryoalign.errors import InputError
-from cryoalign.io.cryosparc_read import read_cryosparc
-from cryoalign.io.cryosparc_table import file_format
-from cryoalign.io.relion_read import read_particles as read_relion
+from cryoalign.io.cryosparc.read import read_cryosparc
+from cryoalign.io.cryosparc.table import file_format
+from cryoalign.io.relion.read import read_particles as read_relion
 
 if TYPE_CHECKING:
     from cryoalign.particles import Particles
@@ -25,7 +25,7 @@ def read_particles(
     path : Path or str
         The metadata file.
     passthrough : Path or str, or sequence of them, optional
-        CryoSPARC's passthrough files of the same particles; see `cryoalign.io.cryosparc_read`.
+        CryoSPARC's passthrough files of the same particles; see `cryoalign.io.cryosparc.read`.
 
     Returns
     -------

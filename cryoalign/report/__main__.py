@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryoalign.command import command
+from cryoalign.cli import command
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -16,13 +16,13 @@ def main(cfg: DictConfig) -> None:
     """Read the runs, print the table of their arms and write the page."""
     from rich.console import Console  # noqa: PLC0415  heavy imports wait until work starts
 
-    from cryoalign.comparison.arms import compare  # noqa: PLC0415
-    from cryoalign.comparison.folders import find_runs  # noqa: PLC0415
-    from cryoalign.comparison.result import PAGE, notes, summary, write_comparison  # noqa: PLC0415
-    from cryoalign.comparison.tables import summary_table  # noqa: PLC0415
-    from cryoalign.comparison.verdicts import tallies  # noqa: PLC0415
     from cryoalign.io.output import staged  # noqa: PLC0415
-    from cryoalign.provenance import provenance  # noqa: PLC0415
+    from cryoalign.report.arms import compare  # noqa: PLC0415
+    from cryoalign.report.find_runs import find_runs  # noqa: PLC0415
+    from cryoalign.report.tables import summary_table  # noqa: PLC0415
+    from cryoalign.report.verdicts import tallies  # noqa: PLC0415
+    from cryoalign.report.write import PAGE, notes, summary, write_comparison  # noqa: PLC0415
+    from cryoalign.runs.provenance import provenance  # noqa: PLC0415
 
     patterns = [cfg.runs] if isinstance(cfg.runs, str) else [str(entry) for entry in cfg.runs]
     found = find_runs(patterns)

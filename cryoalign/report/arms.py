@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from cryoalign.comparison.reading import ABSENT, RunResult
+from cryoalign.report.run_result import ABSENT, RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

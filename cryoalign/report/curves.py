@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryoalign.evaluate.finding import RADIUS
 from cryoalign.physics.spectrum import normalized_radius
-from cryoalign.referee.finding import RADIUS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from cryoalign.comparison.arms import Arm, Comparison
-    from cryoalign.comparison.reading import RunResult
+    from cryoalign.report.arms import Arm, Comparison
+    from cryoalign.report.run_result import RunResult
 
 Plan = dict[str, Any]
 
@@ -38,7 +38,7 @@ def charts(comparison: Comparison) -> dict[str, Plan]:
     Returns
     -------
     dict of str to dict
-        As `cryoalign.pages.rendering.drawing` takes them. A line is the mean over an arm's runs, its band
+        As `cryoalign.evaluate.rendering.drawing` takes them. A line is the mean over an arm's runs, its band
         goes from the lowest to the highest. Sim and other raw are drawn where all runs agree on them.
     """
     runs = [run for arm in comparison.arms for run in arm.runs]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryoalign.comparison.reading import RunResult, read_result
 from cryoalign.errors import InputError
+from cryoalign.report.run_result import RunResult, read_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cryoalign.pages.evaluation import command_line, labelled
-from cryoalign.pages.rendering import drawing, moment, render
+from cryoalign.evaluate.page import command_line, labelled
+from cryoalign.evaluate.rendering import drawing, moment, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,21 +31,21 @@ def comparison_page(
     Parameters
     ----------
     facts : mapping
-        ``command``, ``started`` and ``versions``, as `cryoalign.provenance` says them.
+        ``command``, ``started`` and ``versions``, as `cryoalign.runs.provenance` says them.
     letters, evaluated : sequence of str
         Of all arms, and of those that were evaluated.
     quantities : sequence of dict
-        As `cryoalign.comparison.verdicts` makes them.
+        As `cryoalign.report.verdicts` makes them.
     charts : mapping of str to dict
-        As `cryoalign.comparison.curves` plans them.
+        As `cryoalign.report.curves` plans them.
     pixel_size : float or None
         In A, where all runs have the same.
     **shown
         What stands on the page as it is: ``title`` and ``summary``, a str each; ``tallies``, ``notes`` and
         ``left_out``, sentences each; ``undrawn``, which charts are missing and why; ``measures`` and
         ``settings``, titles of columns by key; ``differences``, ``summary_rows`` and ``run_rows``, as
-        `cryoalign.comparison.tables` makes them; ``verdicts`` and ``sources``, as
-        `cryoalign.comparison.verdicts` does.
+        `cryoalign.report.tables` makes them; ``verdicts`` and ``sources``, as
+        `cryoalign.report.verdicts` does.
 
     Returns
     -------

@@ -13,8 +13,8 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from cryoalign.errors import InputError
-from cryoalign.referee.document import FILE_NAME, read_document
-from cryoalign.run import read_run
+from cryoalign.evaluate.document import FILE_NAME, read_document
+from cryoalign.runs.folder import read_run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from cryoalign.comparison.arms import MEASURES, REFERENCES, measured, spread
+from cryoalign.evaluate.digits import spread_text
 from cryoalign.io.output import atomic_write
-from cryoalign.referee.digits import spread_text
+from cryoalign.report.arms import MEASURES, REFERENCES, measured, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from cryoalign.comparison.arms import Comparison
+    from cryoalign.report.arms import Comparison
 
 Plain = dict[str, Any]
 

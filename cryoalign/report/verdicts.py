@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from cryoalign.comparison.arms import spread
-from cryoalign.referee.document import MAIN
-from cryoalign.referee.terminal import answers
+from cryoalign.evaluate.document import MAIN
+from cryoalign.evaluate.terminal import answers
+from cryoalign.report.arms import spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cryoalign.comparison.arms import Arm, Comparison
-    from cryoalign.comparison.reading import RunResult
+    from cryoalign.report.arms import Arm, Comparison
+    from cryoalign.report.run_result import RunResult
 
 Plain = dict[str, Any]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cryoalign.comparison.curves import charts, undrawn
-from cryoalign.comparison.tables import (
+from cryoalign.io.output import atomic_write
+from cryoalign.report.curves import charts, undrawn
+from cryoalign.report.page import comparison_page
+from cryoalign.report.tables import (
     SHOWN,
     difference_rows,
     distance_words,
@@ -13,7 +15,7 @@ from cryoalign.comparison.tables import (
     summary_rows,
     write_tables,
 )
-from cryoalign.comparison.verdicts import (
+from cryoalign.report.verdicts import (
     SETTINGS,
     evaluated,
     quantity_rows,
@@ -22,14 +24,12 @@ from cryoalign.comparison.verdicts import (
     tallies,
     verdict_rows,
 )
-from cryoalign.io.output import atomic_write
-from cryoalign.pages.comparison import comparison_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from cryoalign.comparison.arms import Comparison
+    from cryoalign.report.arms import Comparison
 
 PAGE = "report.html"
 
@@ -75,7 +75,7 @@ def write_comparison(
     left_out : sequence of str
         What was found and is not in the comparison.
     facts : mapping
-        When and by which command it was made, as `cryoalign.provenance` says it.
+        When and by which command it was made, as `cryoalign.runs.provenance` says it.
     """
     sizes = {run.pixel_size for arm in comparison.arms for run in arm.runs}
     page = comparison_page(

@@ -12,26 +12,19 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
-import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from cryoalign.checkpoint import binding, find_checkpoint, read_checkpoint
 from cryoalign.data.normalize import Normalization
 from cryoalign.errors import InputError
 from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.metadata import passthrough_files
 from cryoalign.io.output import atomic_write
-from cryoalign.provenance import provenance
-from cryoalign.system import PairedGAN
+from cryoalign.runs.provenance import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,31 +32,7 @@ if TYPE_CHECKING:
     from cryoalign.data.datamodule import PairedDataModule
     from cryoalign.particles import Particles
 
-# Lightning announces every device it did not find.
-for _name in ("lightning.pytorch", "lightning.fabric"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
-
-#: Warnings of Lightning's that are of no use here.
-_KNOWN = (
-    ".*does not have many workers.*",  # 0 is right for most data sets; data.workers is there for the others
-    ".*Checkpoint directory .* exists and is not empty.*",  # so it is in a continued run
-    ".*Experiment logs directory .* exists and is not empty.*",
-    ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",  # between Lightning and torch
-    "Using ModelCheckpoint with manual optimization.*",  # the state after the update is the one wanted
-    ".*`broadcast_buffers` is deprecated.*",  # its successor is not in every torch that is supported
-    ".*smaller than the logging interval.*",  # the system decides what is logged
-)
-
 _DATA_PATHS = ("sim", "raw", "root", "folder", "split.file")
-
-
-@contextmanager
-def without_known_warnings() -> Iterator[None]:
-    """Leave out warnings that a user can do nothing about."""
-    with warnings.catch_warnings():
-        for message in _KNOWN:
-            warnings.filterwarnings("ignore", message=message)
-        yield
 
 
 @dataclass(frozen=True)
@@ -98,66 +67,6 @@ def absolute_paths(cfg: DictConfig) -> None:
     others = passthrough_files(cfg.data.get("passthrough"))
     if others:
         cfg.data.passthrough = [str(path.expanduser().absolute()) for path in others]
-
-
-def build_data(cfg: DictConfig, normalization: Normalization | None = None) -> PairedDataModule:
-    """Make the data module and read what it needs.
-
-    Parameters
-    ----------
-    cfg : DictConfig
-        Of a run.
-    normalization : Normalization, optional
-        Of an existing run; fitted anew without it.
-
-    Raises
-    ------
-    InputError
-        If the data cannot be used.
-    """
-    module: PairedDataModule = instantiate(cfg.data, _convert_="all")
-    module.normalization = normalization
-    module.prepare_data()
-    module.setup()
-    module.batches = int(cfg.trainer.max_steps) * int(cfg.optimizer.accumulate)
-    return module
-
-
-def build_system(cfg: DictConfig, box: int) -> PairedGAN:
-    """Make the networks, the objective and what trains them.
-
-    A generator in closed form has no adversary and no moving average: nothing is trained.
-
-    Parameters
-    ----------
-    cfg : DictConfig
-        Of a run.
-    box : int
-        Box size in px of the images.
-    """
-    optimizer = {key: value for key, value in cfg.optimizer.items() if key != "algorithm"}
-    algorithm = instantiate(cfg.optimizer.algorithm, _convert_="all")
-    try:
-        algorithm([torch.nn.Parameter(torch.zeros(1))])
-    except (ValueError, TypeError) as error:
-        raise InputError("optimizer.algorithm cannot be used", found=error) from error
-    generator = instantiate(cfg.generator, box=box)
-    discriminator, weights = None, {}
-    if getattr(generator, "closed_form", False):
-        optimizer["ema_decay"], weights = None, {"weights": {"gan": 0.0, "l1": 1.0, "rpsd": 1.0}}
-    else:
-        discriminator = instantiate(cfg.discriminator, box=box)
-    return PairedGAN(
-        generator,
-        discriminator,
-        instantiate(cfg.loss, _convert_="all", **weights),
-        algorithm,
-        box=box,
-        seed=cfg.seed,
-        log_every=cfg.callbacks.log_every,
-        configuration=binding(cfg),
-        **optimizer,
-    )
 
 
 def describe(folder: Path, cfg: DictConfig, data: PairedDataModule) -> None:
@@ -264,31 +173,3 @@ def check_same_data(run: Run, data: PairedDataModule) -> None:
 def _split_rows(data: PairedDataModule) -> Iterator[tuple[str, str]]:
     for part in data.rows:
         yield from ((name, part) for name in data.particles(part)[1].image_name.tolist())
-
-
-def load_system(run: Run, checkpoint: str) -> PairedGAN:
-    """Rebuild the trained networks of a run.
-
-    Parameters
-    ----------
-    run : Run
-    checkpoint : str
-        See `find_checkpoint`.
-
-    Raises
-    ------
-    InputError
-        If the checkpoint is missing or of another configuration.
-    """
-    path = find_checkpoint(run.folder, checkpoint)
-    state = read_checkpoint(path, run.cfg)
-    system = build_system(run.cfg, run.data["box"])
-    try:
-        system.load_state_dict(state["state_dict"])
-    except RuntimeError as error:
-        raise InputError(
-            "this checkpoint does not fit the networks of the configuration",
-            file=path,
-            found=str(error).splitlines()[0],
-        ) from error
-    return system.eval()

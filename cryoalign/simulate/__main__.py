@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from cryoalign.command import choose_device, command
+from cryoalign.cli import choose_device, command
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def main(cfg: DictConfig) -> None:
     from omegaconf import OmegaConf  # noqa: PLC0415
 
     from cryoalign.io.metadata import read_particles  # noqa: PLC0415
-    from cryoalign.simulation.stack import simulate_stack  # noqa: PLC0415
+    from cryoalign.simulate.stream import simulate_stack  # noqa: PLC0415
 
     for name, least in (("batch_size", 1), ("seed", 0)):
         if cfg[name] < least:

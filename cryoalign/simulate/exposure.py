@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from cryoalign.physics.conditions import conditions, multiply_by_ctf
 from cryoalign.physics.multislice import interaction_constant
-from cryoalign.simulation.conditions import conditions, multiply_by_ctf
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
     from cryoalign.particles import Particles
-    from cryoalign.simulation.detector import Counting
-    from cryoalign.simulation.solvent import Ice
+    from cryoalign.simulate.detector import Counting
+    from cryoalign.simulate.solvent import Ice
 
 _SOLVENT, _EXPOSURE = range(2)
 """Streams of random numbers, which do not disturb each other."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from scipy.fft import next_fast_len
 
+from cryoalign.physics.conditions import Announced, Conditions, conditions, multiply_by_ctf
 from cryoalign.physics.fourier import fourier_resize, irfft2, shift
 from cryoalign.physics.multislice import (
     band_limit,
@@ -20,8 +21,7 @@ from cryoalign.physics.multislice import (
     transmission,
 )
 from cryoalign.physics.projection import Projector
-from cryoalign.simulation.conditions import Announced, Conditions, conditions, multiply_by_ctf
-from cryoalign.simulation.weak_phase import check_range, fit_volume
+from cryoalign.simulate.weak_phase import check_range, fit_volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cryoalign.particles import Particles
-    from cryoalign.simulation.envelope import Envelope
+    from cryoalign.simulate.envelope import Envelope
 
 _BAND_LIMIT = 2 / 3
 _MOST_SLICES = 1000
@@ -44,7 +44,7 @@ class Multislice:
 
     The image is (1 - I) / (2 sigma p), with the relative intensity I, the interaction constant sigma and the
     pixel size p: in the limit of weak scattering by a thin specimen, the image that
-    `cryoalign.simulation.weak_phase.WeakPhase` makes of the same volume. Poses, shifts, aberrations,
+    `cryoalign.simulate.weak_phase.WeakPhase` makes of the same volume. Poses, shifts, aberrations,
     magnification, envelope and CTF-premultiplied groups are treated as there; the defocus is that of the
     plane through the volume's origin. A beam tilt acts as coma; that it also shears the specimen's depth
     (0.1 A at 1 mrad and 100 A) is left out.

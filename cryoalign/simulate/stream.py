@@ -14,16 +14,16 @@ from rich.console import Console
 from rich.progress import track
 
 from cryoalign.errors import InputError
-from cryoalign.io.cryosparc_table import from_cryosparc
-from cryoalign.io.cryosparc_write import write_cryosparc
+from cryoalign.io.cryosparc.table import from_cryosparc
+from cryoalign.io.cryosparc.write import write_cryosparc
 from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.mrc import MrcStack, StackWriter
 from cryoalign.io.output import resumable, staged
 from cryoalign.io.relion import write_particles
-from cryoalign.simulation.conditions import without_aberrations
-from cryoalign.simulation.experiment import Experiment
-from cryoalign.simulation.weak_phase import WeakPhase
+from cryoalign.physics.conditions import without_aberrations
+from cryoalign.simulate.exposure import Experiment
+from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoalign.particles import Particles
-    from cryoalign.simulation.detector import Counting
-    from cryoalign.simulation.envelope import Envelope
-    from cryoalign.simulation.experiment import Scattering
-    from cryoalign.simulation.solvent import Ice
-    from cryoalign.simulation.specimen import Specimen, Volume
+    from cryoalign.simulate.detector import Counting
+    from cryoalign.simulate.envelope import Envelope
+    from cryoalign.simulate.exposure import Scattering
+    from cryoalign.simulate.solvent import Ice
+    from cryoalign.simulate.specimen import Specimen, Volume
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def simulate_stack(
     scattering : callable
         Makes the simulator: `WeakPhase`, `Multislice`, or one of them with some arguments given.
     solvent, detector, seed
-        See `cryoalign.simulation.experiment.Experiment`.
+        See `cryoalign.simulate.exposure.Experiment`.
     envelope : Envelope, optional
         What weakens high frequencies.
     box : int, optional

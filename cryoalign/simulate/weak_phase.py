@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 
 from cryoalign.errors import InputError
+from cryoalign.physics.conditions import Announced, conditions
 from cryoalign.physics.fourier import fourier_resize_volume, irfft2, rfft2, shift
 from cryoalign.physics.projection import Projector
-from cryoalign.simulation.conditions import Announced, conditions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cryoalign.particles import Particles
-    from cryoalign.simulation.conditions import Conditions
-    from cryoalign.simulation.envelope import Envelope
+    from cryoalign.physics.conditions import Conditions
+    from cryoalign.simulate.envelope import Envelope
 
 _PIXELS_AT_ONCE = 2**18  # on a CPU: what a few images take stays in its cache
 _VOXEL_TOLERANCE = 0.01  # a pixel size rounded in a header must not cost a voxel
@@ -56,7 +56,7 @@ class WeakPhase:
     Attributes
     ----------
     slice_count, slice_thickness, fine_box, fine_pixel_ratio
-        The grid of a solvent, as of `cryoalign.simulation.multislice.Multislice`: one layer of the images'
+        The grid of a solvent, as of `cryoalign.simulate.multislice.Multislice`: one layer of the images'
         own pixels.
     """
 

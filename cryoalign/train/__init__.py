@@ -1,1 +1,1 @@
-"""What happens beside training: figures on a fixed batch, predictions as stacks."""
+"""Training: from a configuration to a run folder with its test."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryoalign.command import command
+from cryoalign.cli import command
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @command("train")
 def main(cfg: DictConfig) -> float:
     """Train, test, print the table, and return the monitored value to a sweeper."""
-    from cryoalign.training import train  # noqa: PLC0415  torch and lightning load only when work starts
+    from cryoalign.train.session import train  # noqa: PLC0415  torch and lightning load only when work starts
 
     return train(cfg)
 

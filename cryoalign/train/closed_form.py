@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from cryoalign.data.dataset import PairedImages
 from cryoalign.errors import InputError
 from cryoalign.models.baselines import BASELINES, Baseline
-from cryoalign.run import without_known_warnings
+from cryoalign.train.quiet import without_known_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from cryoalign.data.datamodule import PairedDataModule
     from cryoalign.data.normalize import Normalization
     from cryoalign.models.baselines import Batch
-    from cryoalign.run import Run
-    from cryoalign.system import PairedGAN
+    from cryoalign.runs.folder import Run
+    from cryoalign.train.system import PairedGAN
 
 _log = logging.getLogger(__name__)
 _BATCH, _BATCH_PIXELS = 64, 2**20

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cryoalign.data.datamodule import PairedDataModule
     from cryoalign.data.dataset import Pair
     from cryoalign.physics.spectrum import Norm
-    from cryoalign.system import PairedGAN
+    from cryoalign.train.system import PairedGAN
 
 
 class FixedBatch(Callback):

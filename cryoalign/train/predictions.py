@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback
 
-from cryoalign.callbacks.figures import curves, draw_panels, draw_spectra
 from cryoalign.data.normalize import PARAMETERS, Normalization, undo
 from cryoalign.errors import InputError
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.relion import write_particles
+from cryoalign.train.fixed_batch import curves, draw_panels, draw_spectra
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cryoalign.data.dataset import Pair
     from cryoalign.particles import Particles
-    from cryoalign.system import PairedGAN
+    from cryoalign.train.system import PairedGAN
 
 KINDS = ("sim", "fake", "raw")
 

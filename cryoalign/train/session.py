@@ -19,24 +19,17 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf, read_write
 from rich.console import Console
 
-from cryoalign.checkpoint import find_checkpoint, read_checkpoint
-from cryoalign.closed_form import fit_run, refuse_continuing
+from cryoalign.audit.before_training import audit_training
 from cryoalign.errors import InputError
-from cryoalign.evaluation import evaluate
 from cryoalign.io.output import MARKER, atomic_write
-from cryoalign.pairing.short import audit_training
-from cryoalign.run import (
-    absolute_paths,
-    build_data,
-    build_system,
-    check_same_data,
-    describe,
-    load_system,
-    read_run,
-    without_known_warnings,
-)
-from cryoalign.table import metrics_table
-from cryoalign.trainer import build_loggers, build_trainer, first_process
+from cryoalign.runs.checkpoint import find_checkpoint, read_checkpoint
+from cryoalign.runs.folder import absolute_paths, check_same_data, describe, read_run
+from cryoalign.train.build import build_data, build_system, load_system
+from cryoalign.train.closed_form import fit_run, refuse_continuing
+from cryoalign.train.quiet import without_known_warnings
+from cryoalign.train.table import metrics_table
+from cryoalign.train.test import evaluate
+from cryoalign.train.trainer import build_loggers, build_trainer, first_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +37,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
     from cryoalign.data.datamodule import PairedDataModule
-    from cryoalign.run import Run
+    from cryoalign.runs.folder import Run
 
 _log = logging.getLogger(__name__)
 #: What may differ when a run is continued: its limits.

@@ -19,7 +19,7 @@ from torchmetrics import MeanMetric
 from cryoalign.errors import InputError
 from cryoalign.metrics.suite import PairedSuite
 from cryoalign.models.generation import generate
-from cryoalign.random_state import capture, restore
+from cryoalign.train.random_state import capture, restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

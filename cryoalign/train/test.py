@@ -8,18 +8,18 @@ import numpy as np
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
-from cryoalign.callbacks.predictions import Predictions
 from cryoalign.errors import InputError
 from cryoalign.io.output import staged
-from cryoalign.run import without_known_warnings
-from cryoalign.table import write_metrics
+from cryoalign.train.predictions import Predictions
+from cryoalign.train.quiet import without_known_warnings
+from cryoalign.train.table import write_metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cryoalign.data.datamodule import PairedDataModule, Part
     from cryoalign.data.normalize import Normalization
-    from cryoalign.system import PairedGAN
+    from cryoalign.train.system import PairedGAN
 
 
 def evaluate(

@@ -10,8 +10,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from cryoalign.callbacks.figures import FixedBatch
-from cryoalign.run import without_known_warnings
+from cryoalign.train.fixed_batch import FixedBatch
+from cryoalign.train.quiet import without_known_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cryoalign.data.stack import ParticleImages
+from cryoalign.audit.check import check_pairs
+from cryoalign.audit.sample import sample_images
+from cryoalign.audit.verdict import judge
+from cryoalign.data.images import ParticleImages
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
-from cryoalign.pairing.check import check_pairs
-from cryoalign.pairing.sample import sample_images
-from cryoalign.pairing.verdict import judge
-from cryoalign.simulation.specimen import DensityMap
-from cryoalign.simulation.stack import simulate_stack
+from cryoalign.simulate.specimen import DensityMap
+from cryoalign.simulate.stream import simulate_stack
 
 HERE = Path(__file__).parent
 SEEDS, PAIRS = 5, (200,)

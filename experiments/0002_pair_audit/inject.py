@@ -22,19 +22,19 @@ import torch
 from results import COLUMNS, write
 from scipy.spatial.transform import Rotation
 
+from cryoalign.audit.check import check_pairs
+from cryoalign.audit.hypotheses import DEFOCUS, SCALES
+from cryoalign.audit.sample import read_sample
+from cryoalign.audit.verdict import judge
 from cryoalign.io.metadata import read_particles
 from cryoalign.io.relion import write_particles
-from cryoalign.pairing.check import check_pairs
-from cryoalign.pairing.hypotheses import DEFOCUS, SCALES
-from cryoalign.pairing.sample import read_sample
-from cryoalign.pairing.verdict import judge
-from cryoalign.simulation.specimen import DensityMap
-from cryoalign.simulation.stack import simulate_stack
+from cryoalign.simulate.specimen import DensityMap
+from cryoalign.simulate.stream import simulate_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cryoalign.pairing.verdict import Verdict
+    from cryoalign.audit.verdict import Verdict
     from cryoalign.particles import Particles
 
 #: Numbers of pairs to look at, 0 for all where fewer do not name the mistake; krios_plate is krios_bgal with

@@ -21,9 +21,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
-from cryoalign.command import CONF_DIR  # noqa: E402
-from cryoalign.referee.document import MAIN, to_document  # noqa: E402
-from cryoalign.referee.judge import judge  # noqa: E402
+from cryoalign.cli import CONF_DIR  # noqa: E402
+from cryoalign.evaluate.document import MAIN, to_document  # noqa: E402
+from cryoalign.evaluate.judge import judge  # noqa: E402
 from tests.fakes.known import Known, case_of  # noqa: E402  the tests' own fakes
 from tests.fakes.matrix import QUESTIONS, matrix  # noqa: E402
 from tests.fakes.saboteurs import SABOTEURS  # noqa: E402

@@ -12,8 +12,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from cryoalign.referee.digits import interval_text, number
-from cryoalign.referee.document import MAIN, read_document
+from cryoalign.evaluate.digits import interval_text, number
+from cryoalign.evaluate.document import MAIN, read_document
 
 HERE = Path(__file__).parent
 SETS = {

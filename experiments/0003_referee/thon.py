@@ -12,9 +12,9 @@ import sys
 import numpy as np
 import torch
 
-from cryoalign.measures.defocus import DefocusMeasure
-from cryoalign.referee.case import Case
-from cryoalign.referee.reading import Reader
+from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.measures.defocus.measure import DefocusMeasure
+from cryoalign.evaluate.reading import Reader
 
 
 def main(raw: str, sim: str, box: str | None = None) -> None:

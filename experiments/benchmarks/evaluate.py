@@ -36,8 +36,8 @@ _ANNOUNCED = "measure     "
 _READ = """
 import sys
 from pathlib import Path
-import cryoalign.evaluation_of_stacks
-from cryoalign.data.stack import ParticleImages
+import cryoalign.evaluate.given_stacks
+from cryoalign.data.images import ParticleImages
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
 for path in sys.argv[1:]:

@@ -19,7 +19,7 @@ import torch
 from training_step import BareLoop, random_batches
 from training_step import configuration as default_configuration
 
-from cryoalign.run import build_data, build_system
+from cryoalign.train.build import build_data, build_system
 
 WARM_UP = 4  # batches or steps that are not counted: workers start, files are mapped, kernels chosen
 

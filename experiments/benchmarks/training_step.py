@@ -28,9 +28,10 @@ from hydra import compose, initialize_config_dir
 from lightning.pytorch import LightningDataModule, seed_everything
 from torch.utils.data import DataLoader
 
-from cryoalign.command import CONF_DIR
-from cryoalign.run import build_system, without_known_warnings
-from cryoalign.trainer import build_loggers, build_trainer
+from cryoalign.cli import CONF_DIR
+from cryoalign.train.build import build_system
+from cryoalign.train.quiet import without_known_warnings
+from cryoalign.train.trainer import build_loggers, build_trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from cryoalign.data.dataset import Pair
-    from cryoalign.system import PairedGAN
+    from cryoalign.train.system import PairedGAN
 
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 DISTINCT = 4  # batches; they come again and again

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from cryoalign.io.relion import read_particles, write_particles
-from cryoalign.simulation.weak_phase import WeakPhase
+from cryoalign.simulate.weak_phase import WeakPhase
 from tests.agreement.conftest import run_relion
 from tests.agreement.test_relion_project import GLACIOS, agrees, compare, simulate
 

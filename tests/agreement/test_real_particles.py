@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryoalign.data.stack import ParticleImages
+from cryoalign.data.images import ParticleImages
 from cryoalign.io.relion import locate_stacks, read_particles
 from cryoalign.particles import Particles
-from cryoalign.simulation.specimen import DensityMap
-from cryoalign.simulation.stack import simulate_stack
+from cryoalign.simulate.specimen import DensityMap
+from cryoalign.simulate.stream import simulate_stack
 
 BOX, RADIUS = 32, 15
 

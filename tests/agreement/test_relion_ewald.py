@@ -14,7 +14,7 @@ import torch
 
 from cryoalign.io.relion import write_particles
 from cryoalign.particles import Optics
-from cryoalign.simulation.multislice import Multislice
+from cryoalign.simulate.multislice import Multislice
 from tests.agreement.conftest import run_relion
 
 BOX, COUNT = 64, 400

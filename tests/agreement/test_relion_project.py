@@ -1,4 +1,4 @@
-"""`cryoalign.simulation` against ``relion_project``: the same map, poses and CTF have to give the same
+"""`cryoalign.simulate` against ``relion_project``: the same map, poses and CTF have to give the same
 images.
 
 The limits are the project's: each image correlates at least 0.9995 with RELION's, and under one scale for the
@@ -20,9 +20,9 @@ import torch
 
 from cryoalign.io.relion import read_particles
 from cryoalign.particles import Optics
-from cryoalign.simulation.specimen import DensityMap
-from cryoalign.simulation.stack import simulate_stack
-from cryoalign.simulation.weak_phase import WeakPhase
+from cryoalign.simulate.specimen import DensityMap
+from cryoalign.simulate.stream import simulate_stack
+from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
     from collections.abc import Callable

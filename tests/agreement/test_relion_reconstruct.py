@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from cryoalign.evaluate.measures.reference import Views
 from cryoalign.io.relion import read_particles, write_particles
-from cryoalign.measures.reference import Views
 from cryoalign.particles import Optics
 from cryoalign.physics.fourier import fourier_resize_volume, rfft2, shift
 from cryoalign.physics.reconstruction import reconstruct
-from cryoalign.simulation.weak_phase import WeakPhase
+from cryoalign.simulate.weak_phase import WeakPhase
 from tests.agreement.conftest import phantom, random_particles, run_relion
 
 BOX, PIXEL_SIZE, COUNT = 32, 4.0, 400

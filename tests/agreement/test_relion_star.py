@@ -14,10 +14,10 @@ import pytest
 import starfile
 from scipy.spatial.transform import Rotation
 
-from cryoalign.io.cryosparc_read import read_cryosparc
+from cryoalign.io.cryosparc.read import read_cryosparc
 from cryoalign.io.mrc import StackWriter
 from cryoalign.io.relion import read_particles, write_particles
-from cryoalign.io.relion_read import HALF
+from cryoalign.io.relion.read import HALF
 from cryoalign.particles import Optics, Particles
 from tests.io import cryosparc_files
 

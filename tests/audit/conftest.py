@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cryoalign.particles import Particles
-from tests.pairing.known_pairs import images, particles
+from tests.audit.known_pairs import images, particles
 
 
 @pytest.fixture(scope="session")

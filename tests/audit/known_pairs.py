@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cryoalign.pairing.sample import Sample
+from cryoalign.audit.sample import Sample
 from cryoalign.particles import Optics, Particles
-from cryoalign.simulation.weak_phase import WeakPhase
+from cryoalign.simulate.weak_phase import WeakPhase
 
 COUNT, BOX, PIXEL_SIZE = 150, 32, 4.0
 

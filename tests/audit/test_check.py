@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-
-from cryoalign.pairing.check import check_pairs
-from cryoalign.pairing.sample import Sample
-from cryoalign.pairing.verdict import Verdict, judge
-from cryoalign.particles import Particles
 from tests.pairing import known_pairs as made
+
+from cryoalign.audit.check import check_pairs
+from cryoalign.audit.sample import Sample
+from cryoalign.audit.verdict import Verdict, judge
+from cryoalign.particles import Particles
 
 Change = Callable[[Particles], Particles]
 

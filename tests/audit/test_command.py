@@ -10,7 +10,7 @@ import mrcfile
 import numpy as np
 import pytest
 
-from cryoalign.data.demo import DemoSet, make_demo
+from cryoalign.embedded.make import DemoSet, make_demo
 from tests.conftest import SMALL, Cli
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from cryoalign.pairing.correlation import Scorer, estimate
+from cryoalign.audit.correlation import Scorer, estimate
 from cryoalign.physics.fourier import rfft2
 from cryoalign.physics.mask import soft_circle
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from cryoalign.pairing.poses import views
-from cryoalign.pairing.transfer import Transfer, ctf_of
+from cryoalign.audit.poses import views
+from cryoalign.audit.transfer import Transfer, ctf_of
 from cryoalign.particles import Particles
 from cryoalign.physics.fourier import rfft2
 from cryoalign.physics.reconstruction import reconstruct
 from cryoalign.physics.rotation import euler_to_matrix
-from tests.pairing.known_pairs import BOX, PIXEL_SIZE, images, specimen
+from tests.audit.known_pairs import BOX, PIXEL_SIZE, images, specimen
 
 
 def correlation(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cryoalign.audit.check import check_pairs
+from cryoalign.audit.sample import read_sample
+from cryoalign.audit.verdict import judge
 from cryoalign.io.metadata import read_particles
-from cryoalign.pairing.check import check_pairs
-from cryoalign.pairing.sample import read_sample
-from cryoalign.pairing.verdict import judge
-from cryoalign.simulation.specimen import DensityMap
-from cryoalign.simulation.stack import simulate_stack
+from cryoalign.simulate.specimen import DensityMap
+from cryoalign.simulate.stream import simulate_stack
 
 pytestmark = pytest.mark.realdata
 

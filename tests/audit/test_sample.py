@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cryoalign.audit.sample import choose_rows, match_anyway
 from cryoalign.errors import InputError
-from cryoalign.pairing.sample import choose_rows, match_anyway
 from cryoalign.particles import Particles
 
 

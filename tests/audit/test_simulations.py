@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 import torch
+from tests.pairing import known_pairs as made
 
-from cryoalign.pairing.check import Evidence, check_pairs
-from cryoalign.pairing.verdict import judge
+from cryoalign.audit.check import Evidence, check_pairs
+from cryoalign.audit.verdict import judge
 from cryoalign.particles import Particles
 from cryoalign.physics.rotation import euler_to_matrix
-from cryoalign.simulation.detector import Counting
-from cryoalign.simulation.experiment import Experiment
-from cryoalign.simulation.multislice import Multislice
-from cryoalign.simulation.solvent import IceNoise
-from cryoalign.simulation.weak_phase import WeakPhase
-from tests.pairing import known_pairs as made
+from cryoalign.simulate.detector import Counting
+from cryoalign.simulate.exposure import Experiment
+from cryoalign.simulate.multislice import Multislice
+from cryoalign.simulate.solvent import IceNoise
+from cryoalign.simulate.weak_phase import WeakPhase
 
 GRID = {"pixel_size": made.PIXEL_SIZE, "box": made.BOX}
 #: At 8 A, where the images end, each changes the phase by about half a radian; the matrix moves it by 2 %.

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from cryoalign.pairing.transfer import Transfer, carried_shift, carried_transfer, ctf_of, undone
+from cryoalign.audit.transfer import Transfer, carried_shift, carried_transfer, ctf_of, undone
 from cryoalign.particles import Particles
 from cryoalign.physics.fourier import rfft2
-from tests.pairing.known_pairs import BOX, PIXEL_SIZE, images
+from tests.audit.known_pairs import BOX, PIXEL_SIZE, images
 
 
 def groups(table: Particles) -> np.ndarray:

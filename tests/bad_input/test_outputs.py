@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cryoalign.data.recipe import Recipe
+from cryoalign.embedded.recipe import Recipe
 from tests.bad_input.conftest import COMMANDS, SIMULATE, Refused, needed
 from tests.conftest import SMALL, Cli
 

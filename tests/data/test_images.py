@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-import cryoalign.data.stack as module
-from cryoalign.data.stack import ParticleImages
+import cryoalign.data.images as module
+from cryoalign.data.images import ParticleImages
 from cryoalign.errors import InputError
 from cryoalign.io.relion import locate_stacks, read_particles
 from cryoalign.particles import Optics, Particles

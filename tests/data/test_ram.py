@@ -16,9 +16,9 @@ import pytest
 from torch.utils.data import DataLoader, Dataset
 
 from cryoalign.data.dataset import PairedImages
+from cryoalign.data.images import ParticleImages
 from cryoalign.data.loader import StreamLoader, StreamSampler
 from cryoalign.data.normalize import Normalization
-from cryoalign.data.stack import ParticleImages
 from cryoalign.io.relion import locate_stacks
 from cryoalign.particles import Optics, Particles
 

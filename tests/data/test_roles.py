@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryoalign.data.demo import make_demo
+from cryoalign.embedded.make import make_demo
 from tests.conftest import SMALL, Cli
 
 SET = {"box": 32, "particles": 60, "micrographs": 10}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cryoalign.data import demo
-from cryoalign.data.embedded import EmbeddedDataModule
+from cryoalign.embedded.datamodule import EmbeddedDataModule
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from cryoalign.embedded.fold import fold
 from cryoalign.physics.potential import Atoms, potential
-from cryoalign.simulation.fold import fold
 
 DIAMETER = 100.0
 

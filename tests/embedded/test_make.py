@@ -13,15 +13,15 @@ import pytest
 import torch
 
 from cryoalign.data import demo, recipe
-from cryoalign.data.demo import make_demo
-from cryoalign.data.recipe import Recipe
+from cryoalign.embedded.make import make_demo
+from cryoalign.embedded.recipe import Recipe
 from cryoalign.errors import InputError
 from cryoalign.io.mrc import MrcStack, read_volume
 from cryoalign.io.relion import locate_stacks, read_particles
 from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
-from cryoalign.simulation.detector import Counting
-from cryoalign.simulation.envelope import Envelope
-from cryoalign.simulation.solvent import IceNoise
+from cryoalign.simulate.detector import Counting
+from cryoalign.simulate.envelope import Envelope
+from cryoalign.simulate.solvent import IceNoise
 
 SMALL = {"box": 32, "particles": 10, "micrographs": 3, "domains": 2, "diameter": 100.0}
 STACKS = ("raw.mrcs", "truth.mrcs", "sim/sim.mrcs")
@@ -132,7 +132,9 @@ def test_a_second_call_makes_nothing(small, monkeypatch):
 
 
 def test_two_processes_at_once_make_one_set(tmp_path, small):
-    code = f"from cryoalign.data.demo import make_demo; print(make_demo({str(tmp_path)!r}, **{SMALL!r}).raw)"
+    code = (
+        f"from cryoalign.embedded.make import make_demo; print(make_demo({str(tmp_path)!r}, **{SMALL!r}).raw)"
+    )
     both = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]

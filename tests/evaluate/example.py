@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cryoalign.referee.finding import Answer, Chart, Finding, Interval, Quantity, Series, Verdict
+from cryoalign.evaluate.finding import Answer, Chart, Finding, Interval, Quantity, Series, Verdict
 
 NAN = float("nan")
 RADIUS = np.linspace(0, 1, 33)

@@ -16,7 +16,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 
 from cryoalign.data.normalize import Normalization
-from cryoalign.evaluate import main
+from cryoalign.evaluate.__main__ import main
 from cryoalign.losses.rpsd import RPSDLoss
 from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
 from tests.conftest import SMALL, read_csv

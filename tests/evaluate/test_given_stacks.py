@@ -14,8 +14,8 @@ import torch
 
 from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
+from tests.evaluate.parsing import Page
 from tests.fakes.known import Known
-from tests.pages.parsing import Page
 
 if TYPE_CHECKING:
     from tests.conftest import Cli, Done

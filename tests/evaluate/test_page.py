@@ -6,13 +6,13 @@ import json
 import re
 
 import pytest
-
-from cryoalign.pages.evaluation import command_line, evaluation_page
-from cryoalign.referee.digits import MISSING
-from cryoalign.referee.document import to_document
-from cryoalign.referee.finding import Chart, Finding, Interval, Quantity
-from tests.pages.parsing import Page, self_contained
 from tests.referee import example
+
+from cryoalign.evaluate.digits import MISSING
+from cryoalign.evaluate.document import to_document
+from cryoalign.evaluate.finding import Chart, Finding, Interval, Quantity
+from cryoalign.evaluate.page import command_line, evaluation_page
+from tests.evaluate.parsing import Page, self_contained
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -91,7 +91,7 @@ def test_facts_words_and_left_outs(page):
     ("words", "pasted"),
     [
         (["evaluate.py", "run=a b", "part=test"], "python -m cryoalign.evaluate 'run=a b' part=test"),
-        (["/x/cryoalign/train.py"], "python -m cryoalign.train"),
+        (["/x/cryoalign/train/__main__.py"], "python -m cryoalign.train"),
         (["__main__.py", "run=a"], "python -m cryoalign.evaluate run=a"),
         (["cryoalign.evaluate", "run=a"], "python -m cryoalign.evaluate run=a"),
         ("evaluate.py run=a part=val", "python -m cryoalign.evaluate run=a part=val"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cryoalign.referee.alike import defocus_bins, partners_of_like_defocus
+from cryoalign.evaluate.partners import defocus_bins, partners_of_like_defocus
 
 
 def test_partners_are_two_others_of_like_defocus_from_other_groups() -> None:

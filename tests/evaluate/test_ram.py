@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from cryoalign.data.images import ParticleImages
 from cryoalign.data.normalize import Normalization
-from cryoalign.data.stack import ParticleImages
+from cryoalign.evaluate.stacks import Stacks
+from cryoalign.evaluate.sums import gather
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.particles import Optics, Particles
-from cryoalign.referee.stacks import Stacks
-from cryoalign.referee.sums import gather
 
 BOX, FEW, MANY = 32, 300, 3000
 KINDS = ("fake", "raw", "sim", "truth", "again")

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from cryoalign.errors import InputError
+from cryoalign.evaluate.reading import Reader
 from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.physics.fourier import fourier_resize
 from cryoalign.physics.mask import soft_circle
-from cryoalign.referee.reading import Reader
 from tests.fakes.known import Known
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from cryoalign.referee.finding import Interval, Quantity, Verdict, decide, together
-from cryoalign.referee.resampling import MOST_UNITS, Resampling, deal_units
+from cryoalign.evaluate.finding import Interval, Quantity, Verdict, decide, together
+from cryoalign.evaluate.resampling import MOST_UNITS, Resampling, deal_units
 
 
 def test_groups_are_dealt_out_whole_and_evenly() -> None:
@@ -107,7 +107,7 @@ def test_replicates_of_large_sums_come_in_parts(monkeypatch: pytest.MonkeyPatch)
         return total.flatten(1).std(1)
 
     whole = resampling.of(spread, planes)
-    monkeypatch.setattr("cryoalign.referee.resampling._NUMBERS_AT_ONCE", 70 * planes[0].numel())
+    monkeypatch.setattr("cryoalign.evaluate.resampling._NUMBERS_AT_ONCE", 70 * planes[0].numel())
     parts = resampling.of(spread, planes)
     assert seen == [1, 300, 1, 70, 70, 70, 70, 20]
     assert [parts.value, parts.low, parts.high] == pytest.approx([whole.value, whole.low, whole.high])

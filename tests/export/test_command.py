@@ -15,11 +15,11 @@ import torch
 from omegaconf import OmegaConf
 
 from cryoalign.data.normalize import Normalization
+from cryoalign.export.stack import refine_stack
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.relion import write_particles
 from cryoalign.particles import Optics
-from cryoalign.refinement import refine_stack
-from cryoalign.run import Run
+from cryoalign.runs.folder import Run
 from tests.agreement.conftest import random_particles
 from tests.conftest import SMALL
 

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 
 from cryoalign.data.normalize import Normalization
+from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.stacks import Probe, Stacks
 from cryoalign.particles import Particles
 from cryoalign.physics.rotation import euler_to_matrix, matrix_to_euler, rotation_vector_to_matrix
-from cryoalign.referee.case import Case
-from cryoalign.referee.stacks import Probe, Stacks
-from cryoalign.simulation.weak_phase import WeakPhase
-from tests.pairing.known_pairs import BOX, PIXEL_SIZE, particles, specimen
+from cryoalign.simulate.weak_phase import WeakPhase
+from tests.audit.known_pairs import BOX, PIXEL_SIZE, particles, specimen
 
 
 class Images:
-    """What `cryoalign.data.stack.ParticleImages` gives, of a tensor."""
+    """What `cryoalign.data.images.ParticleImages` gives, of a tensor."""
 
     def __init__(self, images: torch.Tensor, table: Particles) -> None:
         self.values, self.particles = images.float().numpy(), table

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from cryoalign.data.normalize import Normalization
+from cryoalign.evaluate.stacks import Stacks
 from cryoalign.particles import Optics, Particles
 from cryoalign.physics.fourier import irfft2, rfft2
-from cryoalign.referee.stacks import Stacks
 
 PIXEL_SIZE = 2.0
 

@@ -10,17 +10,17 @@ import numpy as np
 import torch
 
 from cryoalign.data.normalize import Normalization
-from cryoalign.data.recipe import draw_view
+from cryoalign.embedded.fold import fold
+from cryoalign.embedded.recipe import draw_view
+from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.reading import Reader
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.relion import write_particles
 from cryoalign.particles import Optics, Particles
 from cryoalign.physics.fourier import irfft2, rfft2
 from cryoalign.physics.potential import Atoms, potential
-from cryoalign.referee.case import Case
-from cryoalign.referee.reading import Reader
-from cryoalign.simulation.envelope import Envelope
-from cryoalign.simulation.fold import fold
-from cryoalign.simulation.weak_phase import WeakPhase
+from cryoalign.simulate.envelope import Envelope
+from cryoalign.simulate.weak_phase import WeakPhase
 
 FIELD = 226.56  # A
 #: Standard deviation of the noise in those of the particles' true images.

@@ -12,7 +12,7 @@ from cryoalign.physics.alignment import Search, align
 from cryoalign.physics.fourier import rfft2, shift
 from cryoalign.physics.projection import Projector
 from cryoalign.physics.rotation import angular_distance, euler_to_matrix, rotation_vector_to_matrix
-from tests.pairing.known_pairs import BOX, particles, specimen
+from tests.audit.known_pairs import BOX, particles, specimen
 
 COUNT = 24
 EVEN = torch.ones(1, BOX, BOX // 2 + 1)

@@ -10,7 +10,7 @@ from cryoalign.physics.fourier import fourier_resize_volume
 from cryoalign.physics.projection import Projector
 from cryoalign.physics.reconstruction import Reconstruction, reconstruct
 from cryoalign.physics.rotation import euler_to_matrix
-from tests.pairing.known_pairs import BOX, particles, specimen
+from tests.audit.known_pairs import BOX, particles, specimen
 
 
 @pytest.fixture(scope="module")

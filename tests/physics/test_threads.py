@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from cryoalign.referee.threads import one_thread_each, side_by_side
+from cryoalign.physics.threads import one_thread_each, side_by_side
 
 
 @pytest.fixture(autouse=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryoalign.comparison.arms import compare, measured, short_names, spread
-from cryoalign.comparison.curves import charts, undrawn
-from cryoalign.comparison.reading import RunResult, flatten
-from cryoalign.comparison.result import notes, summary
-from cryoalign.comparison.tables import summary_rows
-from cryoalign.comparison.verdicts import source_rows, tallies, verdict_rows
+from cryoalign.report.arms import compare, measured, short_names, spread
+from cryoalign.report.curves import charts, undrawn
+from cryoalign.report.run_result import RunResult, flatten
+from cryoalign.report.tables import summary_rows
+from cryoalign.report.verdicts import source_rows, tallies, verdict_rows
+from cryoalign.report.write import notes, summary
 
 BASE = {
     "seed": 1,
@@ -104,7 +104,7 @@ def test_an_arm_is_named_by_its_class_and_not_by_what_goes_with_it():
 
 
 def test_an_arm_is_named_by_its_measurement_and_not_by_what_goes_with_it():
-    embedded = {"data___target_": "cryoalign.data.embedded.Embedded", "data__raw": "absent"}
+    embedded = {"data___target_": "cryoalign.embedded.datamodule.Embedded", "data__raw": "absent"}
     runs = [make("a", data__sim="s/sim.star"), make("b", data__raw="far/away/raw.star", data__box=32)]
     runs.append(make("c", **embedded))
     runs = [RunResult(**{**vars(run), "files": (run.folder.name,)}) for run in runs]

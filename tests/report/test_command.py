@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
-
-from cryoalign.referee.document import to_document, write_document
-from tests.pages.parsing import self_contained
 from tests.referee import example
+
+from cryoalign.evaluate.document import to_document, write_document
+from tests.evaluate.parsing import self_contained
 
 if TYPE_CHECKING:
     from tests.conftest import Cli

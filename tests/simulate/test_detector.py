@@ -10,7 +10,7 @@ import torch
 
 from cryoalign.errors import InputError
 from cryoalign.physics.spectrum import ring_mean
-from cryoalign.simulation.detector import Counting
+from cryoalign.simulate.detector import Counting
 
 BOX, PIXEL_SIZE, COUNT = 32, 2.0, 300
 ELECTRONS = 20.0 * PIXEL_SIZE**2

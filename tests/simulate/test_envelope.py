@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cryoalign.errors import InputError
-from cryoalign.simulation.envelope import Envelope
+from cryoalign.simulate.envelope import Envelope
 
 BOX, PIXEL_SIZE = 32, 1.0
 WAVELENGTH = 0.0196875  # A at 300 kV

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from cryoalign.particles import Optics, Particles
+from cryoalign.physics.conditions import conditions
 from cryoalign.physics.ctf import electron_wavelength
 from cryoalign.physics.spectrum import ring_mean
-from cryoalign.simulation.conditions import conditions
-from cryoalign.simulation.detector import Counting
-from cryoalign.simulation.experiment import Experiment
-from cryoalign.simulation.multislice import Multislice
-from cryoalign.simulation.solvent import IceNoise
-from cryoalign.simulation.weak_phase import WeakPhase
+from cryoalign.simulate.detector import Counting
+from cryoalign.simulate.exposure import Experiment
+from cryoalign.simulate.multislice import Multislice
+from cryoalign.simulate.solvent import IceNoise
+from cryoalign.simulate.weak_phase import WeakPhase
 
 BOX, PIXEL_SIZE = 32, 3.0
 OPTICS = Optics(1, "one", PIXEL_SIZE, 300.0, 2.7, 0.1, box_size=BOX)

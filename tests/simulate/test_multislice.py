@@ -13,9 +13,9 @@ from cryoalign.errors import InputError
 from cryoalign.particles import Optics, Particles
 from cryoalign.physics.fourier import fourier_resize
 from cryoalign.physics.multislice import band_limit, exit_wave, full_grid, intensity, lens, propagator
-from cryoalign.simulation import multislice
-from cryoalign.simulation.multislice import Multislice
-from cryoalign.simulation.weak_phase import WeakPhase
+from cryoalign.simulate import multislice
+from cryoalign.simulate.multislice import Multislice
+from cryoalign.simulate.weak_phase import WeakPhase
 
 PIXEL_SIZE = 2.0
 PLAIN = Optics(

@@ -16,8 +16,8 @@ import torch
 
 from cryoalign.io.mrc import StackWriter
 from cryoalign.particles import Optics, Particles
-from cryoalign.simulation.specimen import DensityMap
-from cryoalign.simulation.stack import simulate_stack
+from cryoalign.simulate.specimen import DensityMap
+from cryoalign.simulate.stream import simulate_stack
 
 BOX, FEW, MANY = 64, 320, 3200
 LIMIT = 15e6  # the images of the longer simulation take 52 MB

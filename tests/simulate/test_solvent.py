@@ -8,7 +8,7 @@ import torch
 
 from cryoalign.errors import InputError
 from cryoalign.physics.spectrum import ring_mean
-from cryoalign.simulation.solvent import Ice, IceMolecules, IceNoise
+from cryoalign.simulate.solvent import Ice, IceMolecules, IceNoise
 
 BOX, PIXEL_SIZE = 64, 1.0
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cryoalign.errors import InputError
-from cryoalign.simulation.specimen import AtomicModel, DensityMap
+from cryoalign.simulate.specimen import AtomicModel, DensityMap
 
 PDB = """\
 ATOM      1  C   ALA A   1       3.000   0.000   0.000  1.00 20.00           C

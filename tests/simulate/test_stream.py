@@ -12,8 +12,8 @@ import starfile
 
 from cryoalign.errors import InputError
 from cryoalign.io.relion import read_particles
-from cryoalign.simulation.specimen import DensityMap
-from cryoalign.simulation.stack import simulate_stack
+from cryoalign.simulate.specimen import DensityMap
+from cryoalign.simulate.stream import simulate_stack
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,10 @@ import torch
 from scipy import ndimage
 
 from cryoalign.particles import Optics, Particles
+from cryoalign.physics.conditions import Announced, conditions, without_aberrations
 from cryoalign.physics.ctf import electron_wavelength
 from cryoalign.physics.fourier import rfft2
-from cryoalign.simulation.conditions import Announced, conditions, without_aberrations
-from cryoalign.simulation.weak_phase import WeakPhase, fit_volume
+from cryoalign.simulate.weak_phase import WeakPhase, fit_volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,11 +13,11 @@ import pytest
 import starfile
 import torch
 
-from cryoalign.closed_form import fit_baseline
-from cryoalign.data.embedded import EmbeddedDataModule
+from cryoalign.embedded.datamodule import EmbeddedDataModule
 from cryoalign.errors import InputError
 from cryoalign.models.baselines import BASELINES, Identity, Spectral
 from cryoalign.physics.spectrum import radial_log_power
+from cryoalign.train.closed_form import fit_baseline
 from tests.conftest import REPOSITORY, SMALL, Cli, read_csv
 
 MEASURES = ("RPSD_L1", "RPSD_MSE", "pixel_L1", "pixel_MSE")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from cryoalign.callbacks.predictions import KINDS, Predictions
 from cryoalign.data.normalize import Normalization
 from cryoalign.io.relion import read_particles
 from cryoalign.particles import Optics, Particles
+from cryoalign.train.predictions import KINDS, Predictions
 
 COUNT, BOX = 4, 16
 

@@ -10,13 +10,13 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from cryoalign.physics.conditions import Announced, conditions
 from cryoalign.physics.fourier import fourier_resize, rfft2, shift
 from cryoalign.physics.half_plane import rings_and_corner, squared
 from cryoalign.physics.projection import Projector
 from cryoalign.physics.reconstruction import Reconstruction
 from cryoalign.physics.spectrum import ring_mean
-from cryoalign.simulation.conditions import Announced, conditions
-from cryoalign.simulation.weak_phase import fit_volume
+from cryoalign.simulate.weak_phase import fit_volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from cryoalign.evaluate.case import Case
+    from cryoalign.evaluate.stacks import Stacks
     from cryoalign.particles import Particles
-    from cryoalign.referee.case import Case
-    from cryoalign.referee.stacks import Stacks
 
 _BATCH = 64
 _QUIET = 1e-2  # of the mean power, added to every ring's: images without noise have empty ones

@@ -14,8 +14,8 @@ import pandas as pd
 import torch
 
 from cryoalign.errors import InputError
-from cryoalign.io.cryosparc_table import UID, CsTable
-from cryoalign.io.relion_read import MICROGRAPH
+from cryoalign.io.cryosparc.table import UID, CsTable
+from cryoalign.io.relion.read import MICROGRAPH
 from cryoalign.particles import Optics, Particles
 from cryoalign.physics.rotation import matrix_to_euler, rotation_vector_to_matrix
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cryoalign.io.cryosparc_read import ABERRATIONS
-from cryoalign.io.cryosparc_table import UID, from_cryosparc
+from cryoalign.io.cryosparc.read import ABERRATIONS
+from cryoalign.io.cryosparc.table import UID, from_cryosparc
 from cryoalign.io.output import atomic_write
 
 if TYPE_CHECKING:

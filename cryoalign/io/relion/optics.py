@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cryoalign.errors import InputError
-from cryoalign.io.star import numbers, whole_numbers
+from cryoalign.io.relion.star import numbers, whole_numbers
 from cryoalign.particles import Optics
 
 if TYPE_CHECKING:

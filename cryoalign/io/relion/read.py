@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from cryoalign.errors import InputError
-from cryoalign.io.relion_optics import read_optics
-from cryoalign.io.star import numbers, read_star, whole_numbers
+from cryoalign.io.relion.optics import read_optics
+from cryoalign.io.relion.star import numbers, read_star, whole_numbers
 from cryoalign.particles import Particles
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cryoalign.io.cryosparc_table import from_cryosparc
-from cryoalign.io.relion_optics import BEAM_TILT, EVEN_ZERNIKE, MAGNIFICATION_MATRIX, ODD_ZERNIKE
-from cryoalign.io.relion_optics import COLUMNS as OPTICS_COLUMNS
-from cryoalign.io.relion_read import (
+from cryoalign.io.cryosparc.table import from_cryosparc
+from cryoalign.io.relion.optics import BEAM_TILT, EVEN_ZERNIKE, MAGNIFICATION_MATRIX, ODD_ZERNIKE
+from cryoalign.io.relion.optics import COLUMNS as OPTICS_COLUMNS
+from cryoalign.io.relion.read import (
     DEFOCUS,
     HALF,
     IMAGE,
@@ -23,7 +23,7 @@ from cryoalign.io.relion_read import (
     ORIGINAL,
     POSE,
 )
-from cryoalign.io.star import write_star
+from cryoalign.io.relion.star import write_star
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

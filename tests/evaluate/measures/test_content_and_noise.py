@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from cryoalign.measures.content import ContentMeasure
-from cryoalign.measures.independence import shared_noise
-from cryoalign.measures.noise import NoiseMeasure
-from cryoalign.referee.case import Case
-from cryoalign.referee.finding import Finding, Quantity
-from cryoalign.referee.reading import Reader
+from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.finding import Finding, Quantity
+from cryoalign.evaluate.measures.content.measure import ContentMeasure
+from cryoalign.evaluate.measures.noise.independence import shared_noise
+from cryoalign.evaluate.measures.noise.measure import NoiseMeasure
+from cryoalign.evaluate.reading import Reader
 from tests.fakes.known import Known
 
 Judge = Callable[..., dict[str, Quantity]]

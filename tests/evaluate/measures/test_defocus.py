@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from cryoalign.data.stack import ParticleImages
+from cryoalign.data.images import ParticleImages
+from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.finding import Finding, Quantity, Verdict
+from cryoalign.evaluate.measures.defocus.measure import DefocusMeasure
+from cryoalign.evaluate.measures.defocus.sets import deal_sets, fit_sets
+from cryoalign.evaluate.stacks import Stacks
 from cryoalign.io.relion import locate_stacks, read_particles
-from cryoalign.measures.defocus import DefocusMeasure
-from cryoalign.measures.defocus_sets import deal_sets, fit_sets
 from cryoalign.particles import Optics, Particles
-from cryoalign.referee.case import Case
-from cryoalign.referee.finding import Finding, Quantity, Verdict
-from cryoalign.referee.stacks import Stacks
-from cryoalign.simulation.weak_phase import WeakPhase
+from cryoalign.simulate.weak_phase import WeakPhase
 
 BOX, PIXEL, COUNT = 48, 4.0, 240
 WAVELENGTH, SPHERICAL, CONTRAST = 0.0196875, 2.7e7, 0.1

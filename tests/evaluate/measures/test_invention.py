@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from cryoalign.errors import InputError
-from cryoalign.measures.domain import remove_domain
-from cryoalign.measures.emptiness import of_empties, of_raw
-from cryoalign.measures.invention import InventionMeasure
-from cryoalign.measures.reference import reference_for
+from cryoalign.evaluate.finding import Answer, Finding, Verdict
+from cryoalign.evaluate.measures.invention.domain import remove_domain
+from cryoalign.evaluate.measures.invention.emptiness import of_empties, of_raw
+from cryoalign.evaluate.measures.invention.measure import InventionMeasure
+from cryoalign.evaluate.measures.reference import reference_for
+from cryoalign.evaluate.stacks import Probe
 from cryoalign.particles import Particles
 from cryoalign.physics.fourier import irfft2, rfft2
-from cryoalign.referee.finding import Answer, Finding, Verdict
-from cryoalign.referee.stacks import Probe
+from tests.audit.known_pairs import BOX, PIXEL_SIZE, particles, specimen
 from tests.fakes.blobs import Images, case, noise, views
-from tests.pairing.known_pairs import BOX, PIXEL_SIZE, particles, specimen
 
 COUNT, EMPTY = 100, 100
 

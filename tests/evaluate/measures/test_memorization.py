@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from cryoalign.measures.copies import largest_correlations, whitened_residuals
-from cryoalign.measures.memory import MemoryMeasure
-from cryoalign.referee.case import Case
-from cryoalign.referee.finding import Finding, Interval, Verdict
+from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.finding import Finding, Interval, Verdict
+from cryoalign.evaluate.measures.memorization.copies import largest_correlations, whitened_residuals
+from cryoalign.evaluate.measures.memorization.measure import MemoryMeasure
 from tests.fakes.in_memory import blobs, noise, pairs
 
 BOX, TRAINED, HELD = 32, 240, 120

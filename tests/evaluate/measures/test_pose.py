@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cryoalign.measures.pose import PoseMeasure
+from cryoalign.evaluate.finding import Finding, Quantity, Verdict
+from cryoalign.evaluate.measures.pose.measure import PoseMeasure
 from cryoalign.particles import Particles
-from cryoalign.referee.finding import Finding, Quantity, Verdict
+from tests.audit.known_pairs import particles, specimen
 from tests.fakes.blobs import case, noise, off_pose, views
-from tests.pairing.known_pairs import particles, specimen
 
 COUNT = 50
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cryoalign.measures.reference import (
+from cryoalign.evaluate.measures.reference import (
     Views,
     centred_spectra,
     reference_for,
@@ -18,9 +18,9 @@ from cryoalign.measures.reference import (
 from cryoalign.physics.fourier import irfft2
 from cryoalign.physics.half_plane import rings_and_corner
 from cryoalign.physics.spectrum import ring_mean
-from cryoalign.simulation.weak_phase import WeakPhase
+from cryoalign.simulate.weak_phase import WeakPhase
+from tests.audit.known_pairs import BOX, PIXEL_SIZE, particles, specimen
 from tests.fakes.blobs import case, noise, views
-from tests.pairing.known_pairs import BOX, PIXEL_SIZE, particles, specimen
 
 ROWS = np.arange(20)
 

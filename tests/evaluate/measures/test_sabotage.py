@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from cryoalign.measures.content import ContentMeasure
-from cryoalign.measures.defocus import DefocusMeasure
-from cryoalign.measures.invention import InventionMeasure
-from cryoalign.measures.memory import MemoryMeasure
-from cryoalign.measures.noise import NoiseMeasure
-from cryoalign.measures.pose import PoseMeasure
-from cryoalign.measures.spectrum import SpectrumMeasure
-from cryoalign.measures.two_sample import TwoSampleMeasure
-from cryoalign.referee.finding import Answer
-from cryoalign.referee.judge import Measure, judge
+from cryoalign.evaluate.finding import Answer
+from cryoalign.evaluate.judge import Measure, judge
+from cryoalign.evaluate.measures.content.measure import ContentMeasure
+from cryoalign.evaluate.measures.defocus.measure import DefocusMeasure
+from cryoalign.evaluate.measures.invention.measure import InventionMeasure
+from cryoalign.evaluate.measures.memorization.measure import MemoryMeasure
+from cryoalign.evaluate.measures.noise.measure import NoiseMeasure
+from cryoalign.evaluate.measures.pose.measure import PoseMeasure
+from cryoalign.evaluate.measures.spectrum.measure import SpectrumMeasure
+from cryoalign.evaluate.measures.two_sample.measure import TwoSampleMeasure
 from tests.fakes.known import Known, case_of
 from tests.fakes.matrix import QUESTIONS, matrix
 from tests.fakes.saboteurs import SABOTEURS

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from cryoalign.data.demo import make_demo
+from cryoalign.embedded.make import make_demo
+from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.finding import Interval
+from cryoalign.evaluate.measures.spectrum.measure import SpectrumMeasure
+from cryoalign.evaluate.measures.spectrum.plane import peaks
+from cryoalign.evaluate.reading import Reader
+from cryoalign.evaluate.sums import gather
 from cryoalign.io.relion import read_particles
-from cryoalign.measures.plane import peaks
-from cryoalign.measures.spectrum import SpectrumMeasure
 from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
-from cryoalign.referee.case import Case
-from cryoalign.referee.finding import Interval
-from cryoalign.referee.reading import Reader
-from cryoalign.referee.sums import gather
-from cryoalign.simulation.specimen import DensityMap
-from cryoalign.simulation.stack import simulate_stack
+from cryoalign.simulate.specimen import DensityMap
+from cryoalign.simulate.stream import simulate_stack
 from tests.fakes.known import Known
 
 

@@ -9,18 +9,18 @@ import pytest
 import torch
 from scipy.stats import mannwhitneyu
 
+from cryoalign.data.images import ParticleImages
 from cryoalign.data.normalize import Normalization
-from cryoalign.data.stack import ParticleImages
+from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.finding import Finding, Interval, Quantity, Verdict
+from cryoalign.evaluate.measures.two_sample.classifiers import score_by_cnn, spectral_features
+from cryoalign.evaluate.measures.two_sample.held_out import NAMES, Side, cross_fit, held_out_auc, two_folds
+from cryoalign.evaluate.measures.two_sample.measure import TwoSampleMeasure, deal_in_two, hints, read_sides
+from cryoalign.evaluate.resampling import Resampling, deal_units
+from cryoalign.evaluate.stacks import Stacks
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
-from cryoalign.measures.classifiers import score_by_cnn, spectral_features
-from cryoalign.measures.held_out import NAMES, Side, cross_fit, held_out_auc, two_folds
-from cryoalign.measures.two_sample import TwoSampleMeasure, deal_in_two, hints, read_sides
 from cryoalign.physics.spectrum import radial_log_power, ring_count
-from cryoalign.referee.case import Case
-from cryoalign.referee.finding import Finding, Interval, Quantity, Verdict
-from cryoalign.referee.resampling import Resampling, deal_units
-from cryoalign.referee.stacks import Stacks
 from tests.fakes.in_memory import blobs, noise, pairs
 
 BOX, GROUPS, EACH = 32, 12, 20
@@ -210,7 +210,7 @@ def test_the_floor_is_asked_for_once_as_long_as_raw_is_the_same(known, monkeypat
         asked.append(method)
         return tuple(entry.features[:, 1].numpy() for entry in (fakes, raws))
 
-    monkeypatch.setattr("cryoalign.measures.two_sample.cross_fit", by_the_first_ring)
+    monkeypatch.setattr("cryoalign.evaluate.measures.two_sample.measure.cross_fit", by_the_first_ring)
     others = [known | {"fake": known["sim"] + noise(COUNT, BOX, 20)}, known | {"raw": noise(COUNT, BOX, 21)}]
     measure, calls = TwoSampleMeasure(), []
     for images in (known, *others):

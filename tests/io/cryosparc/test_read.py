@@ -10,7 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from cryoalign.errors import InputError
-from cryoalign.io.cryosparc_read import read_cryosparc
+from cryoalign.io.cryosparc.read import read_cryosparc
 from tests.io.cryosparc_files import ABERRATIONS, location, particles, save, with_column, without
 
 if TYPE_CHECKING:

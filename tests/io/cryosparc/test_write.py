@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from cryoalign.io.cryosparc_read import read_cryosparc
-from cryoalign.io.cryosparc_write import write_cryosparc
+from cryoalign.io.cryosparc.read import read_cryosparc
+from cryoalign.io.cryosparc.write import write_cryosparc
 from cryoalign.particles import Particles
 from tests.io.cryosparc_files import ABERRATIONS, FIELDS, location, particles, save
 

@@ -9,8 +9,8 @@ import pytest
 
 from cryoalign.errors import InputError
 from cryoalign.io.relion import read_particles
-from cryoalign.io.relion_optics import ABERRATIONS
-from cryoalign.io.star import read_star
+from cryoalign.io.relion.optics import ABERRATIONS
+from cryoalign.io.relion.star import read_star
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cryoalign.errors import InputError
-from cryoalign.io.star import read_star, write_star
+from cryoalign.io.relion.star import read_star, write_star
 
 if TYPE_CHECKING:
     from pathlib import Path

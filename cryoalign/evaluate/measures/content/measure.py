@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cryoalign.physics.half_plane import product
-from cryoalign.physics.spectrum import correlation_ratio, normalized_radius, ring_sum
-from cryoalign.referee.digits import fixed
-from cryoalign.referee.finding import (
+from cryoalign.evaluate.digits import fixed
+from cryoalign.evaluate.finding import (
     RADIUS,
     Answer,
     Chart,
@@ -22,12 +20,14 @@ from cryoalign.referee.finding import (
     decide,
     together,
 )
+from cryoalign.physics.half_plane import product
+from cryoalign.physics.spectrum import correlation_ratio, normalized_radius, ring_sum
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cryoalign.referee.case import Case
-    from cryoalign.referee.sums import Sums
+    from cryoalign.evaluate.case import Case
+    from cryoalign.evaluate.sums import Sums
 
 #: Edges of the frequency bands, as fractions of Nyquist; the mean of the image lies in none.
 BANDS = (0.0, 0.125, 0.25, 0.5, 1.0)

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoalign.measures.defocus_profile import Located, locate
-from cryoalign.measures.defocus_sets import SEEN
-from cryoalign.referee.finding import Chart, Interval, Quantity, Series
-from cryoalign.referee.resampling import Resampling
+from cryoalign.evaluate.finding import Chart, Interval, Quantity, Series
+from cryoalign.evaluate.measures.defocus.profile import Located, locate
+from cryoalign.evaluate.measures.defocus.sets import SEEN
+from cryoalign.evaluate.resampling import Resampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from cryoalign.measures.defocus_sets import SetFit, SetRings
-    from cryoalign.referee.stacks import Stacks
+    from cryoalign.evaluate.measures.defocus.sets import SetFit, SetRings
+    from cryoalign.evaluate.stacks import Stacks
 
 CROSS = {"fake": "fake x sim", "raw": "raw x sim"}
 """Names of the cross spectra with sim."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from cryoalign.measures.defocus_findings import CROSS, Fitted, defocus_chart, quantities, rings_chart
-from cryoalign.measures.defocus_profile import Located, difference
-from cryoalign.measures.defocus_sets import deal_sets, fit_sets
-from cryoalign.referee.digits import interval_text
-from cryoalign.referee.finding import Answer, Finding, Interval, Verdict, decide
-from cryoalign.referee.resampling import Resampling
+from cryoalign.evaluate.digits import interval_text
+from cryoalign.evaluate.finding import Answer, Finding, Interval, Verdict, decide
+from cryoalign.evaluate.measures.defocus.findings import CROSS, Fitted, defocus_chart, quantities, rings_chart
+from cryoalign.evaluate.measures.defocus.profile import Located, difference
+from cryoalign.evaluate.measures.defocus.sets import deal_sets, fit_sets
+from cryoalign.evaluate.resampling import Resampling
 
 if TYPE_CHECKING:
-    from cryoalign.referee.case import Case
+    from cryoalign.evaluate.case import Case
 
 QUESTION = "Is the defocus kept?"
 
@@ -23,7 +23,7 @@ class DefocusMeasure:
 
     Two spectra are looked at: the power spectrum, whose rings are those of all that passed the lens, and the
     cross spectrum with sim, whose rings are those of the particle and stand out of any noise. See
-    `cryoalign.physics.thon_fit` for the fits and `cryoalign.measures.defocus_profile` for their sum.
+    `cryoalign.physics.thon_fit` for the fits and `cryoalign.evaluate.measures.defocus.profile` for their sum.
 
     Parameters
     ----------

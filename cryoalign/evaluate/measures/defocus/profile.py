@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoalign.evaluate.finding import Interval
+from cryoalign.evaluate.resampling import TAILS
 from cryoalign.physics.thon_fit import margin
-from cryoalign.referee.finding import Interval
-from cryoalign.referee.resampling import TAILS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,17 +11,17 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from cryoalign.physics.conditions import conditions
 from cryoalign.physics.ctf import electron_wavelength
 from cryoalign.physics.fourier import rfft2
 from cryoalign.physics.thon import PhaseMoments, RingBins, RingRange, ring_range
 from cryoalign.physics.thon_fit import CrossRings, PowerRings, Profile, RingFit, Rings, margin, refine, scan
-from cryoalign.simulation.conditions import conditions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cryoalign.evaluate.stacks import Stacks
     from cryoalign.particles import Particles
-    from cryoalign.referee.stacks import Stacks
 
 _FEWEST_SETS = 8  # that are aimed at, if need be with fewer images each
 _FEWEST_IMAGES = 20

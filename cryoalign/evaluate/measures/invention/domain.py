@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cryoalign.measures.reference import Views, reference_of, whitening
+from cryoalign.evaluate.measures.reference import Views, reference_of, whitening
 from cryoalign.physics.fourier import fourier_resize_volume
 from cryoalign.physics.half_plane import product, squared
 from cryoalign.physics.mask import raised_cosine
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from cryoalign.referee.finding import Interval
-    from cryoalign.referee.resampling import Resampling
+    from cryoalign.evaluate.finding import Interval
+    from cryoalign.evaluate.resampling import Resampling
 
 _BANDS = 5
 _BATCH = 64

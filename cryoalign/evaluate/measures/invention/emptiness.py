@@ -15,13 +15,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from cryoalign.measures.reference import Views, centred_spectra, small_pixel, whitening
+from cryoalign.evaluate.finding import Interval
+from cryoalign.evaluate.measures.reference import Views, centred_spectra, small_pixel, whitening
+from cryoalign.evaluate.resampling import TAILS, Resampling, deal_units
 from cryoalign.physics.half_plane import half_plane, product, squared
 from cryoalign.physics.mask import soft_circle
 from cryoalign.physics.reconstruction import Reconstruction
 from cryoalign.physics.rotation import euler_to_matrix
-from cryoalign.referee.finding import Interval
-from cryoalign.referee.resampling import TAILS, Resampling, deal_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from cryoalign.measures.reference import Reference
-    from cryoalign.referee.case import Case
-    from cryoalign.referee.stacks import Probe
+    from cryoalign.evaluate.case import Case
+    from cryoalign.evaluate.measures.reference import Reference
+    from cryoalign.evaluate.stacks import Probe
 
 FEWEST = 20
 _RADIUS, _EDGE = 1.0, 0.1  # of the circle that is looked at, and the width of its edge, in half boxes

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoalign.errors import InputError
-from cryoalign.measures.domain import Parts, Presence, presence
-from cryoalign.measures.emptiness import FEWEST, Likeness, of_empties, of_raw
-from cryoalign.measures.reference import Views, centred_spectra, reference_for, small_pixel
-from cryoalign.referee.digits import fixed, interval_text, number
-from cryoalign.referee.finding import Answer, Finding, Interval, Quantity, Verdict, decide, together
-from cryoalign.referee.resampling import Resampling, deal_units
+from cryoalign.evaluate.digits import fixed, interval_text, number
+from cryoalign.evaluate.finding import Answer, Finding, Interval, Quantity, Verdict, decide, together
+from cryoalign.evaluate.measures.invention.domain import Parts, Presence, presence
+from cryoalign.evaluate.measures.invention.emptiness import FEWEST, Likeness, of_empties, of_raw
+from cryoalign.evaluate.measures.reference import Views, centred_spectra, reference_for, small_pixel
+from cryoalign.evaluate.resampling import Resampling, deal_units
 
 if TYPE_CHECKING:
-    from cryoalign.referee.case import Case
-    from cryoalign.referee.stacks import Probe
+    from cryoalign.evaluate.case import Case
+    from cryoalign.evaluate.stacks import Probe
 
 EMPTY = "Is a particle invented where there is none?"
 DOMAIN = "Does a domain that is not in the sims stay away?"

@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cryoalign.measures.copies import largest_correlations, whitened_residuals
-from cryoalign.physics.fourier import fourier_resize
-from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
-from cryoalign.referee.digits import fixed, interval_text
-from cryoalign.referee.finding import (
+from cryoalign.evaluate.digits import fixed, interval_text
+from cryoalign.evaluate.finding import (
     Answer,
     Chart,
     Finding,
@@ -27,7 +24,10 @@ from cryoalign.referee.finding import (
     decide,
     together,
 )
-from cryoalign.referee.resampling import Resampling
+from cryoalign.evaluate.measures.memorization.copies import largest_correlations, whitened_residuals
+from cryoalign.evaluate.resampling import Resampling
+from cryoalign.physics.fourier import fourier_resize
+from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from cryoalign.measures.copies import Largest
-    from cryoalign.referee.case import Case
-    from cryoalign.referee.stacks import Stacks
+    from cryoalign.evaluate.case import Case
+    from cryoalign.evaluate.measures.memorization.copies import Largest
+    from cryoalign.evaluate.stacks import Stacks
 
 MOST_GAP = 0.02
 """Largest correlation of noise that training pairs may have beyond held-out ones."""

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cryoalign.measures.content import within
-from cryoalign.referee.digits import fixed
-from cryoalign.referee.finding import Answer, Chart, Interval, Quantity, Series, decide, together
-from cryoalign.referee.sums import GREY_BINS, GREY_RANGE
+from cryoalign.evaluate.digits import fixed
+from cryoalign.evaluate.finding import Answer, Chart, Interval, Quantity, Series, decide, together
+from cryoalign.evaluate.measures.content.measure import within
+from cryoalign.evaluate.sums import GREY_BINS, GREY_RANGE
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cryoalign.referee.case import Case
+    from cryoalign.evaluate.case import Case
 
 #: Standard deviation of fake's background over raw's.
 SCALE = (0.95, 1.05)

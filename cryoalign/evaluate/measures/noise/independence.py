@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cryoalign.evaluate.digits import fixed
+from cryoalign.evaluate.finding import Answer, Quantity, Verdict, decide
 from cryoalign.physics.spectrum import ring_pixels
-from cryoalign.referee.digits import fixed
-from cryoalign.referee.finding import Answer, Quantity, Verdict, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from cryoalign.referee.case import Case
-    from cryoalign.referee.sums import Sums
+    from cryoalign.evaluate.case import Case
+    from cryoalign.evaluate.sums import Sums
 
 #: Correlation of the noise of two particles, beyond that of raw.
 MOST_SHARED = 0.02

@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cryoalign.measures.content import band_masks, within
-from cryoalign.measures.grey import judge_grey
-from cryoalign.measures.independence import content_of, judge_independence, residual, residual_plane
-from cryoalign.physics.spectrum import normalized_radius, ring_pixels
-from cryoalign.referee.digits import fixed
-from cryoalign.referee.finding import (
+from cryoalign.evaluate.digits import fixed
+from cryoalign.evaluate.finding import (
     RADIUS,
     Answer,
     Chart,
@@ -23,12 +19,21 @@ from cryoalign.referee.finding import (
     decide,
     together,
 )
+from cryoalign.evaluate.measures.content.measure import band_masks, within
+from cryoalign.evaluate.measures.noise.grey_values import judge_grey
+from cryoalign.evaluate.measures.noise.independence import (
+    content_of,
+    judge_independence,
+    residual,
+    residual_plane,
+)
+from cryoalign.physics.spectrum import normalized_radius, ring_pixels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cryoalign.referee.case import Case
-    from cryoalign.referee.sums import Sums
+    from cryoalign.evaluate.case import Case
+    from cryoalign.evaluate.sums import Sums
 
 #: Noise power in a band as a multiple of raw's.
 POWER = (0.8, 1.25)

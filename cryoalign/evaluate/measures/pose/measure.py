@@ -11,17 +11,8 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from cryoalign.measures.reference import (
-    Reference,
-    Views,
-    centred_spectra,
-    reference_for,
-    small_pixel,
-    whitening,
-)
-from cryoalign.physics.alignment import Alignment, Search, align
-from cryoalign.referee.digits import interval_text, number
-from cryoalign.referee.finding import (
+from cryoalign.evaluate.digits import interval_text, number
+from cryoalign.evaluate.finding import (
     Answer,
     Chart,
     Finding,
@@ -32,13 +23,22 @@ from cryoalign.referee.finding import (
     decide,
     together,
 )
-from cryoalign.referee.threads import side_by_side
+from cryoalign.evaluate.measures.reference import (
+    Reference,
+    Views,
+    centred_spectra,
+    reference_for,
+    small_pixel,
+    whitening,
+)
+from cryoalign.physics.alignment import Alignment, Search, align
+from cryoalign.physics.threads import side_by_side
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cryoalign.referee.case import Case
-    from cryoalign.referee.resampling import Resampling
+    from cryoalign.evaluate.case import Case
+    from cryoalign.evaluate.resampling import Resampling
 
 QUESTION, QUANTITY = "Is the pose kept?", "pose_angle"
 CHANCE = "other1"

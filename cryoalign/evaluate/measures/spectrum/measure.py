@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cryoalign.measures.plane import judge_peaks, plane_chart
-from cryoalign.physics.spectrum import normalized_radius, rpsd_distance
-from cryoalign.referee.digits import fixed
-from cryoalign.referee.finding import (
+from cryoalign.evaluate.digits import fixed
+from cryoalign.evaluate.finding import (
     RADIUS,
     Answer,
     Chart,
@@ -21,16 +19,18 @@ from cryoalign.referee.finding import (
     decide,
     together,
 )
-from cryoalign.referee.resampling import TAILS
-from cryoalign.referee.sums import by_block
+from cryoalign.evaluate.measures.spectrum.plane import judge_peaks, plane_chart
+from cryoalign.evaluate.resampling import TAILS
+from cryoalign.evaluate.sums import by_block
+from cryoalign.physics.spectrum import normalized_radius, rpsd_distance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
-    from cryoalign.referee.case import Case
-    from cryoalign.referee.sums import Sums
+    from cryoalign.evaluate.case import Case
+    from cryoalign.evaluate.sums import Sums
 
 #: Largest excess of the RPSD L1 of single images: of two raw images it is 1.
 MOST_EXCESS = 1.1

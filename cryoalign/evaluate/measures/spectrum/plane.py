@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cryoalign.measures.independence import has_noise
+from cryoalign.evaluate.finding import Answer, Chart, Interval, Quantity, Series, Verdict
+from cryoalign.evaluate.measures.noise.independence import has_noise
 from cryoalign.physics.half_plane import half_plane
-from cryoalign.referee.finding import Answer, Chart, Interval, Quantity, Series, Verdict
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cryoalign.referee.sums import Sums
+    from cryoalign.evaluate.sums import Sums
 
 #: What makes a frequency a periodic peak: power against its surroundings, and standard deviations of their
 #: scatter.

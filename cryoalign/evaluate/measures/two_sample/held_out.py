@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.progress import track
 
 from cryoalign.data.partition import partition
-from cryoalign.measures.classifiers import score_by_cnn, score_by_spectrum
-from cryoalign.referee.finding import Interval, Series
-from cryoalign.referee.threads import side_by_side
+from cryoalign.evaluate.finding import Interval, Series
+from cryoalign.evaluate.measures.two_sample.classifiers import score_by_cnn, score_by_spectrum
+from cryoalign.physics.threads import side_by_side
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cryoalign.referee.resampling import Resampling
+    from cryoalign.evaluate.resampling import Resampling
 
 Rows: TypeAlias = NDArray[np.int64]
 Scores: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]

@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from cryoalign.measures.classifiers import spectral_features
-from cryoalign.measures.held_out import NAMES, Side, cross_fit, held_out_auc, held_out_roc, two_folds
-from cryoalign.referee.digits import interval_text
-from cryoalign.referee.finding import Answer, Chart, Finding, Interval, Quantity, Series, decide, together
+from cryoalign.evaluate.digits import interval_text
+from cryoalign.evaluate.finding import Answer, Chart, Finding, Interval, Quantity, Series, decide, together
+from cryoalign.evaluate.measures.two_sample.classifiers import spectral_features
+from cryoalign.evaluate.measures.two_sample.held_out import (
+    NAMES,
+    Side,
+    cross_fit,
+    held_out_auc,
+    held_out_roc,
+    two_folds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +32,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from cryoalign.measures.held_out import Method, Rows
-    from cryoalign.referee.case import Case
-    from cryoalign.referee.stacks import Stacks
+    from cryoalign.evaluate.case import Case
+    from cryoalign.evaluate.measures.two_sample.held_out import Method, Rows
+    from cryoalign.evaluate.stacks import Stacks
 
 FEWEST_GROUPS = 4
 FEWEST_PAIRS = 40

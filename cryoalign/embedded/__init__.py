@@ -1,0 +1,1 @@
+"""The embedded data set: a specimen, its simulated images, and those of a simulated microscope."""

@@ -1,0 +1,1 @@
+"""Whether the content of sim is kept."""

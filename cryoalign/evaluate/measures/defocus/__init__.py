@@ -1,0 +1,1 @@
+"""Whether the CTF is kept: defocus and astigmatism by Thon rings."""

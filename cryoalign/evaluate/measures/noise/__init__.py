@@ -1,0 +1,1 @@
+"""Whether the noise is that of the measurement."""

@@ -1,0 +1,1 @@
+"""Whether the pose is kept."""

@@ -1,0 +1,1 @@
+"""Whether the power spectrum is that of the measurement."""

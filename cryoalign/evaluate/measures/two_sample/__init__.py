@@ -1,0 +1,1 @@
+"""Whether a classifier distinguishes fake from raw."""

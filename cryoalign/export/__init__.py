@@ -1,0 +1,1 @@
+"""A stack of any size refined with the generator of a run."""

@@ -1,0 +1,1 @@
+"""CryoSPARC's ``.cs`` files, read and written."""

@@ -1,0 +1,107 @@
+"""What a configuration names, built: the data, and the system of networks, objective and optimizers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from hydra.utils import instantiate
+
+from cryoalign.errors import InputError
+from cryoalign.runs.checkpoint import binding, find_checkpoint, read_checkpoint
+from cryoalign.train.system import PairedGAN
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from cryoalign.data.datamodule import PairedDataModule
+    from cryoalign.data.normalize import Normalization
+    from cryoalign.runs.folder import Run
+
+
+def build_data(cfg: DictConfig, normalization: Normalization | None = None) -> PairedDataModule:
+    """Make the data module and read what it needs.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        Of a run.
+    normalization : Normalization, optional
+        Of an existing run; fitted anew without it.
+
+    Raises
+    ------
+    InputError
+        If the data cannot be used.
+    """
+    module: PairedDataModule = instantiate(cfg.data, _convert_="all")
+    module.normalization = normalization
+    module.prepare_data()
+    module.setup()
+    module.batches = int(cfg.trainer.max_steps) * int(cfg.optimizer.accumulate)
+    return module
+
+
+def build_system(cfg: DictConfig, box: int) -> PairedGAN:
+    """Make the networks, the objective and what trains them.
+
+    A generator in closed form has no adversary and no moving average: nothing is trained.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        Of a run.
+    box : int
+        Box size in px of the images.
+    """
+    optimizer = {key: value for key, value in cfg.optimizer.items() if key != "algorithm"}
+    algorithm = instantiate(cfg.optimizer.algorithm, _convert_="all")
+    try:
+        algorithm([torch.nn.Parameter(torch.zeros(1))])
+    except (ValueError, TypeError) as error:
+        raise InputError("optimizer.algorithm cannot be used", found=error) from error
+    generator = instantiate(cfg.generator, box=box)
+    discriminator, weights = None, {}
+    if getattr(generator, "closed_form", False):
+        optimizer["ema_decay"], weights = None, {"weights": {"gan": 0.0, "l1": 1.0, "rpsd": 1.0}}
+    else:
+        discriminator = instantiate(cfg.discriminator, box=box)
+    return PairedGAN(
+        generator,
+        discriminator,
+        instantiate(cfg.loss, _convert_="all", **weights),
+        algorithm,
+        box=box,
+        seed=cfg.seed,
+        log_every=cfg.callbacks.log_every,
+        configuration=binding(cfg),
+        **optimizer,
+    )
+
+
+def load_system(run: Run, checkpoint: str) -> PairedGAN:
+    """Rebuild the trained networks of a run.
+
+    Parameters
+    ----------
+    run : Run
+    checkpoint : str
+        See `find_checkpoint`.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is missing or of another configuration.
+    """
+    path = find_checkpoint(run.folder, checkpoint)
+    state = read_checkpoint(path, run.cfg)
+    system = build_system(run.cfg, run.data["box"])
+    try:
+        system.load_state_dict(state["state_dict"])
+    except RuntimeError as error:
+        raise InputError(
+            "this checkpoint does not fit the networks of the configuration",
+            file=path,
+            found=str(error).splitlines()[0],
+        ) from error
+    return system.eval()
