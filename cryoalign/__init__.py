@@ -1,4 +1,4 @@
-"""Give simulated cryo-EM particles the statistics of the measurement."""
+"""Bring simulated cryo-EM particles to the statistics of the measurement."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ def _leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _explain(error: BaseException) -> str | None:
-    """Say what the user can do about an error, or None where it is our own fault."""
+    """Return what the user can do about an error, or None where it is our own fault."""
     chain: list[BaseException] = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(cause)

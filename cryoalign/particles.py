@@ -194,7 +194,7 @@ class Particles:
         return replace(self, table=self.table.iloc[index].reset_index(drop=True), **columns)
 
     def optics_column(self, name: str) -> NDArray[np.float64]:
-        """Give each particle the value of its optics group.
+        """Return for each particle the value of its optics group.
 
         Parameters
         ----------

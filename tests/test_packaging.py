@@ -20,12 +20,13 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "site")
     conf = REPOSITORY / "conf"
     assert {f"cryoalign/conf/{path.relative_to(conf)}" for path in conf.rglob("*.yaml")} <= names
-    templates = REPOSITORY / "cryoalign" / "pages" / "templates"
-    assert {f"cryoalign/pages/templates/{path.name}" for path in templates.iterdir()} <= names
+    templates = sorted((REPOSITORY / "cryoalign").glob("*/templates/*"))
+    assert templates
+    assert {path.relative_to(REPOSITORY).as_posix() for path in templates} <= names
     assert not any(name.startswith("tests/") for name in names)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    code = "import cryoalign.cli as c; print(c.CONF_DIR); import cryoalign.train as t; t.main()"
+    code = "import cryoalign.cli as c; print(c.CONF_DIR); import cryoalign.train.__main__ as t; t.main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "--cfg", "job"],
         cwd=elsewhere,

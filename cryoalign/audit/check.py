@@ -185,7 +185,7 @@ def check_pairs(
 
 
 def _confirmed(alone: Alone, corrected: list[Score]) -> Transfer:
-    """Give the CTF that the other hypotheses start from: the claimed one, unless raw confirms another power.
+    """Return the CTF that other hypotheses start from: the claimed one, unless raw confirms another power.
 
     A defocus that differs is not taken for granted: one that is wrongly suspected would spoil all hypotheses
     of the CTF.
@@ -203,7 +203,7 @@ class _Bench:
     groups: NDArray[np.int64]
 
     def values(self, templates: torch.Tensor) -> tuple[NDArray[np.float64], float, Rings]:
-        """Give the correlation of each pair, the envelope that suits them best, and the sums over rings."""
+        """Return the correlation of each pair, the envelope that suits them best, and the sums over rings."""
         rings = self.scorer.rings(templates)
         envelope = self.scorer.best_envelope(rings)
         return self.scorer.correlation(rings, envelope), envelope, rings

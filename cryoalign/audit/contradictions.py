@@ -24,7 +24,7 @@ _TIMES = {0: "no CTF", 1: "the CTF once", 2: "the CTF twice"}
 
 
 def own_findings(evidence: Evidence) -> dict[str, Finding]:
-    """Say where the simulated images seem to contradict their own metadata.
+    """Describe where the simulated images seem to contradict their own metadata.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def _rows(alone: Alone) -> Finding | None:
 
 
 def _inverse(alone: Alone) -> bool:
-    """Say whether images fit maps of each other at the inverse poses only."""
+    """Return whether images fit maps of each other at the inverse poses only."""
     if alone.pose is None or alone.inverse_pose is None:
         return False
     return alone.inverse_pose.mean > max(_FOLLOWS, 2 * alone.pose.mean)

@@ -68,7 +68,7 @@ class Estimate:
 
 
 def estimate(values: Vector, groups: NDArray[np.int64]) -> Estimate:
-    """Give the mean of values that are alike within groups.
+    """Return the mean of values that are alike within groups.
 
     The error is that of independent groups: images of one micrograph share noise and CTF. With fewer than
     eight groups the images count as independent.
@@ -180,7 +180,7 @@ class Scorer:
         return (templates - templates.mean(0)) * (gain * (_half_plane_weights(self.box) / self.noise).sqrt())
 
     def correlation(self, rings: Rings, envelope: float, band: tuple[float, float] | None = None) -> Vector:
-        """Give the correlation of each pair, from -1 to 1.
+        """Return the correlation of each pair, from -1 to 1.
 
         Parameters
         ----------

@@ -50,7 +50,7 @@ class Hypothesis:
         What it concerns: ``contrast``, ``orientation``, ``rows``, ``shift``, ``pixel size``, ``pose``,
         ``CTF``, ``defocus``, ``phase shift``.
     make : callable
-        Gives the (n, N, N // 2 + 1) half planes that the simulated images should have been.
+        Returns the (n, N, N // 2 + 1) half planes that the simulated images should have been.
     value : float or None
         The factor of a scan.
     neutral : str
@@ -133,7 +133,7 @@ def claimed_shift(sample: Sample) -> NDArray[np.float64]:
 
 
 def still(sample: Sample) -> bool:
-    """Say whether the claimed shifts vary too little to be tested."""
+    """Return whether the claimed shifts vary too little to be tested."""
     return bool(claimed_shift(sample).std(0).max() < _STILL)
 
 
@@ -207,7 +207,7 @@ def _powers(
 
 
 def bare(sample: Sample) -> bool:
-    """Say whether the metadata claim a CTF that is the same everywhere, that is none."""
+    """Return whether the metadata claim a CTF that is the same everywhere, that is none."""
     claimed = ctf_of(sample.raw, sample.box, sample.pixel_size, Transfer(1))
     return bool(claimed.max() - claimed.min() < 0.1)
 

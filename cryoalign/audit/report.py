@@ -75,7 +75,7 @@ def _shown(evidence: Evidence) -> list[Score]:
 
 
 def words(verdict: Verdict, evidence: Evidence) -> list[str]:
-    """Give the lines below the table, the verdict first.
+    """Return the lines below the table, the verdict first.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def words(verdict: Verdict, evidence: Evidence) -> list[str]:
 
 
 def as_json(verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
-    """Give verdict and evidence as plain values.
+    """Return verdict and evidence as plain values.
 
     Parameters
     ----------

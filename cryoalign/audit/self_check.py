@@ -110,7 +110,7 @@ def _follows(sample: Sample, selves: Scorer, carried: Transfer, *, inverse: bool
 
 
 def corrections(sample: Sample, alone: Alone) -> Iterator[Hypothesis]:
-    """Give simulated images the CTF and the shifts that they should have, where they seem to have others.
+    """Bring simulated images to the CTF and the shifts that they should have, where they seem to have others.
 
     Parameters
     ----------

@@ -88,12 +88,12 @@ def ctf_of(particles: Particles, box: int, pixel_size: float, transfer: Transfer
 
 
 def applied(once: torch.Tensor, transfer: Transfer) -> torch.Tensor:
-    """Give the factor that images carry, from their CTF."""
+    """Return the factor that images carry, from their CTF."""
     return once**transfer.power
 
 
 def undone(once: torch.Tensor, transfer: Transfer) -> torch.Tensor:
-    """Give a factor that divides a carried CTF out, damped near its zeros."""
+    """Return a factor that divides a carried CTF out, damped near its zeros."""
     if transfer.power == 0:
         return torch.ones_like(once)
     return once**transfer.power / (once ** (2 * transfer.power) + _WIENER)
@@ -150,7 +150,7 @@ def carried_transfer(
 
 
 def _white_floor(power: torch.Tensor) -> torch.Tensor:
-    """Give the floor under CTF^2, of mean 1/2, that white noise makes if the last rings hold nothing else."""
+    """Return the floor under CTF^2, of mean 1/2, that white noise makes if the last rings hold only noise."""
     box = power.shape[-2]
     rings = ring_mean(power, box).mean(0)
     noise = (rings[-2:].mean() / rings).clamp(max=1.0)  # fraction of each ring's power

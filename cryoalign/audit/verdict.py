@@ -154,7 +154,7 @@ def _kind(score: Score) -> str:
 
 
 def _as_good(evidence: Evidence, score: Score, best: Score) -> bool:
-    """Say whether a hypothesis cannot be told from the best one, the cost of dividing by a CTF set aside.
+    """Return whether a hypothesis cannot be told from the best one, the cost of dividing by a CTF set aside.
 
     One of another kind has to be better than the pairs as given by itself.
     """
@@ -164,7 +164,7 @@ def _as_good(evidence: Evidence, score: Score, best: Score) -> bool:
 
 
 def _sure(evidence: Evidence, score: Score) -> bool:
-    """Say whether simulated images tell it and raw confirms it; a defocus has other explanations too."""
+    """Return whether simulated images tell it and raw confirms it; a defocus has other explanations too."""
     suspected, claimed = evidence.alone.suspected, evidence.alone.claimed
     exact = score.key != CORRECTED_CTF or suspected.power != claimed.power
     return exact and score.difference.sigma > CLEAR
@@ -182,7 +182,7 @@ def _words(evidence: Evidence, own: Mapping[str, Finding], members: list[Score])
 
 
 def _unrelated(evidence: Evidence) -> Verdict:
-    """Say why no row fits its partner, as far as that can be known."""
+    """Return why no row fits its partner, as far as that can be known."""
     matching, alone = evidence.matching, evidence.alone
     remedy = "match the rows by rlnImageOriginalName, or simulate these raw particles anew"
     alike = matching.average.sigma > CLEAR
@@ -214,7 +214,7 @@ def _unrelated(evidence: Evidence) -> Verdict:
 
 
 def _shuffled(evidence: Evidence) -> bool:
-    """Say whether images fit others' partners, and better than any hypothesis makes them fit their own."""
+    """Return whether images fit others' partners, and better than any hypothesis makes them fit their own."""
     matching = evidence.matching
     best = max(score.correlation.mean for score in evidence.scores)
     many = matching.other >= max(_MATCHED * evidence.pairs, 3) and matching.other > matching.own
@@ -226,7 +226,7 @@ def _mean(entry: Estimate) -> float:
 
 
 def undecided_families(evidence: Evidence) -> dict[str, str]:
-    """Give the ways of being wrong that these pairs cannot exclude, each with its reason.
+    """Return the ways of being wrong that these pairs cannot exclude, each with its reason.
 
     Parameters
     ----------

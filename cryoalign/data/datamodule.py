@@ -170,7 +170,7 @@ class PairedDataModule(LightningDataModule):
             )
 
     def _scan(self) -> NDArray[np.int64]:
-        """Give the rows to use, after looking at all images where that was asked for."""
+        """Return the rows to use, after looking at all images where that was asked for."""
         rows = np.arange(len(self.raw), dtype=np.int64)
         if self.check == "read" and self.bad_images == "refuse":
             return rows
@@ -190,7 +190,7 @@ class PairedDataModule(LightningDataModule):
         return np.delete(rows, sorted(bad))
 
     def others(self, part: Part) -> NDArray[np.int64]:
-        """Give (N,) rows of the images that the raw ones of a part are compared with; -1 outside of it."""
+        """Return (N,) rows of the images that the raw ones of a part are compared with; -1 outside of it."""
         return others_of_like_defocus(self.raw.defocus[:, :2].mean(axis=1), self.groups, self.rows[part])
 
     def _fit(self) -> Normalization:
@@ -216,7 +216,7 @@ class PairedDataModule(LightningDataModule):
         return float(self.raw_images.pixel_size)
 
     def particles(self, part: Part) -> tuple[Particles, Particles]:
-        """Give the sim and raw tables of one part of the split, in the order of its loader."""
+        """Return the sim and raw tables of one part of the split, in the order of its loader."""
         return self.sim.take(self.rows[part]), self.raw.take(self.rows[part])
 
     def _dataset(self, *, augment: bool, others: NDArray[np.int64] | None = None) -> PairedImages:
@@ -246,7 +246,7 @@ class PairedDataModule(LightningDataModule):
         }
 
     def train_dataloader(self) -> StreamLoader:
-        """Give the stream of training batches; its place is saved in checkpoints."""
+        """Return the stream of training batches; its place is saved in checkpoints."""
         rank, world_size = self._processes()
         rows = self.rows["train"]
         if len(rows) < world_size:
@@ -259,7 +259,7 @@ class PairedDataModule(LightningDataModule):
         return StreamLoader(self._dataset(augment=self.augment), sampler, **self._options())
 
     def evaluation_loader(self, part: Part, *, rank: int = 0, world_size: int = 1) -> DataLoader[Pair]:
-        """Give each pair of a part once, in the part's order, over all processes together."""
+        """Yield each pair of a part once, in the part's order, over all processes together."""
         keys: Any = [(0, int(row)) for row in self.rows[part][rank::world_size]]
         return DataLoader(
             self._dataset(augment=False, others=self.others(part)),
@@ -269,12 +269,12 @@ class PairedDataModule(LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Pair]:
-        """Give each validation pair once, over all processes together."""
+        """Yield each validation pair once, over all processes together."""
         rank, world_size = self._processes()
         return self.evaluation_loader("validation", rank=rank, world_size=world_size)
 
     def fixed_batch(self, size: int) -> Pair:
-        """Give the first pairs of the validation set: the batch that figures and training curves show.
+        """Return the first pairs of the validation set: the batch that figures and training curves show.
 
         Parameters
         ----------
@@ -289,5 +289,5 @@ class PairedDataModule(LightningDataModule):
         return batch
 
     def files(self) -> list[Path]:
-        """Give every file that the data are read from: the metadata and their stacks."""
+        """Return every file that the data are read from: the metadata and their stacks."""
         return [self.sim_star, self.raw_star, *self.passthrough, *self._stacks]

@@ -253,7 +253,7 @@ class ParticleImages:
 
 
 def _fault(values: NDArray[np.float32]) -> str | None:
-    """Say why an image cannot be used, None if it can."""
+    """Return why an image cannot be used, None if it can."""
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):  # NaN passes through min and max
         return "holds NaN or infinite values"

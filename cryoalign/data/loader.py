@@ -102,7 +102,7 @@ class StreamLoader(DataLoader[Pair]):
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Give the place in the stream as plain values."""
+        """Return the place in the stream as plain values."""
         return {
             "batches": self.given,
             "batch_size": self.stream.batch_size,

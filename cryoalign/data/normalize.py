@@ -180,7 +180,7 @@ class Normalization:
         return grey
 
     def state(self) -> dict[str, Any]:
-        """Give the map as plain values, for JSON."""
+        """Return the map as plain values, for JSON."""
         return {**asdict(self), "percentiles": list(self.percentiles)}
 
     @classmethod

@@ -75,7 +75,7 @@ def _values(group: Optics) -> dict[str, tuple[float, ...]]:
 
 
 def _difference(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    """Give the largest difference of any value; the shorter vector goes on with zeros."""
+    """Return the largest difference of any value; the shorter vector goes on with zeros."""
     length = max(len(a), len(b))
     padded = [np.pad(np.asarray(values, dtype=np.float64), (0, length - len(values))) for values in (a, b)]
     return float(np.abs(padded[0] - padded[1]).max(initial=0))

@@ -131,7 +131,7 @@ def match_pairs(
 
 
 def _find(sim: Particles, raw: Particles) -> NDArray[np.int64]:
-    """Give for each row of `sim` the row of `raw` whose image it names."""
+    """Return for each row of `sim` the row of `raw` whose image it names."""
     stack, slot = parse_image_names(sim.table[ORIGINAL].astype("str"), ORIGINAL, sim.source, sim.row)
     known = _same_stacks(np.unique(stack).tolist(), np.unique(raw.stack).tolist())
     wanted = pd.MultiIndex.from_arrays([[known.get(name, "") for name in stack.tolist()], slot])
@@ -145,7 +145,7 @@ def _find(sim: Particles, raw: Particles) -> NDArray[np.int64]:
 
 
 def _find_uids(sim: Particles, raw: Particles) -> NDArray[np.int64]:
-    """Give for each row of `sim` the row of `raw` with its uid; neither table has a uid twice."""
+    """Return for each row of `sim` the row of `raw` with its uid; neither table has a uid twice."""
     wanted = sim.table[UID].to_numpy()
     rows: NDArray[np.int64] = pd.Index(raw.table[UID]).get_indexer(pd.Index(wanted)).astype(np.int64)
     _refuse_missing(sim, raw, rows < 0, UID)
@@ -238,7 +238,7 @@ def _poses(sim: Particles, raw: Particles, angle: float, shift: float) -> list[_
 
 
 def _defocus_difference(sim: Particles, raw: Particles) -> NDArray[np.float64]:
-    """Give the largest difference of defocus over all azimuths in A.
+    """Return the largest difference of defocus over all azimuths in A.
 
     With azimuth a the defocus is (U+V)/2 + (U-V)/2 cos 2(a - angle), so the largest difference of two is
     the difference of the means plus the length of the difference of the vectors (U-V)/2 (cos 2 angle,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def partition(
     group: NDArray[np.str_], shares: Mapping[str, float], seed: int, *, what: str, file: Path
 ) -> NDArray[np.str_]:
-    """Give every row a part, the same for all rows of a group.
+    """Assign every row to a part, the same for all rows of a group.
 
     The groups come in an order drawn by the seed. Each part but the largest takes from it what fits;
     then single groups are added, given back or exchanged as long as that brings its count of rows closer

@@ -139,7 +139,7 @@ def _check_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
 
 
 def group_names(particles: Particles, by: str = MICROGRAPH, pattern: str | None = None) -> NDArray[np.str_]:
-    """Give the group of each particle: those of one micrograph, unless told otherwise.
+    """Return the group of each particle: those of one micrograph, unless told otherwise.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def _matched(expression: re.Pattern[str], value: str) -> str:
 
 
 def _column(particles: Particles, by: str) -> NDArray[np.str_]:
-    """Give (N,) the values of a column as text."""
+    """Return (N,) the values of a column as text."""
     if by == MICROGRAPH and (particles.micrograph != "").any():
         return particles.micrograph
     if by != MICROGRAPH and by in particles.table:
@@ -207,7 +207,7 @@ def _column(particles: Particles, by: str) -> NDArray[np.str_]:
 
 
 def _first_half(particles: Particles) -> NDArray[np.int64]:
-    """Give the indices of half-set 1 after checking that each particle is in one of the two."""
+    """Return the indices of half-set 1 after checking that each particle is in one of the two."""
     if not particles.half.any():
         raise InputError(
             "there are no half-sets to split by",

@@ -159,7 +159,7 @@ def _build(made: DemoSet, recipe: Recipe, batch_size: int, progress: bool) -> No
 
 
 def _specimen(recipe: Recipe) -> Tensor:
-    """Give the potential of the fold in V, less that of the ice it displaces; its atoms stand for carbon."""
+    """Return the potential of the fold in V, less that of the displaced ice; its atoms stand for carbon."""
     positions = fold(recipe.diameter, domains=recipe.domains, seed=recipe.seed)
     count = len(positions)
     atoms = Atoms(positions, np.full(count, "C"), np.full(count, recipe.bfactor), np.ones(count))

@@ -107,7 +107,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def unit_sign(unit: str) -> str:
-    """Give a unit as it stands behind a number.
+    """Return a unit as it stands behind a number.
 
     Parameters
     ----------

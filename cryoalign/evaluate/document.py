@@ -160,7 +160,7 @@ def read_document(path: str | Path) -> dict[str, Any]:
 
 
 def _kind(value: Any) -> str:
-    """Say what a value is, without showing all of it."""
+    """Describe a value without showing all of it."""
     return ", ".join(map(str, value)) or "none" if isinstance(value, dict) else type(value).__name__
 
 

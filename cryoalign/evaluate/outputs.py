@@ -77,7 +77,7 @@ def measures_of(cfg: DictConfig) -> dict[str, Measure]:
 
 
 def settings_of(cfg: DictConfig) -> dict[str, Any]:
-    """Give what every case of an evaluation has in common.
+    """Return what every case of an evaluation has in common.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def settings_of(cfg: DictConfig) -> dict[str, Any]:
 
 
 def group_words(by: str, pattern: str | None) -> str:
-    """Say what groups are.
+    """Describe what groups are.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def publish(
 
 
 def _notes(pairs: Stacks) -> list[str]:
-    """Say what a reader of the verdicts has to know."""
+    """Describe what a reader of the verdicts has to know."""
     notes = [] if pairs.whole_groups else [_FEW_GROUPS]
     mean, spread = pairs.raw_background()
     if pairs.normalize == "raw" and (abs(mean) > _OFF_SCALE or abs(spread - 1) > _OFF_SCALE):

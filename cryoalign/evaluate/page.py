@@ -78,7 +78,7 @@ def evaluation_page(document: Mapping[str, Any], *, gallery: bytes | None = None
 
 
 def labelled(quantity: Mapping[str, Any]) -> str:
-    """Give a quantity's label with its unit.
+    """Return a quantity's label with its unit.
 
     Parameters
     ----------

@@ -150,7 +150,7 @@ class Reader:
         return tables, rows
 
     def _maps(self, stacks: Mapping[str, ParticleImages]) -> dict[str, Normalization]:
-        """Give the grey-value maps, as `Stacks` wants them."""
+        """Return the grey-value maps, as `Stacks` wants them."""
         maps = {"raw": Normalization(radius=self.radius)}
         maps |= {kind: self._fit(stacks[kind]) for kind in ("sim", "truth") if kind in stacks}
         raw = stacks["raw"]
@@ -195,11 +195,11 @@ class Reader:
         return ParticleImages(table, locate_stacks(table, root=root), box=self.box)
 
     def _fit(self, stack: ParticleImages) -> Normalization:
-        """Give a stack one scale, from images evenly over it."""
+        """Fit one scale to a stack, from images evenly over it."""
         return Normalization.fit(_some_of(stack), (), radius=self.radius)
 
     def _background(self, stack: ParticleImages) -> Normalization:
-        """Give a stack one scale by the mean background of images evenly over it."""
+        """Fit one scale to a stack by the mean background of images evenly over it."""
         by_background = Normalization(radius=self.radius)
         offset, scale = np.mean([by_background.raw(image)[1][:2] for image in _some_of(stack)], axis=0)
         return Normalization(radius=self.radius, sim_offset=float(offset), sim_scale=float(scale))
@@ -237,7 +237,7 @@ def _some_of(stack: ParticleImages) -> Iterator[NDArray[np.float32]]:
 
 
 def _reworded(error: InputError, kind: str) -> InputError:
-    """Say of images of any kind what `match_pairs` says of simulated ones."""
+    """Reword an error of `match_pairs`, which speaks of simulated images, for images of any kind."""
     problem = error.problem.replace("a simulated particle", f"a particle of {kind}")
     return InputError(
         problem.replace("the simulated particles", f"the particles of {kind}"),

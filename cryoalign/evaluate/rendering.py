@@ -78,7 +78,7 @@ def drawing(plan: Mapping[str, Any], name: str, pixel_size: float | None = None)
 
 
 def picture(png: bytes) -> str:
-    """Give a PNG image as a ``data:`` address.
+    """Return a PNG image as a ``data:`` address.
 
     Parameters
     ----------

@@ -88,7 +88,7 @@ class Resampling:
         self.weights = torch.from_numpy(counts.astype(np.float64))
 
     def of(self, statistic: Callable[..., Tensor], *sums: Tensor) -> Interval:
-        """Give a statistic of sums and its interval.
+        """Return a statistic of sums and its interval.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class Resampling:
         return _interval(value, torch.cat(drawn))
 
     def of_mean(self, values: ArrayLike, units: NDArray[np.int64]) -> Interval:
-        """Give the mean of values and its interval.
+        """Return the mean of values and its interval.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ class Resampling:
         return self.of(lambda total, count: total / count, sums, counts)
 
     def of_median(self, values: ArrayLike, units: NDArray[np.int64]) -> Interval:
-        """Give the median of values and its interval.
+        """Return the median of values and its interval.
 
         Parameters
         ----------

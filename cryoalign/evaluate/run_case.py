@@ -267,6 +267,6 @@ class Removal:
         self.gain = float((sims * whole).sum() / whole.square().sum())
 
     def __call__(self, sims: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Give sims without the domain."""
+        """Return sims without the domain."""
         views = self.views(self.particles, rows)
         return (torch.from_numpy(sims) - self.gain * views).numpy()

@@ -195,7 +195,7 @@ class Stacks:
         return image
 
     def raw_background(self, count: int = 50) -> tuple[float, float]:
-        """Give the background of raw as its stack has it: mean and standard deviation, averaged over images.
+        """Return the background of raw as its stack has it: mean and standard deviation, mean over images.
 
         Parameters
         ----------

@@ -82,7 +82,7 @@ def baseline_table(document: Mapping[str, Any], title: str) -> Table | None:
 
 
 def verdict_words(document: Mapping[str, Any]) -> Iterator[Text]:
-    """Give the answers to all questions in words, then what was left out.
+    """Return the answers to all questions in words, then what was left out.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def _sign(verdict: str) -> Text:
 
 
 def _verdict_and_number(measure: Mapping[str, Any], key: str) -> Text:
-    """Give one answer of a measure, empty where it was not asked."""
+    """Return one answer of a measure, empty where it was not asked."""
     answer = measure.get("answers", {}).get(key)
     if answer is None:
         return Text("")

@@ -120,7 +120,7 @@ def chart(
 
 
 def svg(figure: Figure, name: str, label: str = "") -> str:
-    """Give a figure as an SVG element that can stand in an HTML page beside others.
+    """Return a figure as an SVG element that can stand in an HTML page beside others.
 
     Parameters
     ----------

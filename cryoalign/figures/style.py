@@ -43,7 +43,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """Give each curve its colour and line style.
+    """Assign each curve its colour and line style.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
 
 
 def markers(names: Iterable[str]) -> dict[str, str]:
-    """Give each curve the shape of its points, for curves of a few points.
+    """Assign each curve the shape of its points, for curves of a few points.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ _BLOCKS, _BLOCK = 64, 4096
 
 
 def fingerprint(files: Iterable[Path]) -> dict[str, str]:
-    """Tell data sets apart without reading them whole.
+    """Compute a fingerprint, by which data sets are known again, without reading them whole.
 
     Parameters
     ----------

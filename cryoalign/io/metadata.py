@@ -58,7 +58,7 @@ def read_particles(
 
 
 def passthrough_files(given: str | Path | Sequence[str | Path] | None) -> list[Path]:
-    """Give one or several paths, or none, as a list.
+    """Return one or several paths, or none, as a list.
 
     Parameters
     ----------

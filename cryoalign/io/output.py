@@ -158,7 +158,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _mark(folder: Path) -> None:
-    """Say that cryoalign wrote this folder."""
+    """Mark a folder as written by cryoalign."""
     (folder / MARKER).write_text(
         "This folder was written by cryoalign, which may replace it on overwrite=true.\n"
     )

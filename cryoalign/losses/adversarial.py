@@ -22,7 +22,7 @@ class Adversarial(nn.Module, ABC):
 
     @abstractmethod
     def discriminator(self, logits_raw: Tensor, logits_fake: Tensor) -> Tensor:
-        """Give the discriminator's loss.
+        """Return the discriminator's loss.
 
         Parameters
         ----------
@@ -36,7 +36,7 @@ class Adversarial(nn.Module, ABC):
 
     @abstractmethod
     def generator(self, logits_fake: Tensor) -> Tensor:
-        """Give the generator's loss.
+        """Return the generator's loss.
 
         Parameters
         ----------

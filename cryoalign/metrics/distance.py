@@ -54,7 +54,7 @@ class PairedDistance(Metric):
         self.count = self.count.double() + absolute.numel()
 
     def compute(self) -> dict[str, Tensor]:
-        """Give the means.
+        """Return the means.
 
         Returns
         -------

@@ -53,7 +53,7 @@ class RingCorrelation(Metric):
         self.power_reference = self.power_reference + sums[2]
 
     def compute(self) -> Tensor:
-        """Give the curve.
+        """Return the curve.
 
         Returns
         -------

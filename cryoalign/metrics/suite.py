@@ -98,7 +98,7 @@ class PairedSuite(nn.Module):
         self.ring_correlation.update(fake, sim)
 
     def compute(self) -> dict[str, Tensor]:
-        """Give all values.
+        """Return all values.
 
         Returns
         -------

@@ -63,7 +63,7 @@ class Baseline(nn.Module, ABC):
 
     @abstractmethod
     def words(self) -> str:
-        """Say in a few words what was fitted."""
+        """Describe in a few words what was fitted."""
 
 
 class Identity(Baseline):
@@ -84,11 +84,11 @@ class Identity(Baseline):
         """Do nothing; no batch is read."""
 
     def words(self) -> str:
-        """Say that there was nothing to fit."""
+        """Report that there was nothing to fit."""
         return "nothing to fit"
 
     def forward(self, sim: Tensor, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002  a generator's call
-        """Give the (B, 1, N, N) sims back."""
+        """Return the (B, 1, N, N) sims back."""
         return sim.clone()
 
 
@@ -139,7 +139,7 @@ class WhiteNoise(Baseline):
             getattr(self, name).copy_(value)
 
     def words(self) -> str:
-        """Say gain and noise."""
+        """Describe gain and noise."""
         return f"{float(self.gain):.3g} sim + noise of standard deviation {float(self.sigma):.3g}"
 
     def forward(self, sim: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -226,7 +226,7 @@ class Spectral(Baseline):
             buffer[used:] = values[-1]  # no part in anything, but finite
 
     def words(self) -> str:
-        """Say on how many defoci it depends."""
+        """Describe on how many defoci it depends."""
         used = self.defocus[self.defocus.isfinite()]
         if len(used) == 1:
             return "one spectrum for every defocus"
@@ -286,7 +286,7 @@ def _one_map(noise_channels: int) -> int:
 
 
 def _checked(fitted: Tensor, sim: Tensor, noise: Tensor | None) -> Tensor:
-    """Give the noise after making sure that there is some, and that the baseline was fitted."""
+    """Return the noise after checking that there is some, and that the baseline was fitted."""
     if bool(fitted.isnan().any()):
         raise ValueError("fit() comes first")
     if noise is None or noise.shape != sim.shape:

@@ -25,7 +25,7 @@ _RADIAN_PER_MRAD = 1e-3
 
 
 def zernike_order(index: int, parity: Parity) -> tuple[int, int]:
-    """Tell which polynomial a coefficient of RELION's belongs to.
+    """Return which polynomial a coefficient of RELION's belongs to.
 
     RELION counts through n = 0, 2, 4, ... (even) or 1, 3, 5, ... (odd), and through m = -n, -n + 2, ..., n
     for each n.
@@ -109,7 +109,7 @@ def zernike_phase(ky: Tensor, kx: Tensor, coefficients: Tensor, parity: Parity) 
 def beam_tilt_phase(
     ky: Tensor, kx: Tensor, *, beam_tilt: Tensor, voltage: Tensor, spherical_aberration: Tensor
 ) -> Tensor:
-    r"""Give the axial coma of a tilted beam, an antisymmetric phase.
+    r"""Return the axial coma of a tilted beam, an antisymmetric phase.
 
     .. math::
         a(k) = -2\pi C_s \lambda^2 k^2\, (t \cdot k)

@@ -69,7 +69,7 @@ class Conditions:
         return area
 
     def frequencies(self, box: int) -> tuple[Tensor, Tensor]:
-        """Give the specimen's frequencies of a half plane.
+        """Return the specimen's frequencies of a half plane.
 
         Parameters
         ----------
@@ -209,7 +209,7 @@ class Announced:
         return cls(float(values.min()), float(values.max()))
 
     def rows(self, particles: Particles, rows: ArrayLike | None) -> NDArray[np.int64]:
-        """Give the 0-based rows that are meant, all if `rows` is None.
+        """Return the 0-based rows that are meant, all if `rows` is None.
 
         Raises
         ------
@@ -250,7 +250,7 @@ def multiply_by_ctf(images: Tensor, optics: Conditions) -> Tensor:
 
 
 def without_aberrations(particles: Particles) -> Particles:
-    """Give particles whose optics groups have defocus, astigmatism, Cs and phase shift only.
+    """Return particles whose optics groups have defocus, astigmatism, Cs and phase shift only.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ _ANGSTROM_PER_MM = 1e7
 
 
 def electron_wavelength(voltage: Tensor) -> Tensor:
-    """Give the relativistic de Broglie wavelength of electrons.
+    """Return the relativistic de Broglie wavelength of electrons.
 
     lambda = h / sqrt(2 m e V (1 + e V / (2 m c^2))), with the constants rounded as RELION rounds them.
 

@@ -60,7 +60,7 @@ def frequency_grid(
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> tuple[Tensor, Tensor]:
-    """Give the spatial frequencies of a half plane.
+    """Return the spatial frequencies of a half plane.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ def half_plane(box: int) -> HalfPlane:
 
 
 def rings_and_corner(box: int) -> Tensor:
-    """Give the ring of each frequency, and take all that lies beyond the last whole ring as one more.
+    """Return the ring of each frequency, and take all that lies beyond the last whole ring as one more.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def rings_and_corner(box: int) -> Tensor:
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """Give Re a conj(b), without making the complex product.
+    """Return Re a conj(b), without making the complex product.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def squared(spectra: Tensor) -> Tensor:
-    """Give |F|^2 without the root that `abs` takes.
+    """Return |F|^2 without the root that `abs` takes.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ def raised_cosine(distance: Tensor, end: float | Tensor, edge: float | Tensor) -
 
 
 def soft_circle(box: int, radius: float, edge: float) -> Tensor:
-    """Give a circle about pixel ``N // 2`` with a raised-cosine edge inside `radius`.
+    """Return a circle about pixel ``N // 2`` with a raised-cosine edge inside `radius`.
 
     Parameters
     ----------

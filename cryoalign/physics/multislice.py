@@ -30,7 +30,7 @@ _ANGSTROM_PER_MM = 1e7
 
 
 def interaction_constant(voltage: Tensor) -> Tensor:
-    """Give the phase that electrons gain in a projected potential.
+    """Return the phase that electrons gain in a projected potential.
 
     sigma = 2 pi m e lambda / h^2 with the relativistic mass; that is
     2 pi / (lambda U) (m c^2 + e U) / (2 m c^2 + e U).
@@ -239,7 +239,7 @@ def intensity(wave: Tensor, transfer: Tensor, unscattered: Tensor | float = 1.0)
 
 
 def full_grid(box: int, pixel_size: Tensor, magnification: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Give the spatial frequencies of a full plane.
+    """Return the spatial frequencies of a full plane.
 
     Parameters
     ----------

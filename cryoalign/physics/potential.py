@@ -116,7 +116,7 @@ def potential(
 
 
 def place(atoms: Atoms, centre: str | Sequence[float] | None) -> NDArray[np.float64]:
-    """Give the atoms' coordinates in the frame of a map.
+    """Return the atoms' coordinates in the frame of a map.
 
     Parameters
     ----------

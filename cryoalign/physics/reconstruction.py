@@ -89,7 +89,7 @@ class Reconstruction:
         self.count += len(spectra)
 
     def _neighbours(self, points: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Give the place and the share of each of the eight neighbours of (B, 3, S) points."""
+        """Return the place and the share of each of the eight neighbours of (B, 3, S) points."""
         rows, columns = self._size, self._size // 2 + 1
         corner = points.floor()
         upper = (points - corner).movedim(1, -1).reshape(-1, 3)
@@ -119,7 +119,7 @@ class Reconstruction:
         return self._finish(self._numerator.view(self.units, -1).sum(0), self._inverse())
 
     def shares(self) -> torch.Tensor:
-        """Give the share of each unit in the map; they add up to `density`.
+        """Return the share of each unit in the map; they add up to `density`.
 
         Returns
         -------

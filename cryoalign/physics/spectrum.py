@@ -49,7 +49,7 @@ def ring_count(box: int) -> int:
 def normalized_radius(
     box: int, *, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """Give the radius of each ring as a fraction of Nyquist.
+    """Return the radius of each ring as a fraction of Nyquist.
 
     ``u = 2 ring / box``, so that the resolution in A is ``2 pixel_size / u``. The last ring of an even box is
     1, that of an odd box just below.

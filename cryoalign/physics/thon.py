@@ -167,7 +167,7 @@ class RingBins:
         self._turn = math.pi * wavelength * terms[:, inside]
 
     def take(self, plane: Tensor) -> Tensor:
-        """Give (..., M) values of a half plane (..., N, N // 2 + 1) that are used."""
+        """Return (..., M) values of a half plane (..., N, N // 2 + 1) that are used."""
         return plane.flatten(-2)[..., self.pixels]
 
     def mean(self, values: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ class RingBins:
         return empty.index_add(-1, self._bin, values * self._share)
 
     def phases(self, offsets: ArrayLike) -> Iterator[Tensor]:
-        """Give the phases that offsets of the lens add to every CTF, some at a time.
+        """Return the phases that offsets of the lens add to every CTF, some at a time.
 
         Parameters
         ----------
@@ -195,7 +195,7 @@ class RingBins:
             yield values[start : start + step] @ self._turn
 
     def level(self, power: Tensor) -> Tensor:
-        """Give the smooth spectrum, at most a cubic in |k| of the logarithm, of (M,) power: (M,)."""
+        """Return the smooth spectrum, at most a cubic in |k| of the logarithm, of (M,) power: (M,)."""
         binned = self.mean(power)
         tiny = 1e-12 * float(binned.mean())
         weight = self.count.sqrt()[:, None]
@@ -248,7 +248,7 @@ class PhaseMoments:
         return cls(level.mean(0), square.mean(0), quartic)
 
     def power(self, phase: Tensor) -> list[Tensor]:
-        """Give the shapes of rings with `phase` added to every CTF.
+        """Return the shapes of rings with `phase` added to every CTF.
 
         Parameters
         ----------
@@ -270,7 +270,7 @@ class PhaseMoments:
         return [signal, square]
 
     def cross(self, phase: Tensor) -> Tensor:
-        """Give the mean product of the CTF with `phase` added and the CTF without: (..., M)."""
+        """Return the mean product of the CTF with `phase` added and the CTF without: (..., M)."""
         single = torch.polar(torch.ones_like(phase), phase)
         if self.quartic is None:
             return (self.level * single.real - (single * self.second).real) / 2

@@ -199,7 +199,7 @@ def scan(rings: Rings, offsets: NDArray[np.float64]) -> Profile:
 
 
 def margin(offsets: NDArray[np.float64], deviance: NDArray[np.float64]) -> float:
-    """Tell how much better the least of a curve is than the next minimum, or the ends of the curve.
+    """Return by how much better the least of a curve is than the next minimum, or the ends of the curve.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ class Comparison:
     notes: list[str]
 
     def telling(self, arm: Arm) -> list[str]:
-        """Give the keys by which an arm is named.
+        """Return the keys by which an arm is named.
 
         A key that always goes with the class it belongs to is left out (``generator.noise_channels`` beside
         ``generator._target_``), and so is what always goes with the measurement.
@@ -100,7 +100,7 @@ class Comparison:
         return sorted(known, key=lambda key: not key.endswith("._target_"))
 
     def name(self, arm: Arm) -> str:
-        """Say what sets an arm apart.
+        """Describe what sets an arm apart.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ def short_names(keys: Iterable[str], every: Iterable[str]) -> dict[str, str]:
 
 
 def measured(run: RunResult, name: str) -> float | None:
-    """Give a number of a run's test.
+    """Return a number of a run's test.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def measured(run: RunResult, name: str) -> float | None:
 
 
 def spread(values: Sequence[float | None]) -> tuple[float | None, float | None]:
-    """Give mean and standard deviation over runs.
+    """Return mean and standard deviation over runs.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ def charts(comparison: Comparison) -> dict[str, Plan]:
 
 
 def undrawn(comparison: Comparison) -> str:
-    """Say which curves of the validation are not drawn because they are single points.
+    """Name the curves of the validation are not drawn because they are single points.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ SHOWN = {key: name for key, name in MEASURES.items() if not key.endswith("MSE")}
 
 
 def summary_rows(comparison: Comparison) -> list[Plain]:
-    """Give one row an arm, then sim and the floor, each with mean and spread of every measure.
+    """Return a row for each arm, then sim and the floor, each with mean and spread of every measure.
 
     Sim and the floor are left out where the runs were not tested on the same images.
 
@@ -89,7 +89,7 @@ def summary_table(comparison: Comparison, title: str) -> Table:
 
 
 def run_rows(comparison: Comparison) -> list[Plain]:
-    """Give one row a run: arm, seed, folder and the numbers of its test.
+    """Return a row for each run: arm, seed, folder and the numbers of its test.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def run_rows(comparison: Comparison) -> list[Plain]:
 
 
 def difference_rows(comparison: Comparison) -> list[Plain]:
-    """Give one row a value of every key that differs, with the arms that have it.
+    """Return a row for each value of every key that differs, with the arms that have it.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def write_tables(folder: Path, comparison: Comparison) -> None:
 
 
 def distance_words(comparison: Comparison) -> str:
-    """Say between which values the arms' distance from raw's spectrum lies, and what it does not tell.
+    """Describe between which values the arms' distance from raw's spectrum lies, and what it does not tell.
 
     Parameters
     ----------

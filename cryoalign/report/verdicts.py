@@ -63,7 +63,7 @@ def verdict_rows(comparison: Comparison) -> list[Plain]:
 
 
 def quantity_rows(comparison: Comparison) -> list[Plain]:
-    """Give mean and spread of what the evaluations measured.
+    """Return mean and spread of what the evaluations measured.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def quantity_rows(comparison: Comparison) -> list[Plain]:
 
 
 def source_rows(comparison: Comparison) -> list[Plain]:
-    """Say for every run of which part, and with which settings, its verdicts are.
+    """Describe for every run of which part, and with which settings, its verdicts are.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def setting_notes(comparison: Comparison) -> Iterator[str]:
 
 
 def tallies(comparison: Comparison) -> list[str]:
-    """Say for each arm how many questions failed, which, and how many are undecided or passed.
+    """Describe for each arm how many questions failed, which, and how many are undecided or passed.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def tallies(comparison: Comparison) -> list[str]:
 
 
 def evaluated(arm: Arm) -> list[RunResult]:
-    """Give the runs of an arm that were evaluated.
+    """Return the runs of an arm that were evaluated.
 
     Parameters
     ----------

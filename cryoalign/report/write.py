@@ -37,7 +37,7 @@ _NAMED = 5  # keys that differ, in the sentence on top
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Say what a reader has to know before believing a difference.
+    """Describe what a reader has to know before believing a difference.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def write_comparison(
 
 
 def summary(comparison: Comparison) -> str:
-    """Say how many runs there are, what differs in them, and how far from raw's spectrum they are.
+    """Describe how many runs there are, what differs in them, and how far from raw's spectrum they are.
 
     Parameters
     ----------

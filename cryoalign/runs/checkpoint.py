@@ -19,7 +19,7 @@ _BINDING = ("generator", "discriminator", "loss", "data.normalization", "data.bo
 
 
 def binding(cfg: DictConfig) -> str:
-    """Give as JSON what a checkpoint must share with the configuration it is loaded under."""
+    """Return as JSON what a checkpoint must share with the configuration it is loaded under."""
     chosen = {key: OmegaConf.select(cfg, key) for key in _BINDING}
     plain = {
         key: OmegaConf.to_container(v, resolve=True) if OmegaConf.is_config(v) else v

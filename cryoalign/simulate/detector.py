@@ -133,6 +133,6 @@ def _poisson(draws: NDArray[np.float64], mean: Tensor) -> NDArray[np.float32]:
 
 
 def _ramp(box: int, slopes: Tensor) -> Tensor:
-    """Give (B, N, N) planes: 1 at the box centre, changing by `slopes` (x, y) up to the edge."""
+    """Return (B, N, N) planes: 1 at the box centre, changing by `slopes` (x, y) up to the edge."""
     axis = (torch.arange(box) - box // 2).to(slopes) / (box / 2)
     return 1 + slopes[:, 0, None, None] * axis + slopes[:, 1, None, None] * axis[:, None]

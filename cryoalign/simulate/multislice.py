@@ -253,7 +253,7 @@ class Multislice:
 
 
 def _along_the_beam(count: int, towards: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Give the heights of the planes in units of 1 / depth, and what each slice takes of each plane.
+    """Return the heights of the planes in units of 1 / depth, and what each slice takes of each plane.
 
     Returns
     -------

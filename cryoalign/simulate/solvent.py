@@ -95,7 +95,7 @@ class Ice(ABC):
         return irfft2(rfft2(torch.from_numpy(grains)) * _kernel(self, box, pixel_size), box)
 
     def _depths(self, count: int, slice_thickness: float) -> NDArray[np.float64]:
-        """Give (S,) the thickness of the ice in each slice in A."""
+        """Return (S,) the thickness of the ice in each slice in A."""
         if count == 1:
             return np.array([self.thickness])
         edges = (np.arange(count + 1) - count / 2) * slice_thickness
@@ -105,7 +105,7 @@ class Ice(ABC):
         return depths
 
     def molecule(self, frequency: Tensor) -> Tensor:
-        """Give the transform of the potential of one molecule in V A^3.
+        """Return the transform of the potential of one molecule in V A^3.
 
         The sum of its atoms' electron scattering factors (International Tables C, 4.3.2.2): at frequencies
         below 1/3 A a molecule is a point.
@@ -138,7 +138,7 @@ class Ice(ABC):
 
     @abstractmethod
     def _shape(self, frequency: Tensor, pixel_size: float) -> Tensor:
-        """Give the transform in V A that makes the potential of the noise."""
+        """Return the transform in V A that makes the potential of the noise."""
 
 
 @lru_cache(maxsize=4)
@@ -180,7 +180,7 @@ class IceNoise(Ice):
     halo_width: float = 0.03
 
     def structure_factor(self, frequency: Tensor) -> Tensor:
-        """Give S at frequencies in 1/A."""
+        """Return S at frequencies in 1/A."""
         falling = (1 - self.compressibility) * torch.exp(-(frequency * self.correlation).square())
         ring = self.halo_height * torch.exp(-((frequency - 1 / self.halo) / self.halo_width).square() / 2)
         return 1 - falling + ring

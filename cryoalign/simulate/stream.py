@@ -156,7 +156,7 @@ def _notes(parameters: Mapping[str, Any], inputs: tuple[Path, ...]) -> dict[str,
 
 
 def _identity(parameters: Mapping[str, Any], inputs: tuple[Path, ...], box: int) -> str:
-    """Say all that decides the images, in a text."""
+    """Return all that decides the images, as text."""
     return json.dumps([dict(parameters), fingerprint(inputs), box], sort_keys=True, indent=1)
 
 
@@ -214,7 +214,7 @@ def _stack_boxes(particles: Particles, root: Path | None) -> set[int]:
 
 
 def _warn_of_shifts(particles: Particles, box: int) -> None:
-    """Tell of particles whose centre lies outside the image: it enters again from the other side."""
+    """Warn of particles whose centre lies outside the image: it enters again from the other side."""
     limit = particles.optics_column("pixel_size") * box / 2
     far = np.flatnonzero((np.abs(particles.shift) > limit[:, None]).any(axis=1))
     if len(far):
@@ -225,7 +225,7 @@ def _warn_of_shifts(particles: Particles, box: int) -> None:
 
 
 def _warn_of_a_cut(volume: Volume, box: int, pixel_size: float, specimen: Specimen) -> None:
-    """Tell of a map that does not fit into the images' box."""
+    """Warn of a map that does not fit into the images' box."""
     size = len(volume.values)
     side = min(size, math.ceil(box * pixel_size / volume.pixel_size))
     first = size // 2 - side // 2

@@ -175,7 +175,7 @@ def check_range(name: str, value: object, fits: bool, expected: str) -> None:
 
 
 def fit_volume(volume: Tensor, pixel_size: float, box: int, images: Announced) -> tuple[Tensor, float]:
-    """Give a volume the span of the images, and no more resolution than they can show.
+    """Bring a volume to the span of the images, and no more resolution than they can show.
 
     A volume sampled finer than the finest images is Fourier-cropped to the next whole number of voxels that
     still carries their Nyquist frequency; then it is cropped or padded with zeros about its origin to the

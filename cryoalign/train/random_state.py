@@ -8,7 +8,7 @@ import torch
 
 
 def capture() -> dict[str, Any]:
-    """Give the states of torch's generators on the CPU and on every CUDA device."""
+    """Return the states of torch's generators on the CPU and on every CUDA device."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 

@@ -195,7 +195,7 @@ def _fit(cfg: DictConfig, folder: Path, data: PairedDataModule, run: Run | None)
 
 @contextmanager
 def _interruptible(folder: Path, trainer: pl.Trainer) -> Iterator[None]:
-    """Say how to go on after an interrupt, which Lightning turns into an exit."""
+    """Print how to go on after an interrupt, which Lightning turns into an exit."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):

@@ -146,7 +146,7 @@ class PairedGAN(LightningModule):
     # training
 
     def configure_optimizers(self) -> Any:
-        """Give one optimizer for each network, each with the same linear decay."""
+        """Return one optimizer for each network, each with the same linear decay."""
         networks = [self.generator] + ([self.discriminator] if self.discriminator is not None else [])
         optimizers = [self.optimizer_factory(network.parameters()) for network in networks]
         return optimizers, [LambdaLR(optimizer, self._decay) for optimizer in optimizers]

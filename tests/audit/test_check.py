@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-from tests.pairing import known_pairs as made
 
 from cryoalign.audit.check import check_pairs
 from cryoalign.audit.sample import Sample
 from cryoalign.audit.verdict import Verdict, judge
 from cryoalign.particles import Particles
+from tests.audit import known_pairs as made
 
 Change = Callable[[Particles], Particles]
 

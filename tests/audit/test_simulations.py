@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.pairing import known_pairs as made
 
 from cryoalign.audit.check import Evidence, check_pairs
 from cryoalign.audit.verdict import judge
@@ -19,6 +18,7 @@ from cryoalign.simulate.exposure import Experiment
 from cryoalign.simulate.multislice import Multislice
 from cryoalign.simulate.solvent import IceNoise
 from cryoalign.simulate.weak_phase import WeakPhase
+from tests.audit import known_pairs as made
 
 GRID = {"pixel_size": made.PIXEL_SIZE, "box": made.BOX}
 #: At 8 A, where the images end, each changes the phase by about half a radian; the matrix moves it by 2 %.

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.referee import example
 
 from cryoalign.errors import InputError
 from cryoalign.evaluate.digits import interval_digits, interval_text, number, spread_text
 from cryoalign.evaluate.document import plain, read_document, to_document, write_document
 from cryoalign.evaluate.finding import Answer, Finding, Interval, Quantity, Verdict
+from tests.evaluate import example
 
 NAN, INF = float("nan"), float("inf")
 

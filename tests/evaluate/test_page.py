@@ -6,12 +6,12 @@ import json
 import re
 
 import pytest
-from tests.referee import example
 
 from cryoalign.evaluate.digits import MISSING
 from cryoalign.evaluate.document import to_document
 from cryoalign.evaluate.finding import Chart, Finding, Interval, Quantity
 from cryoalign.evaluate.page import command_line, evaluation_page
+from tests.evaluate import example
 from tests.evaluate.parsing import Page, self_contained
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -6,10 +6,10 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
-from tests.referee import example
 
 from cryoalign.evaluate.document import to_document
 from cryoalign.evaluate.terminal import baseline_table, verdict_table, verdict_words
+from tests.evaluate import example
 
 
 @pytest.fixture(scope="module")

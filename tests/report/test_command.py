@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
-from tests.referee import example
 
 from cryoalign.evaluate.document import to_document, write_document
+from tests.evaluate import example
 from tests.evaluate.parsing import self_contained
 
 if TYPE_CHECKING:

@@ -83,7 +83,7 @@ class Views:
         )
 
     def part(self, start: int, stop: int) -> Views:
-        """Give those of some of the particles."""
+        """Return those of some of the particles."""
         of = slice(start, stop)
         magnification = None if self.magnification is None else self.magnification[of]
         return Views(self.rotations[of], self.transfers[of], self.move[of], magnification)
@@ -188,7 +188,7 @@ def lay_in(
     made : Reconstruction
         It grows.
     read : callable
-        Gives (B, N, N) images for (B,) rows.
+        Returns (B, N, N) images for (B,) rows.
     particles : Particles
     rows : (n,) int64
     pixel_size : float
@@ -218,7 +218,7 @@ def centred_spectra(
     Parameters
     ----------
     read : callable
-        Gives (B, N, N) images for (B,) rows.
+        Returns (B, N, N) images for (B,) rows.
     rows : (n,) int64
         Few enough to be held at once at the small box.
     views : Views
@@ -241,7 +241,7 @@ def centred_spectra(
 
 
 def whitening(spectra: Tensor) -> Tensor:
-    """Give one over the mean power of the ring of each frequency.
+    """Return one over the mean power of the ring of each frequency.
 
     Parameters
     ----------

@@ -142,7 +142,7 @@ def _require(table: CsTable, what: str, names: tuple[str, ...]) -> None:
 
 
 def _numbers(table: CsTable, name: str, width: int = 0) -> NDArray[np.float64]:
-    """Give a column as (N,) or (N, width) float64, refusing what is not finite or not possible."""
+    """Return a column as (N,) or (N, width) float64, refusing what is not finite or not possible."""
     values = table[name]
     shape = (len(table), width) if width else (len(table),)
     if values.dtype.kind not in "fiu" or values.shape != shape:
@@ -183,7 +183,7 @@ def _optional(table: CsTable, name: str, default: float) -> NDArray[np.float64]:
 
 
 def _choice(table: CsTable, name: str, choices: tuple[float, ...]) -> NDArray[np.float64] | None:
-    """Give a column of a few allowed values, None where it is not there."""
+    """Return a column of a few allowed values, None where it is not there."""
     if name not in table:
         return None
     values = _numbers(table, name)
@@ -192,7 +192,7 @@ def _choice(table: CsTable, name: str, choices: tuple[float, ...]) -> NDArray[np
 
 
 def _sign(table: CsTable) -> NDArray[np.float64]:
-    """Give what images are multiplied by to show white protein: minus ``blob/sign``."""
+    """Return what images are multiplied by to show white protein: minus ``blob/sign``."""
     sign = _choice(table, "blob/sign", (-1.0, 1.0))
     return np.ones(len(table)) if sign is None else -sign
 
@@ -221,7 +221,7 @@ def _slots(table: CsTable) -> NDArray[np.int64]:
 
 
 def _angles(table: CsTable) -> NDArray[np.float64]:
-    """Give RELION's rot, tilt, psi in degrees.
+    """Return RELION's rot, tilt, psi in degrees.
 
     The rotation of the vector ``alignments3D/pose`` (axis times angle in radians, right-handed) is the
     matrix of `cryoalign.physics.rotation.euler_to_matrix`, from the image's frame to the map's.
@@ -269,12 +269,12 @@ def _read_optics(table: CsTable) -> tuple[tuple[Optics, ...], NDArray[np.int64]]
 
 
 def _rounded(value: float) -> float:
-    """Give the number that the file's float32 stands for: 2.95 and not 2.9500000477."""
+    """Return the number that the file's float32 stands for: 2.95 and not 2.9500000477."""
     return float(f"{value:.7g}")
 
 
 def _data_frame(table: CsTable, micrograph: NDArray[np.str_]) -> pd.DataFrame:
-    """Give every column with its own type, so that none is lost when the particles are written back."""
+    """Return every column with its own type, so that none is lost when the particles are written back."""
     columns: dict[str, Any] = {UID: table.uid, MICROGRAPH: micrograph}
     for name in table.names:
         values = table[name]

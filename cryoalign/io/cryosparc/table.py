@@ -75,7 +75,7 @@ class CsTable:
         return list(self._columns)
 
     def place(self, name: str, row: int) -> tuple[Path, int]:
-        """Give the file and the 1-based row there from which a value came."""
+        """Return the file and the 1-based row there from which a value came."""
         path, rows = self._origin[name]
         return path, int(rows[row]) + 1
 
@@ -87,7 +87,7 @@ class CsTable:
                 self._origin[name] = path, rows
 
     def _find(self, path: Path, uids: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Give for each particle its row in a passthrough file."""
+        """Return for each particle its row in a passthrough file."""
         order = np.argsort(uids, kind="stable").astype(np.int64)
         place = np.searchsorted(uids[order], self.uid).clip(max=len(uids) - 1)
         rows: NDArray[np.int64] = order[place]
@@ -106,7 +106,7 @@ class CsTable:
 
 
 def from_cryosparc(particles: Particles) -> bool:
-    """Say whether particles carry CryoSPARC's uids."""
+    """Return whether particles carry CryoSPARC's uids."""
     return UID in particles.table
 
 
@@ -153,7 +153,7 @@ def read_array(path: Path) -> NDArray[Any]:
 
 
 def file_format(path: Path) -> str | None:
-    """Tell the format of a file by its first bytes.
+    """Determine the format of a file by its first bytes.
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ def _read_csdat(path: Path) -> NDArray[Any]:
 
 
 def _uids(path: Path, array: NDArray[Any]) -> NDArray[np.uint64]:
-    """Give the uids, exactly: a 64-bit number does not survive as a float."""
+    """Return the uids, exactly: a 64-bit number does not survive as a float."""
     names = array.dtype.names or ()
     if UID not in names or array.dtype[UID].kind not in "ui" or array.dtype[UID].shape:
         raise InputError(

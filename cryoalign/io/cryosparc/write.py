@@ -92,7 +92,7 @@ def _ctf(particles: Particles) -> dict[str, NDArray[Any]]:
 
 
 def _alignments(particles: Particles) -> dict[str, NDArray[Any]]:
-    """Give poses as rotation vectors and shifts in px of the alignments' own pixel size."""
+    """Return poses as rotation vectors and shifts in px of the alignments' own pixel size."""
     rotations = Rotation.from_euler("ZYZ", particles.angles, degrees=True)
     name = "alignments3D/psize_A"
     size = particles.table[name].to_numpy(dtype=np.float64)
@@ -107,7 +107,7 @@ def _alignments(particles: Particles) -> dict[str, NDArray[Any]]:
 
 
 def _kept(particles: Particles) -> dict[str, NDArray[Any]]:
-    """Give CryoSPARC's columns of the table, those that were taken apart put together again."""
+    """Return CryoSPARC's columns of the table, those that were taken apart put together again."""
     parts: dict[str, list[NDArray[Any]]] = {}
     kept: dict[str, NDArray[Any]] = {}
     for column in particles.table.columns:
@@ -125,5 +125,5 @@ def _kept(particles: Particles) -> dict[str, NDArray[Any]]:
 
 
 def _field(values: NDArray[Any]) -> tuple[Any, ...]:
-    """Give the type of a field and, of a vector, its shape."""
+    """Return the type of a field and, of a vector, its shape."""
     return (values.dtype, values.shape[1:]) if values.ndim > 1 else (values.dtype,)

@@ -87,7 +87,7 @@ def read_optics(
 
 
 def _group_numbers(path: Path, optics: pd.DataFrame) -> NDArray[np.int64]:
-    """Give the distinct ``rlnOpticsGroup`` of the optics table."""
+    """Return the distinct ``rlnOpticsGroup`` of the optics table."""
     if "rlnOpticsGroup" not in optics:
         if len(optics) > 1:
             raise InputError(
@@ -131,7 +131,7 @@ def _match(path: Path, particles: pd.DataFrame, numbering: NDArray[np.int64]) ->
 
 
 def _values(path: Path, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
-    """Give (M, 6) pixel size, voltage, Cs, contrast, box or 0, premultiplied."""
+    """Return (M, 6) pixel size, voltage, Cs, contrast, box or 0, premultiplied."""
     missing = [name for name in LENS if name not in table]
     if missing:
         raise InputError(

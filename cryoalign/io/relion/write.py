@@ -104,7 +104,7 @@ def write_particles(
 
 
 def _flat(notes: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """Give dotted names and values; a value of several words or none is written as JSON."""
+    """Return dotted names and values; a value of several words or none is written as JSON."""
     rows: list[tuple[str, str]] = []
     for name, value in notes.items():
         if isinstance(value, Mapping):
@@ -115,7 +115,7 @@ def _flat(notes: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]
 
 
 def _columns(particles: Particles) -> dict[str, ArrayLike]:
-    """Give the columns that the vocabulary knows, without those that say nothing."""
+    """Return the columns that the vocabulary knows, without those that say nothing."""
     columns: dict[str, ArrayLike] = {}
     if (particles.micrograph != "").any():
         columns[MICROGRAPH] = particles.micrograph
@@ -132,7 +132,7 @@ def _columns(particles: Particles) -> dict[str, ArrayLike]:
 def _optics_table(
     particles: Particles, box: int | None, pixel_size: float | None
 ) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """Give the table of the groups in use and (N,) the 1-based number of each particle's."""
+    """Return the table of the groups in use and (N,) the 1-based number of each particle's."""
     used, inverse = np.unique(particles.optics_index, return_inverse=True)
     groups = [particles.optics[index] for index in used]
     sizes = [group.box_size if box is None else box for group in groups]
@@ -155,7 +155,7 @@ def _optics_table(
 
 
 def _aberrations(groups: list[Optics]) -> dict[str, ArrayLike]:
-    """Give the columns of those aberrations that a group has."""
+    """Return the columns of those aberrations that a group has."""
     columns: dict[str, ArrayLike] = {}
     if any(any(group.beam_tilt) for group in groups):
         columns |= dict(zip(BEAM_TILT, zip(*(group.beam_tilt for group in groups), strict=True), strict=True))

@@ -78,7 +78,7 @@ def _centred(sums: Sums, one: str, other: str) -> Tensor:
 
 
 def _sigma(shown: Interval) -> float:
-    """Give a value in standard errors, four of which its interval holds; NaN without an interval."""
+    """Return a value in standard errors, four of which its interval holds; NaN without an interval."""
     return shown.value / max((shown.high - shown.low) / 4, 1e-30)
 
 

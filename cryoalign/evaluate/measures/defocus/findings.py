@@ -62,7 +62,7 @@ class Fitted:
         return np.array(middle).astype(np.int64)
 
     def located(self, name: str, which: NDArray[np.bool_] | None = None) -> Located:
-        """Give the common error of the defocus by one spectrum, of all sets or of those of a mask."""
+        """Return the common error of the defocus by one spectrum, of all sets or of those of a mask."""
         profiles = np.stack([entry.fits[name].profile.deviance for entry in self.sets])
         weights = self.resampling.weights.numpy()
         if which is not None:
@@ -75,7 +75,7 @@ class Fitted:
 
 
 def quantities(fitted: Fitted) -> tuple[Quantity, ...]:
-    """Give all numbers of the measure.
+    """Return all numbers of the measure.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def _over_sets(
     target: float | None = None,
     every: bool = False,
 ) -> Quantity:
-    """Give the median of a value over the sets, for fake, raw and sim.
+    """Return the median of a value over the sets, for fake, raw and sim.
 
     Only those sets count whose own rings tell the defocus, unless `every` one does.
     """

@@ -107,7 +107,7 @@ class DefocusMeasure:
         return Verdict.PASS if Verdict.PASS in verdicts else Verdict.UNDECIDED
 
     def _sim_trouble(self, fitted: Fitted) -> str:
-        """Say why sim cannot serve as reference; empty where it can."""
+        """Return why sim cannot serve as reference; empty where it can."""
         if "sim" not in fitted.spectra:
             return "there are no sims."
         sim = fitted.located("sim")
@@ -130,7 +130,7 @@ def _percent(located: Located) -> str:
 
 
 def _unseen(located: Located, limit: float) -> str:
-    """Say why a spectrum does not tell the defocus."""
+    """Return why a spectrum does not tell the defocus."""
     if located.margin <= 0:
         return "the best fit lies at the end of what was tried, 40 % off"
     if located.half > limit / 2:

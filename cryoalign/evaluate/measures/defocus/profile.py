@@ -91,7 +91,7 @@ def _lowest(
 
 
 def difference(one: Located, other: Located) -> Interval:
-    """Give the difference of two offsets in %, both found in the same replicates.
+    """Return the difference of two offsets in %, both found in the same replicates.
 
     Parameters
     ----------

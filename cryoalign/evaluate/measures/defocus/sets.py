@@ -54,7 +54,7 @@ class Lens:
 
 
 def reach(particles: Particles, box: int, pixel_size: float) -> tuple[RingRange, float, float]:
-    """Tell where rings of some particles' mean CTF can be looked for.
+    """Return where rings of some particles' mean CTF can be looked for.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def deal_sets(pairs: Stacks, sets: int, images: int, seed: int) -> list[NDArray[
 
 
 def _by_defocus(pairs: Stacks, rows: NDArray[np.int64], rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Give the rows of each group, shuffled; the groups ordered by their mean defocus."""
+    """Return the rows of each group, shuffled; the groups ordered by their mean defocus."""
     _, group, count = np.unique(pairs.groups[rows], return_inverse=True, return_counts=True)
     mean = np.bincount(group.reshape(-1), pairs.defocus[rows]) / count
     rank = mean.argsort().argsort()[group.reshape(-1)]

@@ -225,7 +225,7 @@ def _likeness(images: _Set, yardstick: Yardstick, case: Case) -> Likeness:
 
 
 def _maps(images: _Set, unit: Tensor, units: int) -> tuple[Tensor, Tensor]:
-    """Give each unit's share of the images' map, and the map of the expected views, inside the particle.
+    """Return each unit's share of the images' map, and the map of the expected views, inside the particle.
 
     Both are made of the same CTFs and orientations, so that they lack and damp the same.
 
@@ -274,7 +274,7 @@ def _correlation(factors: Tensor, gram: Tensor, along: Tensor) -> Tensor:
 
 
 def _percentiles(drawn: Tensor, value: float | None = None) -> Interval:
-    """Give the middle 95 % of replicates, stretched to hold the value; their mean if there is no value."""
+    """Return the middle 95 % of replicates, stretched to hold the value; their mean if there is no value."""
     low, high = (float(torch.quantile(drawn, tail)) for tail in TAILS)
     if value is None:
         return Interval(float(drawn.mean()), low, high)

@@ -147,7 +147,7 @@ def _read(stacks: Stacks, count: int, kinds: Sequence[str], case: Case) -> _Part
 
 
 def _distances(images: Tensor, raws: Tensor) -> Tensor:
-    """Give (B, 2) RPSD L1 and pixel L1."""
+    """Return (B, 2) RPSD L1 and pixel L1."""
     spectral = rpsd_distance(radial_log_power(images), radial_log_power(raws))
     return torch.stack([spectral.double(), (images.double() - raws.double()).abs().mean((-2, -1))], 1)
 

@@ -56,12 +56,12 @@ def judge_independence(case: Case) -> tuple[list[Quantity], list[Answer], tuple[
 
 
 def content_of(case: Case) -> str:
-    """Say what counts as the content of an image: the truth where it was given, else sim."""
+    """Return what counts as the content of an image: the truth where it was given, else sim."""
     return "truth" if "truth" in case.pairs.kinds else "sim"
 
 
 def residual(power: Tensor, cross: Tensor, content: Tensor) -> Tensor:
-    """Give the power that content does not explain.
+    """Return the power that content does not explain.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def residual(power: Tensor, cross: Tensor, content: Tensor) -> Tensor:
 
 
 def residual_plane(sums: Sums, kind: str) -> Tensor:
-    """Give the residual power with the content of sim taken away frequency by frequency.
+    """Return the residual power with the content of sim taken away frequency by frequency.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ def judge_peaks(sums: Sums) -> tuple[Quantity, Answer]:
 
 
 def _raw_peak(raw: Tensor, count: Tensor) -> float:
-    """Give the strongest peak of one half of the raw images against the other."""
+    """Return the strongest peak of one half of the raw images against the other."""
     if len(count) < 2:
         return math.nan
     first, second = raw[0::2].sum(0), raw[1::2].sum(0)
@@ -115,7 +115,7 @@ def _raw_peak(raw: Tensor, count: Tensor) -> float:
 
 
 def _period(flat: int, box: int) -> str:
-    """Say in words which frequency an entry of the half plane is."""
+    """Return in words which frequency an entry of the half plane is."""
     row, column = divmod(flat, box // 2 + 1)
     row = row if row <= box // 2 else row - box
     parts = [

@@ -51,7 +51,7 @@ class Side:
     bin: Rows
 
     def take(self, index: NDArray[np.int64]) -> Side:
-        """Give some of the images."""
+        """Return some of the images."""
         rows = torch.from_numpy(index)
         return Side(
             self.features[rows], self.windows[rows], self.fold[index], self.unit[index], self.bin[index]
@@ -115,7 +115,7 @@ def held_out_auc(
     resampling: Resampling,
     number: int | None = None,
 ) -> Interval:
-    """Give the AUC of held-out scores and its interval.
+    """Return the AUC of held-out scores and its interval.
 
     The AUC is the fraction of pairs (a fake, a raw) of one fold in which the fake has the higher score, ties
     counting half. Which fraction of which pairs won is kept by unit of the fake and unit of the raw, so that
@@ -184,7 +184,7 @@ def two_folds(groups: Rows, seed: int) -> Rows:
 
 
 def held_out_roc(fakes: Side, raws: Side, scores: Scores) -> Series:
-    """Give the ROC curve of held-out scores, the mean of those of the two folds.
+    """Return the ROC curve of held-out scores, the mean of those of the two folds.
 
     Parameters
     ----------

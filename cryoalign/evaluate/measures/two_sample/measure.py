@@ -170,7 +170,7 @@ def _words(interval: Interval) -> str:
 
 
 def hints(fake: Quantity, floor: Quantity) -> str:
-    """Say what hints at a mistake of the test itself.
+    """Describe what hints at a mistake of the test itself.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def hints(fake: Quantity, floor: Quantity) -> str:
 
 
 def _too_few(groups: Rows, seed: int) -> str | None:
-    """Say why images of these groups cannot be tested, None if they can."""
+    """Return why images of these groups cannot be tested, None if they can."""
     count = len(np.unique(groups))
     if count < FEWEST_GROUPS:
         return f"it needs {FEWEST_GROUPS} groups, two to learn from and two to ask about, and got {count}"
