@@ -7,6 +7,7 @@ spherical aberration in millimetre. No pixels live here and nothing here reads a
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -206,6 +207,12 @@ class Particles:
         (N,) float64
         """
         return np.array([getattr(group, name) for group in self.optics], dtype=np.float64)[self.optics_index]
+
+    @cached_property
+    def mean_defocus(self) -> NDArray[np.float64]:
+        """(N,) mean of defocus U and V in A."""
+        mean: NDArray[np.float64] = self.defocus[:, :2].mean(axis=1)
+        return mean
 
     @property
     def image_name(self) -> NDArray[np.str_]:

@@ -7,8 +7,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from cryoalign.audit.correlation import BANDS, Estimate, Rings, Scorer, estimate
 from cryoalign.audit.hypotheses import (
@@ -25,6 +23,7 @@ from cryoalign.audit.hypotheses import (
 )
 from cryoalign.audit.matching import Matching, match_any
 from cryoalign.audit.self_check import CORRECTED_CTF, corrections, look_alone
+from cryoalign.io.progress import progress_bar
 from cryoalign.physics.fourier import rfft2
 
 if TYPE_CHECKING:
@@ -165,8 +164,7 @@ def check_pairs(
     kinds = (NEUTRAL_CTF, NEUTRAL_SCALE, NEUTRAL_MAP)
     neutral = {kind: bench.values(neutral_images(sample, carried, kind))[0] for kind in kinds}
     listed = list(hypotheses(sample, carried, poses=poses))
-    console = Console(stderr=True)
-    bar = track(listed, "testing the pairs", console=console, disable=not progress, transient=True)
+    bar = progress_bar(listed, "testing the pairs", shown=progress)
     tested = [bench.score(one, given, neutral) for one in bar]
     nyquist = 1 / (2 * sample.pixel_size)
     return Evidence(

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
+from cryoalign.data.groups import number_groups
 from cryoalign.physics.fourier import rfft2
 from cryoalign.physics.half_plane import half_plane, product, squared
 from cryoalign.physics.mask import soft_circle
@@ -84,7 +85,7 @@ def estimate(values: Vector, groups: NDArray[np.int64]) -> Estimate:
     Estimate
     """
     mean = float(values.mean())
-    _, index = np.unique(groups, return_inverse=True)
+    index = number_groups(groups)
     count = int(index.max()) + 1
     if count < _FEWEST_GROUPS:
         index, count = np.arange(len(values)), len(values)

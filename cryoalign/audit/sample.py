@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 
+from cryoalign.data.groups import number_groups
 from cryoalign.data.images import ParticleImages
 from cryoalign.data.pairs import match_pairs, refuse_swapped
 from cryoalign.errors import InputError
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
+from cryoalign.io.progress import progress_bar
 from cryoalign.physics.conditions import without_aberrations
 from cryoalign.physics.fourier import fourier_resize
 
@@ -169,8 +169,7 @@ def sample_images(
     known = dict(zip(needed.tolist(), _read(sim, needed, size, "sim", progress), strict=True))
     measured = torch.stack(_read(raw, rows, size, "raw", progress))
     sets = {name: torch.stack([known[row] for row in others.tolist()]) for name, others in places.items()}
-    names = raw.particles.micrograph[rows]
-    groups = np.unique(names, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    groups = number_groups(raw.particles.micrograph[rows])
     simulated, told = sim.particles.take(rows), raw.particles.take(rows)
     if without_aberrations(simulated).optics == simulated.optics:
         told = without_aberrations(told)  # left out by the simulation, which is a choice and no mistake
@@ -189,9 +188,7 @@ def sample_images(
 def _read(
     images: ParticleImages, rows: NDArray[np.int64], size: int, what: str, progress: bool
 ) -> list[torch.Tensor]:
-    bar = track(
-        rows.tolist(), f"reading {what}", console=Console(stderr=True), disable=not progress, transient=True
-    )
+    bar = progress_bar(rows.tolist(), f"reading {what}", shown=progress)
     return [fourier_resize(torch.from_numpy(images.image(row)), size) for row in bar]
 
 

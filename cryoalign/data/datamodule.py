@@ -10,11 +10,13 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
-from cryoalign.data.dataset import Pair, PairedImages, others_of_like_defocus
+from cryoalign.data.dataset import Pair, PairedImages
+from cryoalign.data.groups import number_groups
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.data.loader import StreamLoader, StreamSampler
 from cryoalign.data.normalize import Normalization
 from cryoalign.data.pairs import match_pairs, refuse_swapped
+from cryoalign.data.partners import partners_of_like_defocus
 from cryoalign.data.split import split_particles
 from cryoalign.errors import InputError
 from cryoalign.io.locate import locate_stacks
@@ -190,8 +192,15 @@ class PairedDataModule(LightningDataModule):
         return np.delete(rows, sorted(bad))
 
     def others(self, part: Part) -> NDArray[np.int64]:
-        """Return (N,) rows of the images that the raw ones of a part are compared with; -1 outside of it."""
-        return others_of_like_defocus(self.raw.defocus[:, :2].mean(axis=1), self.groups, self.rows[part])
+        """Return (N,) rows of the images that the raw ones of a part are compared with; -1 outside of it.
+
+        A part of a single image compares it with itself.
+        """
+        rows, others = self.rows[part], np.full(len(self.raw), -1, dtype=np.int64)
+        groups = number_groups(self.groups[rows])
+        partner = partners_of_like_defocus(self.raw.mean_defocus[rows], groups, self.split_seed)[:, 0]
+        others[rows] = rows[np.where(partner < 0, 0, partner)]
+        return others
 
     def _fit(self) -> Normalization:
         rows = self.rows["train"]

@@ -91,7 +91,7 @@ class PairedImages(Dataset[Pair]):
             "raw": _tensor(raw, turns, flip),
             "index": torch.tensor(row),
             "draw": torch.tensor(epoch),
-            "defocus": torch.tensor(self.raw.particles.defocus[row, :2].mean(), dtype=torch.float32),
+            "defocus": torch.tensor(self.raw.particles.mean_defocus[row], dtype=torch.float32),
             "sim_parameters": torch.from_numpy(sim_parameters),
             "raw_parameters": torch.from_numpy(raw_parameters),
         }
@@ -110,43 +110,3 @@ class PairedImages(Dataset[Pair]):
 def _tensor(image: NDArray[np.float32], turns: int, flip: bool) -> Tensor:
     turned = np.rot90(image, turns)
     return torch.from_numpy(np.ascontiguousarray(turned[:, ::-1] if flip else turned))[None]
-
-
-def others_of_like_defocus(
-    defocus: NDArray[np.float64],
-    group: NDArray[np.str_],
-    rows: NDArray[np.int64],
-    *,
-    like: float = 500.0,
-) -> NDArray[np.int64]:
-    """Find for each particle another one whose image should have the same statistics.
-
-    Their distance is the floor of every comparison. A partner from another group is preferred, since images
-    of one micrograph may overlap; but it has to be of like defocus, or the floor would hold a difference of
-    CTFs.
-
-    Parameters
-    ----------
-    defocus : (N,) float64
-        Mean defocus in A of every particle.
-    group : (N,) str
-        Micrograph or tomogram of every particle.
-    rows : (M,) int64
-        The particles of one split; partners are sought among them.
-    like : float
-        Largest difference of defocus in A to a partner from another group. Where there is none, the
-        particle nearest in defocus is taken, of whatever group.
-
-    Returns
-    -------
-    (N,) int64
-        The partner of each of `rows`; -1 for particles that are not among them. A lone particle is its own.
-    """
-    partner = np.full(len(defocus), -1, dtype=np.int64)
-    for row in rows:
-        difference = np.abs(defocus[rows] - defocus[row])
-        elsewhere = (group[rows] != group[row]) & (difference <= like)
-        allowed = elsewhere if elsewhere.any() else rows != row
-        candidates = rows[allowed]
-        partner[row] = candidates[np.argmin(difference[allowed])] if len(candidates) else row
-    return partner

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from cryoalign.errors import InputError
 from cryoalign.io.mrc import MrcStack
+from cryoalign.io.progress import progress_bar
 from cryoalign.physics.fourier import fourier_resize
 
 if TYPE_CHECKING:
@@ -153,7 +152,7 @@ class ParticleImages:
         """
         order = np.lexsort((self.particles.slot, self._stack_of)).tolist()
         found: list[tuple[int, str]] = []
-        for row in track(order, "looking at every image", console=Console(stderr=True), disable=not progress):
+        for row in progress_bar(order, "looking at every image", shown=progress):
             reason = _fault(self._read(row))
             if reason is not None:
                 found.append((row, reason))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from cryoalign.data.groups import group_names
 from cryoalign.data.partition import partition
 from cryoalign.errors import InputError
 from cryoalign.io.relion.read import HALF, IMAGE, MICROGRAPH, parse_image_names
@@ -26,13 +26,6 @@ PARTS = ("train", "validation", "test")
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 PART = "part"
 """Column of a split file that says ``train``, ``validation`` or ``test``."""
-
-_OPTICS_COLUMNS = {
-    "rlnOpticsGroup": "group",
-    "rlnOpticsGroupName": "name",
-    "rlnVoltage": "voltage",
-    "rlnImagePixelSize": "pixel_size",
-}
 
 
 @dataclass(frozen=True)
@@ -136,74 +129,6 @@ def _check_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
             remedy="correct data.split.fractions",
         )
     return shares
-
-
-def group_names(particles: Particles, by: str = MICROGRAPH, pattern: str | None = None) -> NDArray[np.str_]:
-    """Return the group of each particle: those of one micrograph, unless told otherwise.
-
-    Parameters
-    ----------
-    particles : Particles
-        N particles.
-    by, pattern
-        As in `split_particles`.
-
-    Returns
-    -------
-    (N,) str
-
-    Raises
-    ------
-    InputError
-        If the column is missing or a row has no value or does not match.
-    """
-    values = _column(particles, by)
-    if pattern is not None:
-        try:
-            expression = re.compile(pattern)
-        except re.error as error:
-            raise InputError(
-                "data.split.pattern is not a regular expression",
-                expected="a pattern of Python's re",
-                found=f"{pattern}: {error}",
-            ) from error
-        names = {value: _matched(expression, value) for value in np.unique(values).tolist()}
-        values = np.array([names[value] for value in values.tolist()], dtype=np.str_)
-    empty = np.flatnonzero(values == "")
-    if len(empty):
-        row = int(empty[0])
-        raise InputError(
-            f"a particle has no group: {by} " + ("does not match the pattern" if pattern else "is empty"),
-            file=particles.source,
-            row=int(particles.row[row]),
-            expected=f"something that matches {pattern}" if pattern else "a name",
-            found=_column(particles, by)[row] or "an empty cell",
-            remedy="correct data.split.pattern, or split by another column",
-        )
-    return values
-
-
-def _matched(expression: re.Pattern[str], value: str) -> str:
-    match = expression.search(value)
-    return "" if match is None else (match.group(1) if expression.groups else match.group()) or ""
-
-
-def _column(particles: Particles, by: str) -> NDArray[np.str_]:
-    """Return (N,) the values of a column as text."""
-    if by == MICROGRAPH and (particles.micrograph != "").any():
-        return particles.micrograph
-    if by != MICROGRAPH and by in particles.table:
-        return np.array(particles.table[by].astype("str").to_list(), dtype=np.str_)
-    if by in _OPTICS_COLUMNS:
-        values = [str(getattr(group, _OPTICS_COLUMNS[by])) for group in particles.optics]
-        return np.array(values, dtype=np.str_)[particles.optics_index]
-    raise InputError(
-        "the column to split by is missing",
-        file=particles.source,
-        expected=by,
-        found=", ".join(map(str, particles.table.columns)),
-        remedy="choose one of those with data.split.by=",
-    )
 
 
 def _first_half(particles: Particles) -> NDArray[np.int64]:

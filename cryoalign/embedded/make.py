@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 import mrcfile
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from cryoalign.embedded.fold import fold
 from cryoalign.embedded.recipe import FORMAT, NEIGHBOUR, Recipe, draw_particles, draw_view, generator
 from cryoalign.io.mrc import StackWriter
 from cryoalign.io.output import place_error
+from cryoalign.io.progress import progress_bar
 from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.physics.displacement import occupied
 from cryoalign.physics.potential import Atoms, potential
@@ -183,7 +182,7 @@ def _expose(
         StackWriter(truth_path, count, box, pixel_size) as truth,
     ):
         starts = range(0, count, batch_size)
-        for start in track(starts, "recording", console=Console(stderr=True), disable=not progress):
+        for start in progress_bar(starts, "recording", shown=progress):
             rows = np.arange(start, min(start + batch_size, count))
             beside = _neighbours(recipe, particles, rows, neighbour)
             raw.write(noisy.record(particles, rows, beside)[0].numpy())

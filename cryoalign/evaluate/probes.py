@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from cryoalign.io.mrc_write import StackWriter
+from cryoalign.io.progress import progress_bar
 from cryoalign.io.relion import write_particles
 from cryoalign.models.generation import generate
 from cryoalign.physics.threads import side_by_side
@@ -96,8 +95,8 @@ class Refiner:
         """
         parts = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
         batches = ((self._sims(part, change), part) for part in parts)
-        done, console = side_by_side(partial(self._refine, draw), batches, self.threads), Console(stderr=True)
-        bar = track(done, label, total=len(parts), console=console, disable=not self.progress, transient=True)
+        done = side_by_side(partial(self._refine, draw), batches, self.threads)
+        bar = progress_bar(done, label, shown=self.progress, total=len(parts))
         for fakes in bar:
             yield self._normalization.grey(fakes[:, 0].cpu().numpy())
 
@@ -117,7 +116,7 @@ class Refiner:
     @torch.no_grad()
     def _refine(self, draw: int, batch: tuple[Tensor, NDArray[np.int64]]) -> Tensor:
         sims, rows = batch
-        place = torch.from_numpy(self.data.raw.defocus[rows, :2].mean(axis=1)).float()
+        place = torch.from_numpy(self.data.raw.mean_defocus[rows]).float()
         index = torch.from_numpy(rows)
         draws = torch.full_like(index, draw)
         if self.generator is None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoalign.data.groups import group_names, number_groups
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.data.normalize import Normalization, background
 from cryoalign.data.pairs import match_pairs, refuse_swapped
-from cryoalign.data.split import group_names
 from cryoalign.errors import InputError
 from cryoalign.evaluate.stacks import NORMALIZE, Probe, Stacks
 from cryoalign.io.locate import locate_stacks
@@ -42,7 +42,7 @@ class Reader:
     box : int or None
         Fourier-crop every image to this box in px.
     by : str
-        Column whose values name the groups; see `cryoalign.data.split.group_names`.
+        Column whose values name the groups; see `cryoalign.data.groups.group_names`.
     pattern : str or None
         Regular expression on that column.
     normalize : {"raw", "both", "none"}
@@ -120,7 +120,7 @@ class Reader:
             measured,
             stacks,
             maps,
-            self._groups(measured) if names is None else _numbered(names),
+            self._groups(measured) if names is None else number_groups(names),
             self.normalize,
             seed=self.seed,
             most_bins=self.bins,
@@ -215,7 +215,7 @@ class Reader:
         if lacking:  # one group: intervals are then over images, which is said
             return np.zeros(len(particles), dtype=np.int64)
         try:
-            return _numbered(group_names(particles, self.by, self.pattern))
+            return number_groups(group_names(particles, self.by, self.pattern))
         except InputError as error:
             problem, remedy = (
                 (text or "").replace("data.split.", "") for text in (error.problem, error.remedy)
@@ -247,10 +247,6 @@ def _reworded(error: InputError, kind: str) -> InputError:
         found=error.found,
         remedy="give the same particles: in the order of raw, or naming raw's images in rlnImageOriginalName",
     )
-
-
-def _numbered(names: NDArray[np.str_]) -> NDArray[np.int64]:
-    return np.unique(names, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def _in_order(place: NDArray[np.int64], wanted: NDArray[np.int64], table: Particles) -> NDArray[np.int64]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 
+from cryoalign.data.partners import partners_of_like_defocus
 from cryoalign.errors import InputError
-from cryoalign.evaluate.partners import defocus_bins, partners_of_like_defocus
+from cryoalign.evaluate.defocus_bins import defocus_bins
 from cryoalign.evaluate.resampling import deal_units
+from cryoalign.io.progress import progress_bar
 from cryoalign.physics.fourier import fourier_resize
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ class Stacks:
     @property
     def defocus(self) -> NDArray[np.float64]:
         """(n,) mean of defocus U and V in A."""
-        mean: NDArray[np.float64] = self.particles.defocus[:, :2].mean(axis=1)
-        return mean
+        return self.particles.mean_defocus
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -253,8 +252,7 @@ class Stacks:
         rows = np.arange(len(self)) if rows is None else rows
         size = size or max(min(_MOST_AT_ONCE, _PIXELS_AT_ONCE // self.box**2), 1)
         starts = range(0, len(rows), size)
-        console = Console(stderr=True)
-        for start in track(starts, label, console=console, disable=not progress, transient=True):
+        for start in progress_bar(starts, label, shown=progress):
             part = rows[start : start + size]
             yield part, {kind: self.images(kind, part) for kind in kinds}
 

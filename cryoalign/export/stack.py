@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
@@ -19,6 +17,7 @@ from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import passthrough_files, read_particles
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.output import staged
+from cryoalign.io.progress import progress_bar
 from cryoalign.io.relion import write_particles
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class _Sims(Dataset["tuple[Tensor, Tensor, Tensor]"]):
 
     def __getitem__(self, row: int) -> tuple[Tensor, Tensor, Tensor]:
         image, _ = self.normalization.sim(self.images.image(row))
-        defocus = self.images.particles.defocus[row, :2].mean()
+        defocus = self.images.particles.mean_defocus[row]
         return torch.from_numpy(image)[None], torch.tensor(row), torch.tensor(defocus, dtype=torch.float32)
 
 
@@ -125,8 +124,7 @@ def refine_stack(
     with staged(out, overwrite=overwrite, inputs=[star, *others, *stacks.values()]) as folder:
         for draw, name in enumerate(names):
             with StackWriter(folder / f"{name}.mrcs", len(images), images.box, images.pixel_size) as writer:
-                batches = track(loader, name, console=Console(stderr=True), disable=not progress)
-                for sims, rows, defocus in batches:
+                for sims, rows, defocus in progress_bar(loader, name, shown=progress):
                     fakes = system.refine(sims.to(device), rows, torch.full_like(rows, draw), defocus)
                     writer.write(run.normalization.grey(fakes.squeeze(1).cpu().numpy()))
             _write_metadata(folder / f"{name}.star", particles, images)

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from cryoalign.errors import InputError
 from cryoalign.io.cryosparc.table import from_cryosparc
@@ -20,6 +18,7 @@ from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.mrc import MrcStack, StackWriter
 from cryoalign.io.output import resumable, staged
+from cryoalign.io.progress import progress_bar
 from cryoalign.io.relion import write_particles
 from cryoalign.physics.conditions import without_aberrations
 from cryoalign.simulate.exposure import Experiment
@@ -270,7 +269,7 @@ def _write_images(
         starts = range(writer.written, count, batch_size)
         if writer.written:
             _log.info("continuing behind the first %d of %d images", writer.written, count)
-        for start in track(starts, "simulating", console=Console(stderr=True), disable=not progress):
+        for start in progress_bar(starts, "simulating", shown=progress):
             rows = np.arange(start, min(start + batch_size, count))
             images = experiment(particles, rows).cpu().numpy()
             _check_images(images, particles, rows)

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.progress import track
 from torch.utils.data import DataLoader
 
 from cryoalign.data.dataset import PairedImages
+from cryoalign.data.groups import number_groups
 from cryoalign.errors import InputError
+from cryoalign.io.progress import progress_bar
 from cryoalign.models.baselines import BASELINES, Baseline
 from cryoalign.train.quiet import without_known_warnings
 
@@ -194,9 +194,9 @@ def _batches(data: PairedDataModule, rows: NDArray[np.int64], *, progress: bool)
         num_workers=data.workers,
         generator=torch.Generator().manual_seed(data.seed),
     )
-    groups = torch.from_numpy(np.unique(data.groups[rows], return_inverse=True)[1].reshape(-1))
+    groups = torch.from_numpy(number_groups(data.groups[rows]))
     first = 0
-    for batch in track(loader, "fitting", console=Console(stderr=True), disable=not progress):
+    for batch in progress_bar(loader, "fitting", shown=progress):
         last = first + len(batch["raw"])
         yield batch["sim"], batch["raw"], batch["defocus"], groups[first:last]
         first = last

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cryoalign.data.dataset import PairedImages, others_of_like_defocus
+from cryoalign.data.dataset import PairedImages
 from cryoalign.data.normalize import Normalization
 
 
@@ -26,7 +26,7 @@ def dataset(**options: object) -> PairedImages:
     stack = np.random.default_rng(0).normal(size=(20, 16, 16)).astype(np.float32)
     same = Normalization(radius=1.0)
     defocus = np.array([[8000.0, 9000.0, 30.0]]) + 100 * np.arange(20)[:, None]
-    images = Images(stack=stack, particles=SimpleNamespace(defocus=defocus))
+    images = Images(stack=stack, particles=SimpleNamespace(mean_defocus=defocus[:, :2].mean(axis=1)))
     return PairedImages(images, images, same, **{"seed": 3, **options})
 
 
@@ -63,18 +63,6 @@ def test_defocus_is_the_mean_of_u_and_v() -> None:
     item = dataset()[0, 3]
     assert item["defocus"].dtype == torch.float32
     assert float(item["defocus"]) == 8800
-
-
-def test_partners_are_of_like_defocus_and_of_another_group_where_possible() -> None:
-    defocus = np.array([10000.0, 10010.0, 10200.0, 20000.0, 20050.0, 10000.0])
-    group = np.array(["a", "a", "b", "c", "c", "d"])
-    partner = others_of_like_defocus(defocus, group, np.arange(5))
-    # c has no like defocus elsewhere; row 5 is in another split
-    assert partner.tolist() == [2, 2, 1, 4, 3, -1]
-
-
-def test_a_lone_particle_is_its_own_partner() -> None:
-    assert others_of_like_defocus(np.ones(1), np.array(["a"]), np.arange(1)).tolist() == [0]
 
 
 def test_other_comes_with_the_item() -> None:

@@ -7,9 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from rich.console import Console
-from rich.progress import track
 
+from cryoalign.io.progress import progress_bar
 from cryoalign.physics.conditions import Announced, conditions
 from cryoalign.physics.fourier import fourier_resize, rfft2, shift
 from cryoalign.physics.half_plane import rings_and_corner, squared
@@ -234,7 +233,7 @@ def centred_spectra(
         Half planes.
     """
     starts = range(0, len(rows), _BATCH)
-    bar = track(starts, label, console=Console(stderr=True), disable=not progress, transient=True)
+    bar = progress_bar(starts, label, shown=progress)
     box = views.transfers.shape[-2]
     parts = [fourier_resize(read(rows[start : start + _BATCH]), box) for start in bar]
     return shift(rfft2(torch.cat(parts)), views.move, box)

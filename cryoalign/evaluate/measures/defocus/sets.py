@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 
+from cryoalign.data.groups import number_groups
+from cryoalign.io.progress import progress_bar
 from cryoalign.physics.conditions import conditions
 from cryoalign.physics.ctf import electron_wavelength
 from cryoalign.physics.fourier import rfft2
@@ -134,7 +134,7 @@ def deal_sets(pairs: Stacks, sets: int, images: int, seed: int) -> list[NDArray[
     """
     rng = np.random.default_rng(seed)
     wanted = min(images, max(_FEWEST_IMAGES, len(pairs) // _FEWEST_SETS))
-    kind = np.unique(_optics(pairs.particles), axis=0, return_inverse=True)[1].reshape(-1)
+    kind = number_groups(_optics(pairs.particles))
     found: list[NDArray[np.int64]] = []
     for number in range(int(kind.max()) + 1):
         pending = np.empty(0, dtype=np.int64)
@@ -237,8 +237,7 @@ def fit_sets(
     relative = np.linspace(-_SPAN, _SPAN, 2 * steps + 1)
     finer = np.linspace(-_SPAN, _SPAN, 2 * _FINER + 1) / steps
     relative = np.unique(np.concatenate([relative, finer]).round(9))
-    console = Console(stderr=True)
-    bar = track(usable, "fitting Thon rings", console=console, disable=not progress, transient=True)
+    bar = progress_bar(usable, "fitting Thon rings", shown=progress)
     return [_fit_set(pairs, rows, relative) for rows in bar], relative
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from cryoalign.data.groups import number_groups
 from cryoalign.evaluate.finding import Interval
 from cryoalign.evaluate.measures.reference import Views, centred_spectra, small_pixel, whitening
 from cryoalign.evaluate.resampling import TAILS, Resampling, deal_units
@@ -124,7 +125,7 @@ def of_raw(case: Case, reference: Reference, most: int, box: int) -> tuple[Yards
     power = float(_power(templates, weight).sum())
     contrast = float((product(spectra, templates) * weight).sum()) / power
     yardstick = Yardstick(weight, contrast, contrast**2 * power / len(rows))
-    units = np.unique(pairs.units[rows], return_inverse=True)[1].reshape(-1)
+    units = number_groups(pairs.units[rows])
     return yardstick, _likeness(_Set(spectra, templates, views, units), yardstick, case)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoalign.data.groups import number_groups
 from cryoalign.errors import InputError
 from cryoalign.evaluate.digits import fixed, interval_text, number
 from cryoalign.evaluate.finding import Answer, Finding, Interval, Quantity, Verdict, decide, together
@@ -117,8 +118,8 @@ class InventionMeasure:
         views = Views.of(probe.particles, rows, box, pixel_size)
         label = "reading fakes without a domain"
         spectra = centred_spectra(probe.images, rows, views, label=label, progress=case.progress)
-        groups = np.unique(probe.particles.micrograph[rows], return_inverse=True)[1].reshape(-1)
-        units, _ = deal_units(groups.astype(np.int64), case.seed)
+        groups = number_groups(probe.particles.micrograph[rows])
+        units, _ = deal_units(groups, case.seed)
         resampling = Resampling(int(units.max()) + 1, case.draws, case.seed)
         return presence(spectra, views, units, parts, pixel_size=pixel_size, resampling=resampling)
 

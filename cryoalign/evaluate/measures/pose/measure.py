@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from cryoalign.evaluate.digits import interval_text, number
 from cryoalign.evaluate.finding import (
@@ -31,6 +29,7 @@ from cryoalign.evaluate.measures.reference import (
     small_pixel,
     whitening,
 )
+from cryoalign.io.progress import progress_bar
 from cryoalign.physics.alignment import Alignment, Search, align
 from cryoalign.physics.threads import side_by_side
 
@@ -170,9 +169,9 @@ def aligned(
             seed=case.seed + start,
         )
 
-    starts, console = range(0, len(rows), _AT_ONCE), Console(stderr=True)
+    starts = range(0, len(rows), _AT_ONCE)
     parts, count = side_by_side(few, starts, case.threads), len(starts)
-    bar = track(parts, "aligning", total=count, console=console, disable=not case.progress, transient=True)
+    bar = progress_bar(parts, "aligning", shown=case.progress, total=count)
     found = list(bar)
     names = [field.name for field in fields(Alignment)]
     return Alignment(*(torch.cat([getattr(part, name) for part in found]) for name in names))

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from cryoalign.data.partition import partition
 from cryoalign.evaluate.finding import Interval, Series
 from cryoalign.evaluate.measures.two_sample.classifiers import score_by_cnn, score_by_spectrum
+from cryoalign.io.progress import progress_bar
 from cryoalign.physics.threads import side_by_side
 
 if TYPE_CHECKING:
@@ -100,9 +99,9 @@ def cross_fit(
             return score_by_spectrum(values[known], is_fake[known], values[~known])
         return score_by_cnn(values[known], is_fake[known], values[~known], epochs=epochs, seed=seed + number)
 
-    console, label = Console(stderr=True), f"two-sample test: {NAMES[method]}"
+    label = f"two-sample test: {NAMES[method]}"
     found = side_by_side(score, (0, 1), min(threads, 2))
-    bar = track(found, label, total=2, console=console, disable=not progress, transient=True)
+    bar = progress_bar(found, label, shown=progress, total=2)
     for number, part in enumerate(bar):
         scores[fold == number] = part
     return scores[is_fake].numpy(), scores[~is_fake].numpy()

@@ -1,10 +1,24 @@
-"""Other raw images of like defocus, and defocus bins."""
+"""Other raw images of like defocus."""
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
-from cryoalign.evaluate.partners import defocus_bins, partners_of_like_defocus
+import numpy as np
+import pytest
+
+from cryoalign.data.datamodule import PairedDataModule
+from cryoalign.data.groups import number_groups
+from cryoalign.data.partners import partners_of_like_defocus
+from cryoalign.embedded.datamodule import EmbeddedDataModule
+
+
+@pytest.fixture
+def data(cache: Path) -> PairedDataModule:
+    module = EmbeddedDataModule(cache, {"box": 32, "particles": 60, "micrographs": 10})
+    module.prepare_data()
+    module.setup()
+    return module
 
 
 def test_partners_are_two_others_of_like_defocus_from_other_groups() -> None:
@@ -38,19 +52,16 @@ def test_a_lone_group_or_a_lone_defocus_has_partners_all_the_same() -> None:
     assert (apart != np.arange(5)[:, None]).all()
 
 
-def test_bins_hold_like_many() -> None:
-    defocus = np.random.default_rng(0).uniform(8000, 20000, 1000)
-    bins, edges = defocus_bins(defocus, 4)
-    assert np.bincount(bins).tolist() == [250] * 4
-    assert len(edges) == 5
-    for place in range(4):
-        inside = defocus[bins == place]
-        assert edges[place] <= inside.min()
-        assert inside.max() <= edges[place + 1]
+def test_the_metrics_of_a_part_and_the_evaluation_have_one_floor(data: PairedDataModule) -> None:
+    """The first partner, sought inside the part; images of other parts have none."""
+    for part in ("train", "test"):
+        rows, others = data.rows[part], data.others(part)
+        groups = number_groups(data.raw.micrograph[rows])
+        partners = partners_of_like_defocus(data.raw.mean_defocus[rows], groups, data.split_seed)
+        np.testing.assert_array_equal(others[rows], rows[partners[:, 0]])
+        assert (np.delete(others, rows) == -1).all()
 
 
-def test_no_bins_where_there_is_nothing_to_divide() -> None:
-    assert defocus_bins(np.full(500, 1e4), 4)[1] == (1e4, 1e4)
-    assert set(defocus_bins(np.linspace(8000, 20000, 70), 4)[0]) == {0}
-    few = np.repeat([9000.0, 15000.0], 100)
-    assert np.bincount(defocus_bins(few, 4)[0]).tolist() == [100, 100]
+def test_a_part_of_one_image_compares_it_with_itself(data: PairedDataModule) -> None:
+    data.rows = {"test": np.array([7])}
+    assert data.others("test")[7] == 7
