@@ -8,17 +8,17 @@ READY := $(VENV)/.installed
 export PYTHONWARNINGS ?= ignore::UserWarning:torch
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ablation tensorboard test check clean
+.PHONY: help install demo ablation tensorboard test test-fast check docs clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(READY)  ## make .venv and install cryoalign with everything it was tested with
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cryosparc]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,cryosparc]'
 	touch $@
 
 demo: $(READY)  ## train on the embedded data set, test, print the table
@@ -33,11 +33,19 @@ tensorboard: $(READY)  ## watch all runs
 test: $(READY)  ## run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-check: $(READY)  ## ruff, mypy, import-linter
+test-fast: $(READY)  ## run what needs no training and no RELION, in less than 2 minutes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow and not relion and not realdata'
+
+check: $(READY)  ## ruff, mypy, import-linter, the rules of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/house_rules.py .ci cryoalign experiments tests
+
+docs: $(READY)  ## build the documentation into site/: a warning or a request to another host is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python .ci/no_requests.py site
 
 clean:  ## remove what was built, keep outputs and data
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) dist build site

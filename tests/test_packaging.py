@@ -23,6 +23,7 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
     templates = sorted((REPOSITORY / "cryoalign").glob("*/templates/*"))
     assert templates
     assert {path.relative_to(REPOSITORY).as_posix() for path in templates} <= names
+    assert "cryoalign/py.typed" in names
     assert not any(name.startswith("tests/") for name in names)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -107,7 +107,7 @@ def _pixel(particles: Particles) -> float:
 
 
 def _nearest(steps: tuple[float, ...], factor: float) -> float:
-    """Give the step of a scan that comes nearest to a factor."""
+    """Return the step of a scan that comes nearest to a factor."""
     return min(steps, key=lambda step: abs(step - factor))
 
 
@@ -235,7 +235,7 @@ def _judged(case: Case, verdict: Verdict) -> str:
 
 
 def _phase_plate(data: Path, work: Path) -> Path:
-    """Give krios_bgal a phase plate of 90 degrees: its signal exchanged, its noise kept."""
+    """Put krios_bgal behind a phase plate of 90 degrees: its signal exchanged, its noise kept."""
     raw = read_particles(data / "krios_bgal" / "particles.star")
     plate = replace(raw, phase_shift=np.full(len(raw), 90.0))
     stacks = []

@@ -85,7 +85,7 @@ def cell(entry: dict[str, Any], measure: str, key: str) -> str:
 
 
 def answers(entry: dict[str, Any]) -> dict[str, str]:
-    """Give the verdict of every question."""
+    """Return the verdict of every question."""
     return {
         key: answer["verdict"]
         for measure in entry["measures"].values()

@@ -77,7 +77,7 @@ def prepare(folder: Path, known: Known, counts: list[int]) -> None:
 
 
 def command(place: Path, *options: str) -> list[str]:
-    """Give the command line of the program for the stacks of a folder."""
+    """Return the command line of the program for the stacks of a folder."""
     names = {kind: place / f"{kind}.star" for kind in (*STACKS, "empty")}
     names |= {f"train.{kind}": place / f"train_{kind}.star" for kind in ("raw", "sim", "fake")}
     names |= {"cut.fake": place / "cut.star", "cut.domain": place.parent / "domain.mrc"}
@@ -119,7 +119,7 @@ def reading(place: Path, threads: int) -> Times:
 
 
 def limited(threads: int) -> dict[str, str]:
-    """Give the environment of a program with so many threads."""
+    """Return the environment of a program with so many threads."""
     return {**os.environ, "OMP_NUM_THREADS": str(threads)}
 
 
@@ -130,7 +130,7 @@ def used(process: int) -> float:
 
 
 def spent_since(before: os.times_result) -> float:
-    """Give the processor time of programs that have ended since then, in s."""
+    """Return the processor time of programs that have ended since then, in s."""
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system
 

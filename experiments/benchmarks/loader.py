@@ -25,7 +25,7 @@ WARM_UP = 4  # batches or steps that are not counted: workers start, files are m
 
 
 def seconds_a_batch(folder: str, workers: int, arguments: argparse.Namespace) -> float:
-    """Give the mean time the loader needs for a batch when nothing else runs."""
+    """Return the mean time the loader needs for a batch when nothing else runs."""
     cfg = default_configuration(arguments.box, arguments, WARM_UP + arguments.batches)
     cfg.data.folder, cfg.data.workers, cfg.data.batch_size = folder, workers, arguments.batch
     cfg.data.embedded.particles = arguments.particles
@@ -38,7 +38,7 @@ def seconds_a_batch(folder: str, workers: int, arguments: argparse.Namespace) ->
 
 
 def seconds_a_step(arguments: argparse.Namespace) -> float:
-    """Give the median time of a training step."""
+    """Return the median time of a training step."""
     cfg = default_configuration(arguments.box, arguments, 1)
     loop = BareLoop(build_system(cfg, arguments.box).to(arguments.device))
     batches = random_batches(arguments.box, arguments.batch)

@@ -83,13 +83,13 @@ def seconds(command: list[str], folder: Path, output: str, threads: int) -> NDAr
 
 
 def ours(count: int, output: str) -> list[str]:
-    """Give the command line of our program."""
+    """Return the command line of our program."""
     values = {"particles": f"{count}.star", "volume": "map.mrc", "out": output, "progress": "false"}
     return [sys.executable, "-m", "cryoalign.simulate", *(f"{key}={value}" for key, value in values.items())]
 
 
 def theirs(count: int, output: str) -> list[str]:
-    """Give the command line of RELION's program."""
+    """Return the command line of RELION's program."""
     files = ["--i", "map.mrc", "--ang", f"{count}.star", "--o", output]
     return ["relion_project", *files, "--ctf", "--angpix", str(PIXEL_SIZE)]
 

@@ -121,15 +121,15 @@ class Turns(LightningDataModule):
         return self.clock()
 
     def train_dataloader(self) -> Turns:
-        """Give this object itself."""
+        """Return this object itself."""
         return self
 
     def val_dataloader(self) -> DataLoader[Pair]:
-        """Give one pair."""
+        """Return one pair."""
         return DataLoader([self.fixed_batch(1)], batch_size=None)  # type: ignore[arg-type]
 
     def fixed_batch(self, size: int) -> Pair:
-        """Give the first pairs of the first batch."""
+        """Return the first pairs of the first batch."""
         return {name: values[:size] for name, values in self.batches[0].items()}
 
 

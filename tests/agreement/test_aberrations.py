@@ -51,7 +51,7 @@ def with_optics(particles: Particles, **values: Any) -> Particles:
 
 
 def in_ctf(particles: Particles) -> Particles:
-    """Give all that relion_project puts into the CTF, different in each of two groups."""
+    """Return all that relion_project puts into the CTF, different in each of two groups."""
     rng, count = np.random.default_rng(5), len(particles)
     first, second = particles.optics
     optics = (replace(first, even_zernike=EVEN), replace(second, even_zernike=(-2.0, 30, -10, 20)))
@@ -237,7 +237,7 @@ def test_images_are_what_relion_expects(
 
 
 def negated(group: Optics, name: str) -> tuple[float, ...]:
-    """Give values of the opposite sign; for the matrix, its inverse."""
+    """Return values of the opposite sign; for the matrix, its inverse."""
     values = getattr(group, name)
     if name == "magnification":
         return tuple(np.linalg.inv(np.reshape(values, (2, 2))).ravel().tolist())

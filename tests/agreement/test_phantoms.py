@@ -30,7 +30,7 @@ SIGMA = 1.6  # px; at Nyquist the transform has fallen to 3e-6
 
 
 def gaussians(box: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give weights and (100, 3) places x, y, z in px from the origin, in a ball of 0.35 boxes."""
+    """Return weights and (100, 3) places x, y, z in px from the origin, in a ball of 0.35 boxes."""
     rng = np.random.default_rng(3)
     places = rng.normal(size=(100, 3))
     places *= (

@@ -12,6 +12,7 @@ from cryoalign.evaluate.document import to_document
 from cryoalign.evaluate.finding import Chart, Finding, Interval, Quantity
 from cryoalign.evaluate.page import command_line, evaluation_page
 from tests.evaluate import example
+from tests.evaluate.example_questions import NASTY
 from tests.evaluate.parsing import Page, self_contained
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -115,9 +116,9 @@ def test_every_chart_is_there_with_its_labels_and_a_legend(page):
 
 
 def test_words_of_others_are_escaped(text, page):
-    assert example.NASTY in page.text
+    assert NASTY in page.text
     assert "<script" not in text
-    nasty = example.NASTY
+    nasty = NASTY
     one = Interval(1, 0, 2)
     chart = Chart(nasty, nasty, nasty, nasty, {nasty: example.series(example.RADIUS, example.RADIUS)})
     finding = Finding(

@@ -117,7 +117,7 @@ def test_draws_of_a_generator_with_noise(cli: Cli, cache: Path, tmp_path: Path) 
 
 
 class Copy:
-    """Gives the sims back."""
+    """Return the sims as they are."""
 
     def to(self, _device: str) -> Copy:
         return self

@@ -188,7 +188,7 @@ class Known:
 
 
 def colour(white: torch.Tensor) -> torch.Tensor:
-    """Give white noise the spectrum 1 / (1 + (k / 0.12)^2) + 0.25, k in cycles per px, and deviation 1."""
+    """Colour white noise: the spectrum 1 / (1 + (k / 0.12)^2) + 0.25, k in cycles per px, and deviation 1."""
     box = white.shape[-1]
     ky, kx = torch.fft.fftfreq(box)[:, None], torch.fft.rfftfreq(box)[None]
     gain = (1 / (1 + (ky.square() + kx.square()) / 0.12**2) + 0.25).sqrt()
