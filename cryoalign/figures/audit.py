@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cryoalign.figures.style import BLUE, GREY, INK, VERMILION
+from cryoalign.figures.style import BLUE, GREY, INK, VERMILION, readable_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -130,3 +130,4 @@ def _scan(
 def _dress(axes: Axes) -> None:
     axes.tick_params(labelsize=7, colors=INK, length=3)
     axes.spines[["right", "top"]].set_visible(False)
+    readable_ticks(axes)

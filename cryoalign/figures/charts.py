@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 from io import StringIO
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
@@ -12,7 +13,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cryoalign.figures.style import INK, dress, looks, markers, resolution_axis
+from cryoalign.figures.style import INK, dress, looks, markers, readable_ticks, resolution_axis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,9 +29,11 @@ FEW = 12
 DECADES = 6
 """A logarithmic axis shows no more of them: what lies below is next to nothing."""
 
-_FEW_DECADES = 1.5
 _SIZE = (4.3, 3.0)  # inch; two of them stand side by side on a page
-_WRAP = 54  # characters of a legend's line
+# Characters of a line, in a legend, along x and along y: what is longer is broken into several.
+_NAME, _X_LABEL, _Y_LABEL = 48, 52, 30
+_LINE, _LEGEND_LINES = 0.18, 2  # height of a line in inch, and how many the size of a chart has room for
+_LEGEND = 54  # characters of several names in one line, with the lines before them
 # Fixed salt and no date: the same curves give the same file. Text stays text, in the fonts of the page.
 _SVG: dict[Any, Any] = {"svg.hashsalt": "cryoalign", "svg.fonttype": "none"}
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -74,7 +77,7 @@ def chart(
     log_y : bool
         Logarithmic y axis; what is not positive is left out.
     pixel_size : float, optional
-        In A, where the x axis is the normalized radius: the resolution is then told on top.
+        In A, where the x axis is the normalized radius: the resolution then stands on top.
     title : str, optional
         A line above the figure.
     dpi : float
@@ -93,7 +96,10 @@ def chart(
     tables = {name: _table(name, curve) for name, curve in curves.items()}
     if not tables:
         raise ValueError("no curve to draw")
-    figure = Figure(figsize=_SIZE, dpi=dpi, facecolor="white", layout="constrained")
+    names = [fill(name, _NAME) for name in tables]
+    width, height = _SIZE
+    height += _LINE * max(0, _legend_lines(names) - _LEGEND_LINES)
+    figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     if log_y and any(bool((table[1] > 0).any()) for table in tables.values()):
@@ -105,17 +111,18 @@ def chart(
     if pixel_size is not None:
         axes.set_xlim(0.0, 1.0)
     if axes.get_yscale() == "log":
-        _label_decades(axes)
+        _limit_decades(axes)
     dress(axes)
-    axes.set_xlabel(x_label, fontsize=9, color=INK)
-    axes.set_ylabel(y_label, fontsize=9, color=INK)
+    readable_ticks(axes)
+    axes.set_xlabel(fill(x_label, _X_LABEL), fontsize=9, color=INK)
+    axes.set_ylabel(fill(y_label, _Y_LABEL), fontsize=9, color=INK)
     if pixel_size is not None:
         resolution_axis(axes, pixel_size)
     figure.legend(
-        loc="outside lower center", ncols=_columns(list(tables)), frameon=False, fontsize=9, labelcolor=INK
+        loc="outside lower center", ncols=_columns(names), frameon=False, fontsize=9, labelcolor=INK
     )
     if title:
-        figure.suptitle(title, fontsize=10, color=INK)
+        figure.suptitle(fill(title, _X_LABEL), fontsize=10, color=INK)
     return figure
 
 
@@ -182,22 +189,23 @@ def _draw(axes: Axes, name: str, table: NDArray[np.float64], look: Look, shape: 
         linestyle=style,
         linewidth=width,
         zorder=5 - width,
-        label=name.replace("$", r"\$"),  # a name is no formula
+        label=fill(name, _NAME).replace("$", r"\$"),  # a name is no formula
         **({} if flat else points),
     )
 
 
-def _label_decades(axes: Axes) -> None:
-    """Label 1, 2, 3 and 5 of a decade where there is about one, and decades where there are several."""
+def _limit_decades(axes: Axes) -> None:
     low, high = axes.get_ylim()
-    low = max(low, high / 10**DECADES)
-    axes.set_ylim(bottom=low)
-    if high / low < 10**_FEW_DECADES:
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "235" else "")
+    axes.set_ylim(bottom=max(low, high / 10**DECADES))
 
 
 def _columns(names: list[str]) -> int:
     """As many legend entries in a line as fit, six at the most."""
-    widest = max(len(name) for name in names) + 8  # the line before the name
-    return max(1, min(len(names), 6, _WRAP // widest))
+    widest = max(len(line) for name in names for line in name.splitlines()) + 8  # the line before the name
+    return max(1, min(len(names), 6, _LEGEND // widest))
+
+
+def _legend_lines(names: list[str]) -> int:
+    """Lines of text that the legend's longest column has, or nearly."""
+    lines = sum(len(name.splitlines()) for name in names)
+    return -(-lines // _columns(names))

@@ -1,28 +1,40 @@
-"""Sim, fake and raw side by side, in real space and as log|F|."""
+"""Sim, fake and raw of the same particles: as they are, low-passed, and as log|F|."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Rectangle
 
+from cryoalign.figures.cells import (
+    GAP,
+    IMAGE_PERCENTILES,
+    Margins,
+    block_title,
+    canvas,
+    frequency_marks,
+    limits,
+    scale_bar,
+    show,
+    span,
+)
+from cryoalign.figures.low_pass import low_pass, visible_resolution
 from cryoalign.figures.style import INK
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec
     from matplotlib.image import AxesImage
     from numpy.typing import ArrayLike, NDArray
 
 KINDS = ("sim", "fake", "raw")
-IMAGE_PERCENTILES = (0.5, 99.5)
 SPECTRUM_PERCENTILES = (2.0, 99.9)
 SPECTRUM_DECADES = 4.0
-_MARK = "#56d1ff"  # light blue: stands out from every shade of the spectra's colour map
-_CELL = 1.25  # inch
+
+_WIDTHS = [1.0, 1.0, 1.0, GAP, 1.0, 1.0, 1.0, GAP, 1.0, 1.0, 1.0, 0.07]
+_LOW_PASSED, _SPECTRA, _BAR = 4, 8, 11  # first columns of the blocks behind the first, and the colour bar
+_MARGINS = Margins(right=0.55, bottom=0.30)
+_LIFT = 0.27  # inch between cells and the titles of the blocks
 
 
 def panels(
@@ -36,12 +48,13 @@ def panels(
     title: str | None = None,
     dpi: float = 150.0,
 ) -> Figure:
-    """Draw particles as rows: three images, then log|F| of each.
+    """Draw particles as rows: three images, the same low-passed, then log|F| of each.
 
-    The images of one kind share one grey scale over all rows (percentiles 0.5 and 99.5 of what is shown),
-    and all spectra share one scale (percentiles 2 and 99.9, at most four decades), so that brightness can be
-    compared down a column, and across the spectra. Circles mark half the Nyquist frequency and Nyquist,
-    labelled with the resolution in A.
+    The images of one kind share one grey scale over all rows (percentiles 0.5 and 99.5 of what is shown), and
+    so do the low-passed ones; all spectra share one scale (percentiles 2 and 99.9, at most four decades), so
+    that brightness can be compared down a column, and across the spectra. Low-passed are the images to
+    the coarser of 20 A and 4 pixels, since a particle at an SNR of 0.05 cannot be seen. Circles mark half the
+    Nyquist frequency and Nyquist, labelled with the resolution in A.
 
     Parameters
     ----------
@@ -72,28 +85,21 @@ def panels(
     stacks = _stacks((sim, fake, raw), rows)
     if not pixel_size > 0:
         raise ValueError(f"pixel_size must be positive, in A; got {pixel_size}")
-    spectra = [_log_modulus(stack) for stack in stacks]
-    figure, grid = _canvas(len(stacks[0]), title, dpi)
-    spectrum_limits = _spectrum_limits(spectra)
-    shown = None
-    for kind, (images, modulus) in enumerate(zip(stacks, spectra, strict=True)):
-        limits = _limits(images, IMAGE_PERCENTILES)
-        for row in range(len(images)):
-            axes = figure.add_subplot(grid[row, kind])
-            _show(axes, images[row], limits, "gray")
-            if row == 0:
-                axes.set_title(names[kind], fontsize=10, color=INK, pad=4)
-            if row == len(images) - 1:
-                axes.set_xlabel(_span(limits), fontsize=7, color=INK, labelpad=3)
-            if row == kind == 0:
-                _scale_bar(axes, images.shape[-1], pixel_size)
-            axes = figure.add_subplot(grid[row, kind + 4])
-            shown = _show(axes, modulus[row], spectrum_limits, "magma")
-            _frequency_marks(axes, modulus.shape[-1], pixel_size, label=row == kind == 0)
-            if row == 0:
-                axes.set_title(f"log|F|, {names[kind]}", fontsize=10, color=INK, pad=4)
-    if shown is not None:
-        _colour_bar(figure, grid, shown)
+    box = stacks[0].shape[-1]
+    figure, grid = canvas(len(stacks[0]), _WIDTHS, _MARGINS, title=title, dpi=dpi)
+    _images(figure, grid, dict(zip(names, stacks, strict=True)), first=0)
+    scale_bar(figure.axes[0], box, pixel_size)
+    smooth = [low_pass(stack, pixel_size) for stack in stacks]
+    _images(figure, grid, dict(zip(names, smooth, strict=True)), first=_LOW_PASSED)
+    shown = _spectra(figure, grid, dict(zip(names, stacks, strict=True)), pixel_size)
+    blocks = {
+        0: f"as they are ({box} px of {pixel_size:.3g} Å)",
+        _LOW_PASSED: f"low-passed to {visible_resolution(pixel_size):.3g} Å",
+        _SPECTRA: "log|F|, as they are",
+    }
+    for first, text in blocks.items():
+        block_title(figure, grid, (first, first + len(KINDS) - 1), text, _LIFT)
+    _colour_bar(figure, grid, shown)
     return figure
 
 
@@ -109,106 +115,44 @@ def _stacks(kinds: tuple[ArrayLike, ...], rows: int) -> list[NDArray[np.float64]
     return [stack[:rows].astype(np.float64) for stack in stacks]
 
 
+def _images(figure: Figure, grid: GridSpec, stacks: dict[str, NDArray[np.float64]], *, first: int) -> None:
+    """Draw one column of images a kind, from column `first` on, with its grey values at the foot."""
+    for column, (name, images) in enumerate(stacks.items(), start=first):
+        ends = limits(images, IMAGE_PERCENTILES)
+        cells = [figure.add_subplot(grid[row, column]) for row in range(len(images))]
+        for axes, image in zip(cells, images, strict=True):
+            show(axes, image, ends, smooth=first == _LOW_PASSED)
+        cells[0].set_title(name, fontsize=10, color=INK, pad=4)
+        cells[-1].set_xlabel(span(ends), fontsize=7, color=INK, labelpad=3)
+
+
+def _spectra(
+    figure: Figure, grid: GridSpec, stacks: dict[str, NDArray[np.float64]], pixel_size: float
+) -> AxesImage:
+    """Draw one column of log|F| a kind, all on one scale."""
+    spectra = {name: _log_modulus(images) for name, images in stacks.items()}
+    # What lies many decades below says only that it is empty.
+    low, high = limits(np.stack(list(spectra.values())), SPECTRUM_PERCENTILES)
+    ends = max(low, high - SPECTRUM_DECADES), high
+    for column, (name, moduli) in enumerate(spectra.items(), start=_SPECTRA):
+        cells = [figure.add_subplot(grid[row, column]) for row in range(len(moduli))]
+        for axes, modulus in zip(cells, moduli, strict=True):
+            shown = show(axes, modulus, ends, "magma")
+            label = axes is cells[0] and column == _SPECTRA
+            frequency_marks(axes, modulus.shape[-1], pixel_size, label=label)
+        cells[0].set_title(name, fontsize=10, color=INK, pad=4)
+    return shown
+
+
 def _log_modulus(images: NDArray[np.float64]) -> NDArray[np.float64]:
     """Take log10|F| of the unnormalized FFT, origin at pixel N//2; NaN where there is no logarithm."""
     modulus = np.abs(np.fft.fftshift(np.fft.fft2(images), axes=(-2, -1)))
     return np.log10(modulus, where=modulus > 0, out=np.full_like(modulus, np.nan))
 
 
-def _limits(values: NDArray[np.float64], percentiles: tuple[float, float]) -> tuple[float, float]:
-    """Percentiles of what is finite, never equal."""
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
-        return 0.0, 1.0
-    low, high = (float(value) for value in np.percentile(finite, percentiles))
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
-
-
-def _spectrum_limits(spectra: list[NDArray[np.float64]]) -> tuple[float, float]:
-    """Percentiles, but not more than so many decades: what lies far below says only that it is empty."""
-    low, high = _limits(np.stack(spectra), SPECTRUM_PERCENTILES)
-    return max(low, high - SPECTRUM_DECADES), high
-
-
-def _span(limits: tuple[float, float]) -> str:
-    return f"{limits[0]:.3g} to {limits[1]:.3g}".replace("-", "\N{MINUS SIGN}")
-
-
-def _canvas(rows: int, title: str | None, dpi: float) -> tuple[Figure, GridSpec]:
-    """Make a figure and its grid: three columns, a gap, three columns, a narrow one for the colour bar."""
-    ratios = [1.0, 1.0, 1.0, 0.10, 1.0, 1.0, 1.0, 0.07]
-    space = 0.06  # between cells, in cells
-    left, right, bottom, top = 0.10, 0.55, 0.30, 0.32 + (0.22 if title else 0.0)  # margins in inch
-    width = left + right + _CELL * (sum(ratios) + space * (len(ratios) - 1))
-    height = bottom + top + _CELL * (rows + space * (rows - 1))
-    figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white")
-    FigureCanvasAgg(figure)
-    mean = sum(ratios) / len(ratios)  # matplotlib counts the space in mean cells
-    grid = figure.add_gridspec(
-        rows,
-        len(ratios),
-        width_ratios=ratios,
-        left=left / width,
-        right=1 - right / width,
-        bottom=bottom / height,
-        top=1 - top / height,
-        wspace=space / mean,
-        hspace=space,
-    )
-    if title:
-        figure.suptitle(
-            title, x=left / width, y=1 - 0.06 / height, ha="left", va="top", fontsize=10, color=INK
-        )
-    return figure, grid
-
-
-def _show(axes: Axes, image: NDArray[np.float64], limits: tuple[float, float], colours: str) -> AxesImage:
-    shown = axes.imshow(image, cmap=colours, vmin=limits[0], vmax=limits[1], interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    return shown
-
-
-def _scale_bar(axes: Axes, box: int, pixel_size: float) -> None:
-    """Draw a bar of 1, 2 or 5 times a power of ten A, at most 40 % of the box, on a dark ground."""
-    longest = 0.4 * box * pixel_size
-    decade = 10.0 ** np.floor(np.log10(longest))
-    length = decade * max(step for step in (1, 2, 5) if step * decade <= longest)
-    bar, margin = length / pixel_size, 0.04 * box
-    left, foot = -0.5, box - 0.5
-    width, height = bar + 2 * margin, 0.20 * box
-    axes.add_patch(Rectangle((left, foot - height), width, height, color="black", alpha=0.6, linewidth=0))
-    line = Rectangle((left + margin, foot - 0.07 * box), bar, 0.025 * box, color="white", linewidth=0)
-    axes.add_patch(line)
-    place = (left + margin + bar / 2, foot - 0.085 * box)
-    axes.text(*place, f"{length:g} Å", color="white", fontsize=7, ha="center", va="bottom")
-
-
-def _frequency_marks(axes: Axes, box: int, pixel_size: float, *, label: bool) -> None:
-    """Circles at half of Nyquist and at Nyquist, with their resolution in A."""
-    centre, nyquist = box // 2, box / 2
-    for fraction in (0.5, 1.0):
-        radius = fraction * nyquist
-        circle = Circle((centre, centre), radius, fill=False, edgecolor=_MARK, linewidth=0.7, alpha=0.9)
-        axes.add_patch(circle)
-        if label:
-            place = centre + radius * np.sqrt(0.5)
-            axes.text(
-                place,
-                centre + radius * np.sqrt(0.5),
-                f"{2 * pixel_size / fraction:.3g} Å",
-                color="white",
-                fontsize=6,
-                ha="center",
-                va="center",
-                bbox={"boxstyle": "round,pad=0.2", "facecolor": "black", "alpha": 0.65, "edgecolor": "none"},
-            )
-
-
 def _colour_bar(figure: Figure, grid: GridSpec, shown: AxesImage) -> None:
-    """One bar for all spectra, beside them."""
-    bar = figure.colorbar(shown, cax=figure.add_subplot(grid[:, 7]))
+    """Draw one bar for all spectra, beside them."""
+    bar = figure.colorbar(shown, cax=figure.add_subplot(grid[:, _BAR]))
     bar.set_label("log$_{10}$|F|", fontsize=8, color=INK)
     bar.ax.tick_params(labelsize=7, colors=INK, length=2)
     bar.outline.set_visible(False)

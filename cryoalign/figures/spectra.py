@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cryoalign.figures.style import INK, dress, looks, resolution_axis
+from cryoalign.figures.style import INK, dress, looks, readable_ticks, resolution_axis
 from cryoalign.physics.spectrum import normalized_radius, ring_count
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from cryoalign.figures.style import Look
 
 BAND = (16.0, 84.0)
+
+UNREFINED = "sim"
+"""The curve that may be far from the reference, and sets no scale."""
+
+_ROOM = 1.25  # of the largest difference of what is refined
 
 
 def spectra(
@@ -33,7 +38,9 @@ def spectra(
 ) -> Figure:
     r"""Draw radial log power spectra: the mean over particles as a line, their spread as a band.
 
-    Under the curves stands their difference from the reference's mean, where the reference is among them.
+    Under the curves stands their difference from the reference's mean, where the reference is among them. Its
+    axis is scaled to what is refined, such as fake: sim, which is far from the reference, leaves it, and the
+    range of its difference is written there.
     The curves come from `cryoalign.physics.spectrum.radial_log_power`; nothing is computed anew here.
 
     Parameters
@@ -68,9 +75,9 @@ def spectra(
         raise ValueError(f"pixel_size must be positive, in A; got {pixel_size}")
     radius = np.asarray(normalized_radius(box), dtype=np.float64)
     compare = reference in tables and len(tables) > 1
-    figure = Figure(figsize=(5.4, 4.4 if compare else 3.4), dpi=dpi, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(5.4, 4.7 if compare else 3.4), dpi=dpi, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    ratios = [3.0, 1.15] if compare else [1.0]
+    ratios = [3.0, 1.35] if compare else [1.0]
     column = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     look = looks(tables)
     for name, table in tables.items():
@@ -82,6 +89,7 @@ def spectra(
     for axes in column:
         axes.set_xlim(0.0, 1.0)
         dress(axes)
+        readable_ticks(axes)
     column[-1].set_xlabel("normalized radius $u$ (fraction of Nyquist)", fontsize=9, color=INK)
     resolution_axis(column[0], pixel_size)
     if title:
@@ -130,9 +138,36 @@ def _differences(
 ) -> None:
     """Draw each mean curve minus the reference's, which is the zero line."""
     base = tables[reference].mean(axis=0)
+    away = {name: table.mean(axis=0) - base for name, table in tables.items() if name != reference}
     axes.axhline(0.0, color=looks[reference][0], linewidth=looks[reference][2])
-    for name, table in tables.items():
-        if name != reference:
-            colour, style, width = looks[name]
-            axes.plot(radius, table.mean(axis=0) - base, color=colour, linestyle=style, linewidth=width)
+    for name, values in away.items():
+        colour, style, width = looks[name]
+        faint = 0.55 if name == UNREFINED else 1.0  # where it leaves the scale it is a row of steep lines
+        axes.plot(radius, values, color=colour, linestyle=style, linewidth=width, alpha=faint)
     axes.set_ylabel(f"minus {reference}", fontsize=9, color=INK)
+    refined = [values for name, values in away.items() if name != UNREFINED]
+    if UNREFINED in away and refined:
+        _scale_to(axes, np.stack(refined), away[UNREFINED], looks[UNREFINED][0])
+
+
+def _scale_to(axes: Axes, refined: NDArray[np.float64], unrefined: NDArray[np.float64], colour: str) -> None:
+    """Scale the axis to the refined curves and write where the other one goes beyond it."""
+    known = refined[np.isfinite(refined)]
+    largest = float(np.abs(known).max(initial=0.0))
+    low, high = float(np.nanmin(unrefined)), float(np.nanmax(unrefined))
+    if not 0 < _ROOM * largest < max(-low, high):
+        return
+    axes.set_ylim(-_ROOM * largest, _ROOM * largest)
+    axes.set_ylabel(f"{axes.get_ylabel()},\nscaled to fake", fontsize=9, color=INK)
+    text = f"{UNREFINED} leaves the scale: {low:.2g} to {high:.2g}".replace("-", "\N{MINUS SIGN}")
+    axes.text(
+        0.012,
+        0.05,
+        text,
+        transform=axes.transAxes,
+        fontsize=7,
+        color=colour,
+        va="bottom",
+        zorder=6,
+        bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.85, "edgecolor": "none"},
+    )

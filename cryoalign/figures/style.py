@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.ticker import FixedLocator, LogFormatterMathtext, MaxNLocator, NullFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 #: Colour, line style and line width of a curve.
 Look = tuple[str, "str | tuple[int, tuple[float, ...]]", float]
@@ -37,6 +40,10 @@ _STYLES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
     (0, (2, 1)),
     (0, (5, 1.2, 1.2, 1.2, 1.2, 1.2)),
 )
+FEWEST_TICKS = 3
+"""Of any axis: two show a scale only to those who know that it is linear."""
+
+_MOST_DECADES = 7
 _ROUND = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 _APART = 0.08  # least distance of two resolution labels, as a fraction of Nyquist
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -93,6 +100,43 @@ def dress(axes: Axes) -> None:
     axes.spines[["right", "top"]].set_visible(False)
     axes.grid(visible=True, color="#e6e6e6", linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def readable_ticks(axes: Axes) -> None:
+    """Label at least three places of both axes, logarithmic ones too.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Changed in place; all has been drawn, and a logarithmic axis keeps its limits from here on.
+    """
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            _label_logarithms(axis)
+        elif isinstance(locator := axis.get_major_locator(), MaxNLocator):
+            locator.set_params(min_n_ticks=FEWEST_TICKS)
+
+
+def _label_logarithms(axis: Axis) -> None:
+    """Label decades, or 1, 2 and 5 of each, or 1, 2, 3, 5 and 7, or round numbers: what makes three first."""
+    low, high = sorted(axis.get_view_interval())
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    decades = [10.0**exponent for exponent in exponents if low <= 10.0**exponent <= high]
+    if len(decades) >= FEWEST_TICKS:
+        axis.set_major_locator(FixedLocator(decades[:: math.ceil(len(decades) / _MOST_DECADES)]))
+        axis.set_major_formatter(LogFormatterMathtext())
+        return
+    for steps in ((1, 2, 5), (1, 2, 3, 5, 7)):
+        every = [step * 10.0**exponent for exponent in exponents for step in steps]
+        marks = [mark for mark in every if low <= mark <= high]
+        if len(marks) >= FEWEST_TICKS:
+            break
+    else:
+        even = MaxNLocator(nbins=4, min_n_ticks=FEWEST_TICKS).tick_values(low, high)
+        marks = [float(mark) for mark in even if low <= mark <= high]
+    axis.set_major_locator(FixedLocator(marks))
+    axis.set_major_formatter(lambda value, _: f"{value:.6g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def resolution_axis(axes: Axes, pixel_size: float) -> None:

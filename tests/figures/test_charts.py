@@ -7,6 +7,7 @@ import itertools
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from cryoalign.figures.charts import DECADES, Curve, chart, svg
 from cryoalign.figures.style import LOOKS, looks
@@ -54,7 +55,7 @@ def test_no_two_of_twenty_look_alike():
         assert LOOKS[first][1:] != LOOKS[second][1:]
 
 
-def test_the_resolution_is_told_over_the_normalized_radius():
+def test_the_resolution_stands_over_the_normalized_radius():
     figure = chart(CURVES, "u", "s", pixel_size=3.54)
     assert figure.axes[0].get_xlim() == (0.0, 1.0)
     assert figure.axes[1].get_xlabel() == "resolution (Å)"
@@ -96,6 +97,70 @@ def test_svg_is_reproducible_asks_for_nothing_and_has_ids_of_its_own():
 
 def test_names_are_no_formulas():
     svg(chart({r"$\broken{": Curve(X, X)}, "x", "y"), "a")
+
+
+def shown_labels(axis, figure):
+    """Tick labels that can be read: within the limits, and with words."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+    return [t.label1 for t in ticks if low <= t.get_loc() <= high and t.label1.get_text()]
+
+
+def assert_readable(figure):
+    """Three labels or more on every axis, none across another, all words inside the figure."""
+    figure.draw_without_rendering()
+    frame = figure.bbox.padded(0.5)
+    for axes in figure.axes[:1]:
+        for axis in (axes.xaxis, axes.yaxis):
+            labels = shown_labels(axis, figure)
+            assert len(labels) >= 3, [label.get_text() for label in labels]
+            boxes = [label.get_window_extent() for label in labels]
+            for first, second in itertools.combinations(boxes, 2):
+                assert not first.overlaps(second)
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    for text in texts:
+        box = text.get_window_extent()
+        if box.width and not any(
+            text in axis.get_ticklabels() for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)
+        ):
+            assert frame.contains(*box.min), text
+            assert frame.contains(*box.max), text
+
+
+RANGES = {
+    "a third of a decade": (0.11, 0.19),
+    "nearly nothing": (0.998, 1.003),
+    "between two decades": (2.0, 7.0),
+    "one decade": (0.8, 11.0),
+    "two decades": (3.0, 400.0),
+    "five decades": (1e-3, 2e2),
+    "many decades": (1e-20, 1.0),
+    "a constant": (0.3, 0.3),
+    "negative": (-3e-5, -1e-5),
+    "large": (1.2e6, 1.9e6),
+}
+
+
+@pytest.mark.parametrize("log_y", [False, True])
+@pytest.mark.parametrize("ends", RANGES.values(), ids=RANGES)
+def test_at_least_three_ticks_on_every_axis(ends, log_y):
+    y = np.geomspace(*ends, len(X)) if ends[0] > 0 else np.linspace(*ends, len(X))
+    assert_readable(chart({"fake": Curve(X, y)}, "x", "y", log_y=log_y))
+
+
+@pytest.mark.parametrize("ends", [(0, 1), (4, 12), (100, 3000), (0, 300_000), (7, 9), (5, 5)])
+def test_at_least_three_ticks_along_steps(ends):
+    assert_readable(chart({"fake": Curve(np.linspace(*ends, 3), [1, 2, 3])}, "step", "y"))
+
+
+def test_long_labels_are_broken_not_cut():
+    words = "median over particles of the squared difference of amplitudes (squared grey values)"
+    names = {
+        f"{k}: generator=ClosedFormOfSpectra, rpsd=0.5, noise_channels=1": Curve(X, X + k) for k in range(5)
+    }
+    figure = chart(names, words, words, title=words, pixel_size=3.54)
+    assert_readable(figure)
+    assert "\n" in figure.axes[0].get_ylabel()
 
 
 def test_pyplot_knows_nothing_of_it():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.patches import Circle, Rectangle
 
+from cryoalign.figures.low_pass import low_pass
 from cryoalign.figures.panels import panels
 
 PIXEL_SIZE = 3.54
@@ -34,27 +35,34 @@ def _labels(figure):
     return {text.get_text() for axes in figure.axes for text in axes.texts}
 
 
-def test_rows_are_particles_and_columns_images_then_spectra(stacks):
-    grid = _grid(panels(*stacks, PIXEL_SIZE))
+def test_rows_are_particles_and_columns_images_then_low_passed_then_spectra(stacks):
+    figure = panels(*stacks, PIXEL_SIZE)
+    grid = _grid(figure)
     assert len(grid) == 4
-    assert all(len(row) == 6 for row in grid)
+    assert all(len(row) == 9 for row in grid)
+    smooth = [low_pass(stack, PIXEL_SIZE) for stack in stacks]
     for row, images in enumerate(grid):
-        for column, stack in enumerate(stacks):
+        for column, stack in enumerate([*stacks, *smooth]):
             np.testing.assert_array_equal(images[column].get_array(), stack[row])
+    said = [text.get_text() for text in figure.texts]
+    assert said == ["as they are (32 px of 3.54 Å)", "low-passed to 20 Å", "log|F|, as they are"]
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == ["sim", "fake", "raw"] * 3
 
 
 def test_each_kind_has_one_grey_scale_and_the_spectra_share_one(stacks):
     grid = _grid(panels(*stacks, PIXEL_SIZE))
     limits = [[image.get_clim() for image in row] for row in grid]
-    for column, stack in enumerate(stacks):
+    smooth = [low_pass(stack, PIXEL_SIZE) for stack in stacks]
+    for column, stack in enumerate([*stacks, *smooth]):
         assert {row[column] for row in limits} == {tuple(np.percentile(stack[:4], (0.5, 99.5)))}
-    assert len({row[column] for row in limits for column in (3, 4, 5)}) == 1
+    assert len({row[column] for row in limits for column in (6, 7, 8)}) == 1
 
 
 def test_a_spectrum_peaks_where_the_wave_is(stacks):
     wave = np.cos(2 * np.pi * (3 * np.arange(BOX)[None, :] + 5 * np.arange(BOX)[:, None]) / BOX)
     grid = _grid(panels(np.stack([wave]), stacks[1][:1], stacks[2][:1], PIXEL_SIZE))
-    drawn = np.ma.filled(grid[0][3].get_array(), -np.inf)
+    drawn = np.ma.filled(grid[0][6].get_array(), -np.inf)
     y, x = np.unravel_index(np.argsort(drawn, axis=None)[-2:], drawn.shape)
     assert {(int(v) - BOX // 2, int(u) - BOX // 2) for v, u in zip(y, x, strict=True)} == {(5, 3), (-5, -3)}
     assert drawn.max() == pytest.approx(np.log10(BOX**2 / 2))
@@ -63,7 +71,7 @@ def test_a_spectrum_peaks_where_the_wave_is(stacks):
 def test_circles_lie_at_half_nyquist_and_nyquist_and_say_so(stacks):
     figure = panels(*stacks, PIXEL_SIZE)
     for row in _grid(figure):
-        for image in row[3:]:
+        for image in row[6:]:
             circles = [patch for patch in image.axes.patches if isinstance(patch, Circle)]
             assert sorted(circle.radius for circle in circles) == [BOX / 4, BOX / 2]
             assert {circle.center for circle in circles} == {(BOX // 2, BOX // 2)}

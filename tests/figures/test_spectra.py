@@ -48,6 +48,31 @@ def test_the_lower_panel_subtracts_raw(curves):
         np.testing.assert_allclose(values, curves[name].mean(axis=0) - curves["raw"].mean(axis=0))
 
 
+def test_the_difference_is_scaled_to_fake_and_sim_may_leave_it(curves):
+    curves["sim"] = curves["sim"] - 8
+    below = spectra(curves, BOX, PIXEL_SIZE).axes[1]
+    away = {name: curves[name].mean(axis=0) - curves["raw"].mean(axis=0) for name in ("sim", "fake")}
+    assert below.get_ylim()[1] == pytest.approx(1.25 * abs(away["fake"]).max())
+    assert below.get_ylim()[0] == -below.get_ylim()[1]
+    assert below.get_ylabel() == "minus raw,\nscaled to fake"
+    (note,) = [text.get_text() for text in below.texts]
+    low, high = away["sim"].min(), away["sim"].max()
+    assert note == f"sim leaves the scale: {low:.2g} to {high:.2g}".replace("-", "\N{MINUS SIGN}")
+
+
+def test_where_sim_fits_on_the_scale_nothing_is_said(curves):
+    curves["fake"] = curves["fake"] - 8
+    below = spectra(curves, BOX, PIXEL_SIZE).axes[1]
+    assert below.get_ylabel() == "minus raw"
+    assert not below.texts
+    assert not spectra({kind: curves[kind] for kind in ("sim", "raw")}, BOX, PIXEL_SIZE).axes[1].texts
+
+
+def test_a_diverged_fake_and_a_fake_like_raw_are_still_drawn(curves):
+    for fake in (np.full_like(curves["raw"], np.nan), curves["raw"]):
+        spectra(curves | {"fake": fake}, BOX, PIXEL_SIZE).savefig(BytesIO())
+
+
 @pytest.mark.parametrize("pixel_size", [0.5, 0.885, 3.54, 12.0])
 def test_the_second_axis_gives_resolution_and_ends_at_nyquist(curves, pixel_size):
     above = spectra(curves, BOX, pixel_size).axes[-1]
