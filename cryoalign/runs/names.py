@@ -1,0 +1,81 @@
+"""Names of runs, by what differs in their configurations: ``rpsd=0.5,seed=2``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_TARGET = "._target_"
+_MODULES = ("cryoalign.", "torch.", "lightning.")
+
+
+def run_name(differing: Mapping[str, object], every: Iterable[str]) -> str:
+    """Name a run by the values in which it differs from others.
+
+    Parameters
+    ----------
+    differing : mapping of str to object
+        Value of each dotted key that differs.
+    every : iterable of str
+        All dotted keys of the configurations.
+
+    Returns
+    -------
+    str
+        ``rpsd=0.5,seed=2``; empty where nothing differs.
+    """
+    names = short_names(differing, every)
+    return ",".join(f"{names[key]}={value_text(value)}" for key, value in differing.items())
+
+
+def short_names(keys: Iterable[str], every: Iterable[str]) -> dict[str, str]:
+    """Shorten dotted keys to as few of their last parts as no other key ends in.
+
+    Parameters
+    ----------
+    keys : iterable of str
+        To be named.
+    every : iterable of str
+        All dotted keys of the configurations.
+
+    Returns
+    -------
+    dict of str to str
+        ``loss.weights.rpsd`` becomes ``rpsd``, and ``generator._target_`` is named by what it makes,
+        ``generator``; a key that no ending sets apart stays whole.
+    """
+    known = [key.removesuffix(_TARGET) for key in every]
+    return {key: _shortest(key.removesuffix(_TARGET), known) for key in keys}
+
+
+def value_text(value: object) -> str:
+    """Write a value of a configuration: equal numbers alike, a class without its module.
+
+    Parameters
+    ----------
+    value : object
+        A plain value, or a list of them.
+
+    Returns
+    -------
+    str
+    """
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(value_text, value))}]"
+    if value is None or isinstance(value, bool):
+        return str(value).lower().replace("none", "null")
+    if isinstance(value, int | float):
+        return f"{value:.12g}"
+    text = str(value)
+    return text.rpartition(".")[2] if text.startswith(_MODULES) else text
+
+
+def _shortest(key: str, known: list[str]) -> str:
+    parts = key.split(".")
+    for count in range(1, len(parts)):
+        ending = ".".join(parts[-count:])
+        if sum(f".{other}".endswith(f".{ending}") for other in known) == 1:
+            return ending
+    return key
