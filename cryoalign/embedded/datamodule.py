@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryoalign.data.datamodule import PairedDataModule
-from cryoalign.embedded.make import make_demo
+from cryoalign.embedded.cache import find_or_make
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,5 +36,5 @@ class EmbeddedDataModule(PairedDataModule):
 
     def prepare_data(self) -> None:
         """Make the data set, or find it in the cache."""
-        made = make_demo(self.folder, progress=True, **self.embedded)
+        made = find_or_make(self.folder, progress=True, **self.embedded)
         self.sim_star, self.raw_star, self.truth_star = made.sim, made.raw, made.truth

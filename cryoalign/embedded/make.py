@@ -1,17 +1,12 @@
-"""The embedded data set: a specimen, its weak-phase images, and those of a microscope by multislice.
+"""The files of an embedded data set: a map, what a microscope makes of it by multislice, and the truth.
 
 Everything is written and read through the files and readers of real data.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import shutil
-import tempfile
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mrcfile
@@ -21,19 +16,16 @@ import torch
 from cryoalign.embedded.fold import fold
 from cryoalign.embedded.recipe import FORMAT, NEIGHBOUR, Recipe, draw_particles, draw_view, generator
 from cryoalign.io.mrc import StackWriter
-from cryoalign.io.output import place_error
 from cryoalign.io.progress import progress_bar
 from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.physics.displacement import occupied
 from cryoalign.physics.potential import Atoms, potential
 from cryoalign.simulate.exposure import Experiment
 from cryoalign.simulate.multislice import Multislice
-from cryoalign.simulate.specimen import DensityMap
-from cryoalign.simulate.stream import simulate_stack
 from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -42,119 +34,68 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class DemoSet:
-    """The files of an embedded data set.
+class Files:
+    """Where the files of an embedded data set lie.
 
     Attributes
     ----------
-    folder : Path
-        Where they lie.
+    volume : Path
+        The map.
+    raw : Path
+        STAR file of what the microscope recorded.
+    project : Path
+        The folder that the name of raw's stack is relative to: that of `raw`, or one above it.
+    stack : str
+        Name of raw's stack in `raw`.
+    truth : Path
+        STAR file of the same images without noise; their stack lies next to it.
+    recipe : Path
+        What the data set was made from, as JSON.
     """
 
-    folder: Path
-
-    @property
-    def volume(self) -> Path:
-        """The map that the simulator is given."""
-        return self.folder / "volume.mrc"
-
-    @property
-    def raw(self) -> Path:
-        """Metadata of what the microscope recorded."""
-        return self.folder / "raw.star"
-
-    @property
-    def truth(self) -> Path:
-        """Metadata of the same images without noise."""
-        return self.folder / "truth.star"
-
-    @property
-    def sim(self) -> Path:
-        """Metadata of what ``python -m cryoalign.simulate`` makes of the map."""
-        return self.folder / "sim" / "sim.star"
+    volume: Path
+    raw: Path
+    project: Path
+    stack: str
+    truth: Path
+    recipe: Path
 
 
-def make_demo(
-    folder: Path | str, *, batch_size: int = 32, progress: bool = False, **parameters: Any
-) -> DemoSet:
-    """Make the embedded data set, or find it where it was made before.
-
-    It lies in a folder of its own within `folder`, named by a hash of all parameters. It is built under
-    another name and renamed, so that a half-built set is never used; a second process that wants the same set
-    waits for the first.
+def make_embedded(files: Files, recipe: Recipe, *, batch_size: int = 32, progress: bool = False) -> Particles:
+    """Make an embedded data set.
 
     Parameters
     ----------
-    folder : Path or str
-        The cache; made if missing.
+    files : Files
+        The files to make; their folders are made where they are missing.
+    recipe : Recipe
+        All that decides what is in them.
     batch_size : int
         Images made at once; no influence on them.
     progress : bool
-        Show progress bars of the simulation.
-    **parameters
-        Those of `Recipe`; ``ice``, ``envelope`` and ``detector`` may be mappings of their own.
+        Show a progress bar.
 
     Returns
     -------
-    DemoSet
-
-    Raises
-    ------
-    InputError
-        If a parameter is unknown or out of range, or the folder cannot be written.
+    Particles
+        Those of raw, as they were read from its STAR file.
     """
-    recipe = Recipe.of(parameters)
-    made = DemoSet(Path(folder) / f"embedded_{recipe.box}px_{recipe.key}")
-    if made.folder.is_dir():
-        return made
-    try:
-        made.folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(made.folder) as building:
-            if building is not None:
-                _build(DemoSet(building), recipe, batch_size, progress)
-    except OSError as error:
-        raise place_error(made.folder, error) from error
-    return made
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[Path | None]:
-    """Lock the making of `folder`; yield a place to build it, or None if another process was faster.
-
-    The lock goes with the process that held it, so a crash leaves nothing but an unfinished folder, which the
-    next holder removes.
-    """
-    prefix = f".{folder.name}."
-    with (folder.parent / f"{prefix}lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.is_dir():
-            yield None
-            return
-        for left in folder.parent.glob(f"{prefix}building.*"):
-            shutil.rmtree(left, ignore_errors=True)
-        building = Path(tempfile.mkdtemp(prefix=f"{prefix}building.", dir=folder.parent))
-        try:
-            building.chmod(0o755)
-            yield building
-            building.rename(folder)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
-
-
-def _build(made: DemoSet, recipe: Recipe, batch_size: int, progress: bool) -> None:
+    raw_stack, truth_stack = files.project / files.stack, files.truth.with_suffix(".mrcs")
+    for path in (files.volume, files.raw, raw_stack, files.truth, files.recipe):
+        path.parent.mkdir(parents=True, exist_ok=True)
     volume = _specimen(recipe)
-    mrcfile.write(made.volume, volume.numpy(), voxel_size=recipe.sampling)  # type: ignore[attr-defined,no-untyped-call]
-    write_particles(made.raw, draw_particles(made.raw, recipe), box=recipe.box)
-    particles = read_particles(made.raw)
-    specimen, out = DensityMap(made.volume, volts=1.0), made.sim.parent
-    simulate_stack(particles, specimen, out, batch_size=batch_size, progress=progress)
-    _expose(made, recipe, particles, volume, batch_size=batch_size, progress=progress)
-    names = np.array([f"{i + 1:06d}@truth.mrcs" for i in range(len(particles))])
+    mrcfile.write(files.volume, volume.numpy(), voxel_size=recipe.sampling)  # type: ignore[attr-defined,no-untyped-call]
+    drawn = draw_particles(files.raw, recipe)
+    write_particles(files.raw, replace(drawn, stack=np.full(len(drawn), files.stack)), box=recipe.box)
+    particles = read_particles(files.raw)
+    _expose(raw_stack, truth_stack, recipe, particles, volume, batch_size=batch_size, progress=progress)
+    names = np.array([f"{i + 1:06d}@{truth_stack.name}" for i in range(len(particles))])
     write_particles(
-        made.truth, particles, image_names=names, original_names=particles.image_name, box=recipe.box
+        files.truth, particles, image_names=names, original_names=particles.image_name, box=recipe.box
     )
     text = json.dumps({**asdict(recipe), "format": FORMAT}, indent=2)
-    (made.folder / "recipe.json").write_text(text + "\n", encoding="utf-8")
+    files.recipe.write_text(text + "\n", encoding="utf-8")
+    return particles
 
 
 def _specimen(recipe: Recipe) -> Tensor:
@@ -167,26 +108,32 @@ def _specimen(recipe: Recipe) -> Tensor:
 
 
 def _expose(
-    made: DemoSet, recipe: Recipe, particles: Particles, volume: Tensor, *, batch_size: int, progress: bool
+    raw_stack: Path,
+    truth_stack: Path,
+    recipe: Recipe,
+    particles: Particles,
+    volume: Tensor,
+    *,
+    batch_size: int,
+    progress: bool,
 ) -> None:
-    """Write raw.mrcs, by multislice in ice, some with a neighbour; and truth.mrcs, without noise."""
+    """Write the images by multislice in ice, some with a neighbour; and the same ones without noise."""
     box, pixel_size, count = recipe.box, recipe.sampling, len(particles)
     grid: dict[str, Any] = {"pixel_size": pixel_size, "box": box, "envelope": recipe.envelope}
     scattering = Multislice(volume, slice_thickness=recipe.slice_thickness, **grid)
     parts: dict[str, Any] = {"scattering": scattering, "detector": recipe.detector, "seed": recipe.seed}
     noisy, clean = Experiment(solvent=recipe.ice, **parts), Experiment(**parts)
     neighbour = WeakPhase(volume, **grid)
-    raw_path, truth_path = made.raw.with_suffix(".mrcs"), made.truth.with_suffix(".mrcs")
     with (
-        StackWriter(raw_path, count, box, pixel_size) as raw,
-        StackWriter(truth_path, count, box, pixel_size) as truth,
+        StackWriter(raw_stack, count, box, pixel_size) as raw,
+        StackWriter(truth_stack, count, box, pixel_size) as truth,
     ):
         starts = range(0, count, batch_size)
         for start in progress_bar(starts, "recording", shown=progress):
             rows = np.arange(start, min(start + batch_size, count))
-            beside = _neighbours(recipe, particles, rows, neighbour)
-            raw.write(noisy.record(particles, rows, beside)[0].numpy())
-            truth.write(clean.record(particles, rows, beside)[1].numpy())
+            others = _neighbours(recipe, particles, rows, neighbour)
+            raw.write(noisy.record(particles, rows, others)[0].numpy())
+            truth.write(clean.record(particles, rows, others)[1].numpy())
 
 
 def _neighbours(

@@ -28,7 +28,7 @@ FORMAT = 2
 FIELD_OF_VIEW = 226.56
 """Side of the box in A where no pixel size is given: 64 px of 3.54 A, 256 px of 0.885 A."""
 
-VIEW, NEIGHBOUR, MICROGRAPH = range(3)
+VIEW, NEIGHBOUR, MICROGRAPH, UIDS = range(4)
 """Streams of random numbers, which do not disturb each other."""
 
 
@@ -134,7 +134,10 @@ class Recipe:
         for expected, holds in checks.items():
             if not holds:
                 raise InputError(
-                    "the embedded data set cannot be made", expected=expected, found=self._numbers()
+                    "the embedded data set cannot be made",
+                    expected=expected,
+                    found=self._numbers(),
+                    remedy="leave the number out to take the default",
                 )
 
     def _numbers(self) -> str:
@@ -188,6 +191,7 @@ def _check_names(kind: type[DataclassInstance], parameters: Mapping[str, Any]) -
             "unknown parameter of the embedded data set",
             expected=", ".join(known),
             found=", ".join(unknown),
+            remedy="correct the name",
         )
 
 
@@ -262,7 +266,7 @@ def generator(recipe: Recipe, stream: int, number: int) -> np.random.Generator:
     recipe : Recipe
         Holds the seed.
     stream : int
-        ``VIEW``, ``NEIGHBOUR`` or ``MICROGRAPH``.
+        ``VIEW``, ``NEIGHBOUR``, ``MICROGRAPH`` or ``UIDS``.
     number : int
         0-based number of the particle, or of the micrograph.
 

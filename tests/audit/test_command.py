@@ -10,16 +10,16 @@ import mrcfile
 import numpy as np
 import pytest
 
-from cryoalign.embedded.make import DemoSet, make_demo
+from cryoalign.embedded.cache import CachedSet, find_or_make
 from tests.conftest import SMALL, Cli
 
 
 @pytest.fixture(scope="module")
-def embedded(cache: Path) -> DemoSet:
-    return make_demo(cache, box=32, particles=60, micrographs=10)
+def embedded(cache: Path) -> CachedSet:
+    return find_or_make(cache, box=32, particles=60, micrographs=10)
 
 
-def spoiled(embedded: DemoSet, folder: Path) -> Path:
+def spoiled(embedded: CachedSet, folder: Path) -> Path:
     """Copy the simulated half with its contrast inverted."""
     shutil.copytree(embedded.sim.parent, folder / "spoiled")
     with mrcfile.open(folder / "spoiled" / "sim.mrcs", mode="r+") as file:
@@ -27,7 +27,7 @@ def spoiled(embedded: DemoSet, folder: Path) -> Path:
     return folder / "spoiled" / "sim.star"
 
 
-def test_right_pairs(embedded: DemoSet, cli: Cli) -> None:
+def test_right_pairs(embedded: CachedSet, cli: Cli) -> None:
     done = cli("audit", f"sim={embedded.sim}", f"raw={embedded.raw}", "out=audit", "progress=false")
     assert done.code == 0, done.err
     assert "pairs agree" in done.out
@@ -40,7 +40,7 @@ def test_right_pairs(embedded: DemoSet, cli: Cli) -> None:
     assert Path("audit/audit.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_named_mistake(embedded: DemoSet, cli: Cli, tmp_path: Path) -> None:
+def test_a_named_mistake(embedded: CachedSet, cli: Cli, tmp_path: Path) -> None:
     wrong = spoiled(embedded, tmp_path)
     done = cli("audit", f"sim={wrong}", f"raw={embedded.raw}", "poses=false", "progress=false")
     assert done.code == 2
@@ -49,7 +49,9 @@ def test_a_named_mistake(embedded: DemoSet, cli: Cli, tmp_path: Path) -> None:
     assert not Path("audit").exists()
 
 
-def test_metadata_that_disagree_are_shown_with_their_row(embedded: DemoSet, cli: Cli, tmp_path: Path) -> None:
+def test_metadata_that_disagree_are_shown_with_their_row(
+    embedded: CachedSet, cli: Cli, tmp_path: Path
+) -> None:
     folder = tmp_path / "moved"
     shutil.copytree(embedded.sim.parent, folder)
     lines = (folder / "sim.star").read_text().splitlines()
@@ -66,7 +68,7 @@ def test_metadata_that_disagree_are_shown_with_their_row(embedded: DemoSet, cli:
     assert "pose" in done.out
 
 
-def test_strangers(embedded: DemoSet, cli: Cli, tmp_path: Path) -> None:
+def test_strangers(embedded: CachedSet, cli: Cli, tmp_path: Path) -> None:
     shutil.copytree(embedded.sim.parent, tmp_path / "noise")
     with mrcfile.open(tmp_path / "noise" / "sim.mrcs", mode="r+") as file:
         file.set_data(np.random.default_rng(0).normal(size=file.data.shape).astype(np.float32))
@@ -76,19 +78,19 @@ def test_strangers(embedded: DemoSet, cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [("sample=-1",), ("radius=0",), ("sample=5",)])
-def test_what_cannot_be_done_is_an_error(embedded: DemoSet, cli: Cli, options: tuple[str, ...]) -> None:
+def test_what_cannot_be_done_is_an_error(embedded: CachedSet, cli: Cli, options: tuple[str, ...]) -> None:
     done = cli("audit", f"sim={embedded.sim}", f"raw={embedded.raw}", "out=audit", "progress=false", *options)
     assert done.code == 1
     assert "expected" in done.err
     assert not Path("audit").exists()
 
 
-def training(embedded: DemoSet, sim: Path, *more: str) -> list[str]:
+def training(embedded: CachedSet, sim: Path, *more: str) -> list[str]:
     small = [entry for entry in SMALL if not entry.startswith("data.embedded")]
     return ["+debug=smoke", "data=stars", f"data.sim={sim}", f"data.raw={embedded.raw}", *small, *more]
 
 
-def test_a_training_on_wrong_pairs_is_refused(embedded: DemoSet, cli: Cli, tmp_path: Path) -> None:
+def test_a_training_on_wrong_pairs_is_refused(embedded: CachedSet, cli: Cli, tmp_path: Path) -> None:
     done = cli("train", *training(embedded, spoiled(embedded, tmp_path)))
     assert done.code == 1
     assert "contrast is inverted" in done.err
@@ -96,12 +98,12 @@ def test_a_training_on_wrong_pairs_is_refused(embedded: DemoSet, cli: Cli, tmp_p
     assert not list(Path("outputs").rglob("*.yaml"))
 
 
-def test_unless_it_is_switched_off(embedded: DemoSet, cli: Cli, tmp_path: Path) -> None:
+def test_unless_it_is_switched_off(embedded: CachedSet, cli: Cli, tmp_path: Path) -> None:
     done = cli("train", *training(embedded, spoiled(embedded, tmp_path), "audit=off", "test=false"))
     assert done.code == 0, done.err
 
 
-def test_an_unknown_choice_is_refused(embedded: DemoSet, cli: Cli) -> None:
+def test_an_unknown_choice_is_refused(embedded: CachedSet, cli: Cli) -> None:
     done = cli("train", *training(embedded, embedded.sim, "audit=long"))
     assert done.code == 1
     assert "short or off" in done.err

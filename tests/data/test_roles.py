@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryoalign.embedded.make import make_demo
+from cryoalign.embedded.cache import find_or_make
 from tests.conftest import SMALL, Cli
 
 SET = {"box": 32, "particles": 60, "micrographs": 10}
 
 
 def test_swapped_and_doubled_files(cache: Path, cli: Cli, tmp_path: Path) -> None:
-    made = make_demo(cache, **SET)
+    made = find_or_make(cache, **SET)
     options = [entry for entry in SMALL if "embedded" not in entry]
     for sim, raw, said in (
         (made.raw, made.sim, "sim and raw look swapped"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from cryoalign.data import demo
+from cryoalign.embedded import cache
 from cryoalign.embedded.datamodule import EmbeddedDataModule
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def test_the_embedded_set_is_made_once(tmp_path: Path, monkeypatch: pytest.Monke
     def rebuild(*_: object) -> None:
         raise AssertionError("the set was made again")
 
-    monkeypatch.setattr(demo, "_build", rebuild)
+    monkeypatch.setattr(cache, "_build", rebuild)
     second = module()
     assert second.files() == first.files()
     assert torch.equal(next(iter(second.evaluation_loader("test")))["raw"], batch["raw"])

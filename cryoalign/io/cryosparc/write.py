@@ -14,6 +14,8 @@ from cryoalign.io.cryosparc.table import UID, from_cryosparc
 from cryoalign.io.output import atomic_write
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from cryoalign.particles import Particles
@@ -67,10 +69,16 @@ def write_cryosparc(
         **_alignments(particles),
     }
     columns |= {name: values for name, values in _kept(particles).items() if name not in columns}
+    write_table(Path(path), columns)
+
+
+def write_table(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write columns of one length as a ``.cs`` file; `InputError` if that cannot be done."""
+    count = len(next(iter(columns.values())))
     table = np.empty(count, dtype=[(name, *_field(values)) for name, values in columns.items()])
     for name, values in columns.items():
         table[name] = values
-    with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:  # np.save would add .npy
+    with atomic_write(path) as temporary, temporary.open("wb") as file:  # np.save would add .npy
         np.save(file, table, allow_pickle=False)
 
 

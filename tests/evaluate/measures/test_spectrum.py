@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from cryoalign.embedded.make import make_demo
+from cryoalign.embedded.cache import find_or_make
 from cryoalign.evaluate.case import Case
 from cryoalign.evaluate.finding import Interval
 from cryoalign.evaluate.measures.spectrum.measure import SpectrumMeasure
@@ -134,6 +134,6 @@ def test_real_raw_against_other_raw_has_an_excess_of_one(
 
 
 def test_embedded_raw_against_other_raw_has_an_excess_of_one(cache: Path) -> None:
-    made = make_demo(cache, box=32, particles=160, micrographs=16)
+    made = find_or_make(cache, box=32, particles=160, micrographs=16)
     floor = floor_of(made.raw, made.sim)
     assert floor.low <= 1 <= floor.high

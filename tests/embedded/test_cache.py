@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from cryoalign.data import demo, recipe
-from cryoalign.embedded.make import make_demo
+from cryoalign.embedded import cache, make, recipe
+from cryoalign.embedded.cache import find_or_make
 from cryoalign.embedded.recipe import Recipe
 from cryoalign.errors import InputError
 from cryoalign.io.mrc import MrcStack, read_volume
@@ -34,13 +34,13 @@ def _images(path: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    return make_demo(tmp_path_factory.mktemp("small"), **SMALL)
+    return find_or_make(tmp_path_factory.mktemp("small"), **SMALL)
 
 
 @pytest.fixture(scope="module")
 def default(tmp_path_factory):
     """The default parameters, for fewer particles."""
-    return make_demo(tmp_path_factory.mktemp("default"), particles=160, micrographs=8)
+    return find_or_make(tmp_path_factory.mktemp("default"), particles=160, micrographs=8)
 
 
 def test_the_files_are_those_of_real_data(small):
@@ -63,7 +63,7 @@ def test_the_files_are_those_of_real_data(small):
 
 
 def test_the_same_seed_gives_the_same_bytes(small, tmp_path):
-    again = make_demo(tmp_path, **SMALL)
+    again = find_or_make(tmp_path, **SMALL)
     assert again.folder.name == small.folder.name
     for name in (*STACKS, "volume.mrc"):
         pixels = [(made.folder / name).read_bytes()[1024:] for made in (small, again)]
@@ -74,14 +74,14 @@ def test_the_same_seed_gives_the_same_bytes(small, tmp_path):
 
 
 def test_the_batch_has_no_influence(small, tmp_path):
-    other = make_demo(tmp_path, **SMALL, batch_size=3)
+    other = find_or_make(tmp_path, **SMALL, batch_size=3)
     for name in STACKS:
         expected = _images(small.folder / name)
         np.testing.assert_allclose(_images(other.folder / name), expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_another_seed_gives_other_images(small, tmp_path):
-    other = make_demo(tmp_path, **SMALL, seed=1)
+    other = find_or_make(tmp_path, **SMALL, seed=1)
     assert other.folder.name != small.folder.name
     assert not np.allclose(_images(other.folder / "sim/sim.mrcs"), _images(small.folder / "sim/sim.mrcs"))
 
@@ -127,14 +127,13 @@ def test_every_parameter_is_in_the_key(monkeypatch):
 
 
 def test_a_second_call_makes_nothing(small, monkeypatch):
-    monkeypatch.setattr(demo, "_build", None)
-    assert make_demo(small.folder.parent, **SMALL) == small
+    monkeypatch.setattr(cache, "_build", None)
+    assert find_or_make(small.folder.parent, **SMALL) == small
 
 
 def test_two_processes_at_once_make_one_set(tmp_path, small):
-    code = (
-        f"from cryoalign.embedded.make import make_demo; print(make_demo({str(tmp_path)!r}, **{SMALL!r}).raw)"
-    )
+    code = "from cryoalign.embedded.cache import find_or_make; "
+    code += f"print(find_or_make({str(tmp_path)!r}, **{SMALL!r}).raw)"
     both = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
@@ -155,14 +154,14 @@ def test_a_failure_leaves_nothing_and_a_killed_process_no_trap(tmp_path, small, 
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(demo, "_expose", fail)
+        patch.setattr(make, "_expose", fail)
         with pytest.raises(RuntimeError, match="power cut"):
-            make_demo(tmp_path, **SMALL)
+            find_or_make(tmp_path, **SMALL)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
     killed = tmp_path / f".{small.folder.name}.building.x"
     killed.mkdir()
     (killed / "raw.mrcs").write_bytes(b"half")
-    made = make_demo(tmp_path, **SMALL)
+    made = find_or_make(tmp_path, **SMALL)
     assert made.raw.is_file()
     assert not killed.exists()
 
@@ -179,7 +178,7 @@ def test_a_set_says_what_it_was_made_from(small):
 )
 def test_bad_parameters_are_refused(tmp_path, wrong):
     with pytest.raises(InputError, match="embedded data set"):
-        make_demo(tmp_path, **{**SMALL, **wrong})
+        find_or_make(tmp_path, **{**SMALL, **wrong})
 
 
 def test_a_configuration_is_checked_by_name():
@@ -194,7 +193,7 @@ def test_a_configuration_is_checked_by_name():
 def test_a_cache_that_cannot_be_written_is_an_input_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        make_demo(tmp_path / "file", **SMALL)
+        find_or_make(tmp_path / "file", **SMALL)
 
 
 def disc(box: int, radius: float) -> np.ndarray:
@@ -227,7 +226,7 @@ def test_some_images_have_a_neighbour_at_the_edge(tmp_path):
     few = {**SMALL, "particles": 40, "detector": {"gradient": 0.0}}
     shares = {}
     for share in (0.0, 0.5):
-        made = make_demo(tmp_path, **few, neighbours=share)
+        made = find_or_make(tmp_path, **few, neighbours=share)
         shares[share] = _images(made.truth.with_suffix(".mrcs"))
     difference = np.abs(shares[0.5] - shares[0.0]).max(axis=(1, 2)) > 1e-3
     assert 10 <= difference.sum() <= 30
