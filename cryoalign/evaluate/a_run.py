@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -26,6 +26,7 @@ from cryoalign.train.test import check_part, predict
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from cryoalign.evaluate.document import Document
     from cryoalign.evaluate.judge import Measure
     from cryoalign.runs.folder import Run
 
@@ -98,7 +99,7 @@ def evaluate_run(cfg: DictConfig) -> float:
 
 def _judged(
     cfg: DictConfig, run: Run, laid_out: RunCase, measures: dict[str, Measure], folder: Path
-) -> dict[str, Any]:
+) -> Document:
     """Judge a run and its baselines, and write the report into `folder`."""
     data = laid_out.data
     truth = cfg.truth
@@ -116,10 +117,10 @@ def _judged(
         candidates[name] = judge(beside, others)
     facts = {
         "title": f"{run.folder.name}, {cfg.part}",
-        "run": run.folder,
+        "run": str(run.folder),
         "checkpoint": cfg.checkpoint,
         "part": cfg.part,
-        "files": {"sim": data.sim_star, "raw": data.raw_star},
+        "files": {"sim": str(data.sim_star), "raw": str(data.raw_star)},
         "group_by": group_words(run.cfg.data.split.by, run.cfg.data.split.get("pattern")),
     }
     return publish(folder, candidates, facts, case.pairs, cfg)

@@ -1,9 +1,64 @@
-"""What a measure says: quantities with intervals beside floor and ceiling, charts, and answers in words."""
+"""What a measure finds: quantities with intervals, floors and ceilings, charts, and answers to questions.
+
+These types are what the measures make, what ``evaluation.json`` holds and what the pages show. They check
+what they are made of, so that a file that was read is as good as a finding that was made.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import field
 from enum import StrEnum
+from typing import Annotated, Protocol, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict, computed_field
+from pydantic.dataclasses import dataclass
+
+_CHART_DIGITS = 6  # more would be most of the file, and no chart shows them
+
+
+def _from_null(value: object) -> object:
+    return math.nan if value is None else value
+
+
+def _one_nan(value: float) -> float:
+    """Return the one `math.nan` for every NaN, so that equal findings compare as equal."""
+    return math.nan if math.isnan(value) else value
+
+
+def _to_null(value: float) -> float | None:
+    if math.isinf(value):
+        raise ValueError("an infinite number cannot be written: JSON has none")
+    return None if math.isnan(value) else value
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_CHART_DIGITS}g}") if math.isfinite(value) else value
+
+
+Number = Annotated[
+    float,
+    Strict(),
+    BeforeValidator(_from_null),
+    AfterValidator(_one_nan),
+    PlainSerializer(_to_null, return_type=float | None),
+]
+"""A number; NaN, for one that is not known, is null in JSON, and infinity is refused there."""
+
+Point = Annotated[Number, AfterValidator(_rounded)]
+"""A number of a chart, rounded to six digits."""
+
+
+def _keys_into_entries(table: object) -> object:
+    """Put the keys of a table that was read into its entries, where they belong in memory."""
+    if not isinstance(table, Mapping):
+        return table
+    return {key: {**entry, "key": key} if isinstance(entry, dict) else entry for key, entry in table.items()}
+
+
+_Key = Annotated[str, Field(exclude=True)]  # stands before the entry in JSON
+_INTO_ENTRIES = BeforeValidator(_keys_into_entries)
 
 
 class Verdict(StrEnum):
@@ -21,12 +76,12 @@ class Interval:
     Attributes
     ----------
     value, low, high : float
-        NaN where it cannot be told.
+        NaN where it is not known.
     """
 
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
 
 
 @dataclass(frozen=True)
@@ -49,34 +104,49 @@ class Quantity:
         Empty for plain numbers.
     target : float, optional
         What is perfect; the floor's value where there is none.
+    lower_is_better : bool
+        Whether a value below what is perfect is no fault.
     bins : tuple of Interval or None
-        The fake's value by defocus bin; empty where it is not told by bin.
+        The fake's value by defocus bin; empty where it is not measured by bin.
     note : str
         What a reader should know.
     """
 
-    key: str
+    key: _Key
     label: str
     fake: Interval
     floor: Interval | None = None
     ceiling: Interval | None = None
     unit: str = ""
     target: float | None = None
+    lower_is_better: bool = False
     bins: tuple[Interval | None, ...] = ()
     note: str = ""
 
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
     @property
     def worst_bin(self) -> int | None:
-        """0-based number of the defocus bin furthest from what is perfect; None where all are alike."""
+        """0-based number of the defocus bin with the largest fault; None where none is worse than the floor.
+
+        A fault is the distance from what is perfect, where lower is better only of larger values.
+        """
         perfect = self.target if self.target is not None else (self.floor.value if self.floor else None)
         if perfect is None:
             return None
-        away = {
-            place: abs(entry.value - perfect)
+
+        def fault(value: float) -> float:
+            return value - perfect if self.lower_is_better else abs(value - perfect)
+
+        faults = {
+            place: fault(entry.value)
             for place, entry in enumerate(self.bins)
-            if entry is not None and entry.value == entry.value  # not NaN
+            if entry is not None and not math.isnan(entry.value)
         }
-        return max(away, key=away.__getitem__) if len(set(away.values())) > 1 else None
+        if len(set(faults.values())) < 2:
+            return None
+        worst = max(faults, key=faults.__getitem__)
+        of_floor = 0.0 if self.floor is None or math.isnan(self.floor.value) else fault(self.floor.value)
+        return worst if faults[worst] > max(of_floor, 0.0) else None
 
 
 @dataclass(frozen=True)
@@ -89,16 +159,15 @@ class Answer:
         Stable name, unique over all measures.
     question, words : str
     verdict : Verdict
-    quantity : str
-        Key of the measure's quantity that stands beside the answer in tables; chosen by
-        `cryoalign.evaluate.document` where it is empty.
+    quantity : str, optional
+        Key of the measure's quantity that tables show with the answer.
     """
 
-    key: str
+    key: _Key
     question: str
     verdict: Verdict
     words: str
-    quantity: str = ""
+    quantity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,29 +179,29 @@ class Series:
     x, y, low, high : tuple of float
     """
 
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
+    x: tuple[Point, ...]
+    y: tuple[Point, ...]
+    low: tuple[Point, ...] = ()
+    high: tuple[Point, ...] = ()
 
 
 RADIUS = "normalized radius u (fraction of Nyquist)"
-"""Label of an x axis. Pages tell the resolution, too, where a label says that it is a fraction of Nyquist."""
+"""Label of an x axis. Pages add the resolution where a label says that it is a fraction of Nyquist."""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves to be drawn together.
+    """Curves to be drawn in one pair of axes.
 
     Attributes
     ----------
     key, title, x_label, y_label : str
+    log_y : bool
     series : dict of str to Series
         ``fake``, ``raw``, ``sim``, ``truth`` and ``other raw`` have looks of their own.
-    log_y : bool
     """
 
-    key: str
+    key: _Key
     title: str
     x_label: str
     y_label: str
@@ -142,23 +211,42 @@ class Chart:
 
 @dataclass(frozen=True)
 class Finding:
-    """All that one measure says of one set of images.
+    """All that one measure finds in one set of images.
 
     Attributes
     ----------
     measure : str
-    answers : tuple of Answer
-    quantities : tuple of Quantity
-    charts : tuple of Chart
+    answers : dict of str to Answer
+    quantities : dict of str to Quantity
+    charts : dict of str to Chart
+        By their keys, see `by_key`.
     left_out : tuple of str
         What was left out of the measure, and why, a sentence each.
     """
 
-    measure: str
-    answers: tuple[Answer, ...] = ()
-    quantities: tuple[Quantity, ...] = ()
-    charts: tuple[Chart, ...] = ()
+    measure: _Key
+    answers: Annotated[dict[str, Answer], _INTO_ENTRIES] = field(default_factory=dict)
+    quantities: Annotated[dict[str, Quantity], _INTO_ENTRIES] = field(default_factory=dict)
+    charts: Annotated[dict[str, Chart], _INTO_ENTRIES] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+
+
+class _Keyed(Protocol):
+    @property
+    def key(self) -> str: ...
+
+
+_Entry = TypeVar("_Entry", bound=_Keyed)
+
+
+def by_key(entries: Iterable[_Entry]) -> dict[str, _Entry]:
+    """Make a table of answers, quantities or charts, as a finding holds them."""
+    table: dict[str, _Entry] = {}
+    for entry in entries:
+        if entry.key in table:
+            raise ValueError(f"two entries have the key {entry.key!r}")
+        table[entry.key] = entry
+    return table
 
 
 def decide(value: Interval, limit: float, *, above: bool = True) -> Verdict:

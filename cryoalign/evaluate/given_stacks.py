@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,8 +68,8 @@ def evaluate_stacks(cfg: DictConfig) -> float:
     console = Console(width=100)
     tell(console, document, f"{len(case.pairs)} pairs")
     console.print(f"{FILE_NAME} and {PAGE} are in {out}", soft_wrap=True, highlight=False)
-    spectrum = document["candidates"][MAIN]["measures"].get("spectrum", {}).get("quantities", {})
-    return float(spectrum["rpsd_l1"]["fake"]["value"]) if "rpsd_l1" in spectrum else float("nan")
+    spectrum = document.judged.get("spectrum")
+    return spectrum.quantities["rpsd_l1"].fake.value if spectrum and spectrum.quantities else math.nan
 
 
 def _case(cfg: DictConfig) -> Case:

@@ -10,9 +10,9 @@ import torch
 from hydra.utils import instantiate
 
 from cryoalign.errors import InputError
-from cryoalign.evaluate.document import FILE_NAME, to_document, write_document
+from cryoalign.evaluate.document import FILE_NAME, Document, Facts, to_document, write_document
 from cryoalign.evaluate.page import evaluation_page
-from cryoalign.evaluate.terminal import baseline_table, verdict_table, verdict_words
+from cryoalign.evaluate.terminal import baseline_table, verdict_sentences, verdict_table
 from cryoalign.figures.panels import panels
 from cryoalign.io.mrc import read_volume
 from cryoalign.io.output import atomic_write
@@ -156,7 +156,7 @@ def publish(
     facts: dict[str, Any],
     pairs: Stacks,
     cfg: DictConfig,
-) -> dict[str, Any]:
+) -> Document:
     """Write evaluation.json and report.html.
 
     Parameters
@@ -172,7 +172,7 @@ def publish(
 
     Returns
     -------
-    dict
+    Document
         Content of evaluation.json.
     """
     source = provenance()
@@ -182,7 +182,7 @@ def publish(
         "units": pairs.unit_count,
         "box": pairs.box,
         "pixel_size": pairs.pixel_size,
-        "defocus_bins": pairs.bin_edges,
+        "defocus_bins": tuple(pairs.bin_edges),
         "draws": cfg.draws,
         "seed": cfg.seed,
         "created": source["started"],
@@ -191,7 +191,7 @@ def publish(
         "versions": source["versions"],
         "notes": _notes(pairs),
     }
-    document = to_document(candidates, facts)
+    document = to_document(candidates, Facts(**facts))
     write_document(folder / FILE_NAME, document)
     page = evaluation_page(document, gallery=_gallery(pairs))
     with atomic_write(folder / PAGE) as path:
@@ -221,20 +221,19 @@ def _gallery(pairs: Stacks) -> bytes:
     return buffer.getvalue()
 
 
-def tell(console: Console, document: dict[str, Any], title: str) -> None:
+def tell(console: Console, document: Document, title: str) -> None:
     """Print the verdicts, their words, and baselines beside them.
 
     Parameters
     ----------
     console : Console
-    document : dict
-        Content of evaluation.json.
+    document : Document
     title : str
     """
     console.print(verdict_table(document, title))
-    for line in verdict_words(document):
+    for line in verdict_sentences(document):
         console.print(line, soft_wrap=True)
-    for note in document["facts"]["notes"]:
+    for note in document.facts.notes:
         console.print(f"note: {note}", soft_wrap=True, markup=False, highlight=False)
     beside = baseline_table(document, "beside baselines")
     if beside is not None:

@@ -7,17 +7,20 @@ import math
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cryoalign.evaluate.digits import interval_digits, number, spread_text
-from cryoalign.evaluate.terminal import SIGNS
+from cryoalign.evaluate.digits import interval_digits, number, spread_text, unit_sign
+from cryoalign.evaluate.finding import Verdict
 from cryoalign.figures.charts import Curve, chart, svg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from cryoalign.evaluate.finding import Chart, Quantity
+
+SIGNS = {Verdict.PASS: "\N{CHECK MARK}", Verdict.FAIL: "\N{BALLOT X}", Verdict.UNDECIDED: "?"}
+"""What stands before the name of a verdict, so that no reader depends on its colour."""
 
 _ROOMS = Path(__file__).parents[1]
 #: A room's own pages, and what all pages are made of.
@@ -27,7 +30,7 @@ _OF_NYQUIST = "fraction of Nyquist"
 """By these words in the label of an x axis it is known to be the normalized radius."""
 
 
-def render(template: str, **context: Any) -> str:
+def render(template: str, **context: object) -> str:
     """Fill a template.
 
     Parameters
@@ -45,14 +48,12 @@ def render(template: str, **context: Any) -> str:
     return _environment().get_template(template).render(**context) + "\n"
 
 
-def drawing(plan: Mapping[str, Any], name: str, pixel_size: float | None = None) -> Markup:
+def drawing(plan: Chart, name: str, pixel_size: float | None = None) -> Markup:
     """Draw a chart as inline SVG.
 
     Parameters
     ----------
-    plan : mapping
-        ``title``, ``x_label``, ``y_label``, ``log_y`` and ``series`` (x, y, low and high by name), as in
-        ``evaluation.json``.
+    plan : Chart
     name : str
         Unlike that of any other drawing of the page.
     pixel_size : float, optional
@@ -63,18 +64,18 @@ def drawing(plan: Mapping[str, Any], name: str, pixel_size: float | None = None)
     markupsafe.Markup
         Empty where there is no curve.
     """
-    curves = {kind: Curve(**parts) for kind, parts in plan["series"].items()}
+    curves = {kind: Curve(line.x, line.y, line.low, line.high) for kind, line in plan.series.items()}
     if not curves:
         return Markup("")
-    radial = pixel_size is not None and pixel_size > 0 and _OF_NYQUIST in plan["x_label"]
+    radial = pixel_size is not None and pixel_size > 0 and _OF_NYQUIST in plan.x_label
     figure = chart(
         curves,
-        with_angstrom(plan["x_label"]),
-        with_angstrom(plan["y_label"]),
-        log_y=plan["log_y"],
+        with_angstrom(plan.x_label),
+        with_angstrom(plan.y_label),
+        log_y=plan.log_y,
         pixel_size=pixel_size if radial else None,
     )
-    return Markup(svg(figure, name, plan["title"]))  # noqa: S704  matplotlib escapes the words of a drawing
+    return Markup(svg(figure, name, plan.title))  # noqa: S704  matplotlib escapes the words of a drawing
 
 
 def picture(png: bytes) -> str:
@@ -103,6 +104,12 @@ def with_angstrom(label: str) -> str:
     str
     """
     return label.replace("(A)", "(Å)").replace("(1/A)", "(1/Å)").replace("(A²)", "(Å²)")
+
+
+def labelled(quantity: Quantity) -> str:
+    """Return a quantity's label with its unit."""
+    unit = unit_sign(quantity.unit).strip()
+    return f"{quantity.label} ({unit})" if unit else quantity.label
 
 
 def moment(stamp: str) -> str:
@@ -150,6 +157,7 @@ def _environment() -> Environment:
         "number": _plain_number,
         "moment": moment,
         "angstrom": with_angstrom,
+        "labelled": labelled,
         "tight": tight,
     }
     environment.globals |= {"interval_digits": interval_digits, "spread_text": spread_text, "signs": SIGNS}

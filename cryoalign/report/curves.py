@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoalign.evaluate.finding import RADIUS
+from cryoalign.evaluate.finding import RADIUS, Chart, Series
 from cryoalign.physics.spectrum import normalized_radius
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from cryoalign.report.arms import Arm, Comparison
     from cryoalign.report.run_result import RunResult
-
-Plan = dict[str, Any]
 
 _BY_STEP = {
     "RPSD_L1": ("RPSD L1 in validation", "RPSD L1"),
@@ -28,7 +26,7 @@ _LEVELS = {"sim": "sim_", "other raw": "floor_"}
 _SAME = 0.01  # levels of two runs that differ by less are those of one validation set
 
 
-def charts(comparison: Comparison) -> dict[str, Plan]:
+def charts(comparison: Comparison) -> dict[str, Chart]:
     """Plan the charts of a comparison.
 
     Parameters
@@ -37,19 +35,19 @@ def charts(comparison: Comparison) -> dict[str, Plan]:
 
     Returns
     -------
-    dict of str to dict
-        As `cryoalign.evaluate.rendering.drawing` takes them. A line is the mean over an arm's runs, its band
+    dict of str to Chart
+        A line is the mean over an arm's runs, its band
         goes from the lowest to the highest. Sim and other raw are drawn where all runs agree on them.
     """
     runs = [run for arm in comparison.arms for run in arm.runs]
-    plans = {}
+    plans: dict[str, Chart] = {}
     for name, (title, label) in _BY_STEP.items():
         series = _by_step(comparison, name)
-        if any(len(curve["x"]) > 1 for curve in series.values()):
+        if any(len(curve.x) > 1 for curve in series.values()):
             levels = {
                 kind: level for kind, prefix in _LEVELS.items() if (level := _level(runs, prefix + name))
             }
-            plans[name] = _plan(title, "step (updates of the generator)", label, series | levels)
+            plans[name] = Chart(name, title, "step (updates of the generator)", label, series | levels)
     return plans | _spectra(comparison, runs)
 
 
@@ -67,14 +65,14 @@ def undrawn(comparison: Comparison) -> str:
     """
     found = {title: _by_step(comparison, name).values() for name, (title, _) in _BY_STEP.items()}
     single = [
-        title for title, curves in found.items() if curves and all(len(curve["x"]) == 1 for curve in curves)
+        title for title, curves in found.items() if curves and all(len(curve.x) == 1 for curve in curves)
     ]
     if not single:
         return ""
     return f"Not drawn, because every arm was validated at one step only: {'; '.join(single)}."
 
 
-def _by_step(comparison: Comparison, name: str) -> dict[str, Plan]:
+def _by_step(comparison: Comparison, name: str) -> dict[str, Series]:
     """Curve of each arm that has one."""
     return {
         comparison.label(arm): curve
@@ -83,7 +81,7 @@ def _by_step(comparison: Comparison, name: str) -> dict[str, Plan]:
     }
 
 
-def _over_runs(curves: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Plan | None:
+def _over_runs(curves: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Series | None:
     """Mean, lowest and highest of some curves at every step that any of them has."""
     if not curves:
         return None
@@ -100,7 +98,7 @@ def _over_runs(curves: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]
     return _series(steps, mean, *band)
 
 
-def _level(runs: Sequence[RunResult], name: str) -> Plan | None:
+def _level(runs: Sequence[RunResult], name: str) -> Series | None:
     """Draw a level that does not depend on the generator, where the runs agree on it."""
     curves = [run.curves[name] for run in runs if name in run.curves]
     if len(curves) < len(runs):
@@ -112,7 +110,7 @@ def _level(runs: Sequence[RunResult], name: str) -> Plan | None:
     return _series(ends, (last.mean(), last.mean()))
 
 
-def _spectra(comparison: Comparison, runs: Sequence[RunResult]) -> dict[str, Plan]:
+def _spectra(comparison: Comparison, runs: Sequence[RunResult]) -> dict[str, Chart]:
     """Spectra of the fakes of all arms with raw and sim, and less raw; nothing where images are not alike."""
     kept = [run for run in runs if run.spectra]
     alike = {(run.box, run.pixel_size, run.images, run.config.get("loss.rpsd.norm")) for run in kept}
@@ -127,13 +125,15 @@ def _spectra(comparison: Comparison, runs: Sequence[RunResult]) -> dict[str, Pla
     }
     away = {name: _series(x, table.mean(0) - raw) for name, table in arms.items()}
     return {
-        "spectra": _plan(
+        "spectra": Chart(
+            "spectra",
             "Mean spectra of the test set",
             RADIUS,
             "s(u) = ring mean of ln(1 + |F|²)",
             {"raw": _series(x, raw), "sim": _series(x, sim)} | curves,
         ),
-        "less_raw": _plan(
+        "less_raw": Chart(
+            "less_raw",
             "The same, less that of raw",
             RADIUS,
             "s(u) less that of raw",
@@ -147,9 +147,5 @@ def _fakes(arm: Arm) -> NDArray[np.float64] | None:
     return np.stack(tables) if tables else None
 
 
-def _series(x: Any, y: Any, low: Any = (), high: Any = ()) -> Plan:
-    return {"x": x, "y": y, "low": low, "high": high}
-
-
-def _plan(title: str, x_label: str, y_label: str, series: dict[str, Plan]) -> Plan:
-    return {"title": title, "x_label": x_label, "y_label": y_label, "log_y": False, "series": series}
+def _series(x: ArrayLike, y: ArrayLike, low: ArrayLike = (), high: ArrayLike = ()) -> Series:
+    return Series(*(tuple(np.asarray(values, np.float64).tolist()) for values in (x, y, low, high)))

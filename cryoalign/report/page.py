@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cryoalign.evaluate.page import command_line, labelled
-from cryoalign.evaluate.rendering import drawing, moment, render
+from cryoalign.evaluate.fact_rows import command_line
+from cryoalign.evaluate.rendering import drawing, labelled, moment, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from cryoalign.evaluate.finding import Chart
 
 Plain = dict[str, Any]
 
@@ -22,7 +24,7 @@ def comparison_page(
     letters: Sequence[str],
     evaluated: Sequence[str],
     quantities: Sequence[Plain],
-    charts: Mapping[str, Plain],
+    charts: Mapping[str, Chart],
     pixel_size: float | None,
     **shown: Any,
 ) -> str:
@@ -36,7 +38,7 @@ def comparison_page(
         Of all arms, and of those that were evaluated.
     quantities : sequence of dict
         As `cryoalign.report.verdicts` makes them.
-    charts : mapping of str to dict
+    charts : mapping of str to Chart
         As `cryoalign.report.curves` plans them.
     pixel_size : float or None
         In A, where all runs have the same.
@@ -55,7 +57,7 @@ def comparison_page(
     groups: dict[str, list[Plain]] = {}
     for row in quantities:
         groups.setdefault(row["measure"], []).append({**row, "label": labelled(row["quantity"])})
-    drawn = [{"title": plan["title"], "svg": drawing(plan, key, pixel_size)} for key, plan in charts.items()]
+    drawn = [(plan.title, drawing(plan, key, pixel_size)) for key, plan in charts.items()]
     return render(
         "comparison.html",
         fact_rows=_fact_rows(facts),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryoalign.evaluate.document import Document
+
 ABSENT = "absent"
 """Value of a key that a configuration does not have."""
 
@@ -57,7 +59,7 @@ class RunResult:
         By which two data sets are known to be the same.
     code : str
         Commit, or version, that trained it.
-    evaluation : dict or None
+    evaluation : Document or None
         The newest ``evaluation.json`` below the folder.
     """
 
@@ -72,7 +74,7 @@ class RunResult:
     images: str
     files: tuple[str, ...]
     code: str
-    evaluation: dict[str, Any] | None
+    evaluation: Document | None
 
 
 def read_result(folder: Path) -> RunResult:
@@ -220,6 +222,6 @@ def _test_images(path: Path) -> str:
     return sha256("\n".join(str(row.get("rlnImageName")) for row in rows).encode()).hexdigest()
 
 
-def _newest_evaluation(folder: Path) -> dict[str, Any] | None:
+def _newest_evaluation(folder: Path) -> Document | None:
     documents = [read_document(path) for path in sorted(folder.glob(f"*/{FILE_NAME}"))]
-    return max(documents, key=lambda entry: str(entry["facts"].get("created") or ""), default=None)
+    return max(documents, key=lambda entry: entry.facts.created or "", default=None)

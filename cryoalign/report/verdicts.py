@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from cryoalign.evaluate.document import MAIN
+from cryoalign.evaluate.finding import Verdict
 from cryoalign.evaluate.terminal import answers
 from cryoalign.report.arms import spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cryoalign.evaluate.finding import Answer, Finding, Quantity
     from cryoalign.report.arms import Arm, Comparison
     from cryoalign.report.run_result import RunResult
 
@@ -29,8 +30,8 @@ SETTINGS = {
 }
 """Facts of an evaluation on which its verdicts depend, and their names."""
 
-_WORDS = ("fail", "undecided", "pass")
-_PAST = {"fail": "failed", "undecided": "undecided", "pass": "passed"}
+_WORDS = (Verdict.FAIL, Verdict.UNDECIDED, Verdict.PASS)
+_PAST = {Verdict.FAIL: "failed", Verdict.UNDECIDED: "undecided", Verdict.PASS: "passed"}
 
 
 def verdict_rows(comparison: Comparison) -> list[Plain]:
@@ -48,16 +49,17 @@ def verdict_rows(comparison: Comparison) -> list[Plain]:
     """
     questions: dict[tuple[str, str], str] = {}
     for arm in comparison.arms:
-        for measure, key, answer in _answers(arm):
-            questions.setdefault((measure, key), answer["question"])
+        for finding, answer in _answers(arm):
+            questions.setdefault((finding.measure, answer.key), answer.question)
     rows = []
     for (measure, key), question in questions.items():
         cells = []
         for arm in comparison.arms:
-            given = (_of(run, measure, "answers", key) for run in evaluated(arm))
-            count = Counter(answer["verdict"] for answer in given if answer)
-            found = {word: count[word] for word in _WORDS if count[word]}
-            cells.append(found if evaluated(arm) else None)
+            found = (_measures(run).get(measure) for run in evaluated(arm))
+            count = Counter(
+                finding.answers[key].verdict for finding in found if finding and key in finding.answers
+            )
+            cells.append({word: count[word] for word in _WORDS if count[word]} if evaluated(arm) else None)
         rows.append({"question": question, "cells": cells})
     return rows
 
@@ -76,11 +78,11 @@ def quantity_rows(comparison: Comparison) -> list[Plain]:
         by evaluated arm.
     """
     arms = [arm for arm in comparison.arms if evaluated(arm)]
-    first: dict[tuple[str, str], Plain] = {}
+    first: dict[tuple[str, str], Quantity] = {}
     for arm in arms:
         for run in evaluated(arm):
-            for measure, content in _measures(run).items():
-                for key, quantity in content["quantities"].items():
+            for measure, finding in _measures(run).items():
+                for key, quantity in finding.quantities.items():
                     first.setdefault((measure, key), quantity)
     return [
         {
@@ -89,9 +91,9 @@ def quantity_rows(comparison: Comparison) -> list[Plain]:
             "cells": [
                 spread(
                     [
-                        found["fake"]["value"]
+                        of_run.quantities[key].fake.value
                         for run in evaluated(arm)
-                        if (found := _of(run, measure, "quantities", key))
+                        if (of_run := _measures(run).get(measure)) and key in of_run.quantities
                     ]
                 )
                 for arm in arms
@@ -121,7 +123,7 @@ def source_rows(comparison: Comparison) -> list[Plain]:
         {
             "arm": letter,
             "run": str(run.folder),
-            "made": str(_facts(run).get("created") or ""),
+            "made": (run.evaluation and run.evaluation.facts.created) or "",
             "cells": None if run.evaluation is None else [_setting(run, key) for key in SETTINGS],
         }
         for letter, run in runs
@@ -186,9 +188,9 @@ def _tally(arm: Arm) -> str:
     runs = evaluated(arm)
     if not runs:
         return f"{NOT_EVALUATED}."
-    given = [answer for _, _, answer in _answers(arm)]
-    count = Counter(answer["verdict"] for answer in given)
-    failed = Counter(answer["question"] for answer in given if answer["verdict"] == "fail")
+    given = [answer for _, answer in _answers(arm)]
+    count = Counter(answer.verdict for answer in given)
+    failed = Counter(answer.question for answer in given if answer.verdict is Verdict.FAIL)
     parts = sorted({_setting(run, "part") for run in runs})
     over = "1 evaluation" if len(runs) == 1 else f"{len(runs)} evaluations"
     words = ", ".join(f"{count[word]} {_PAST[word]}" for word in _WORDS)
@@ -198,26 +200,16 @@ def _tally(arm: Arm) -> str:
     return f"{counted} Failed: {names}" if names else counted
 
 
-def _answers(arm: Arm) -> Iterator[tuple[str, str, Plain]]:
+def _answers(arm: Arm) -> Iterator[tuple[Finding, Answer]]:
     for run in evaluated(arm):
-        yield from answers(run.evaluation or {})
-
-
-def _facts(run: RunResult) -> Plain:
-    found: Plain = (run.evaluation or {}).get("facts", {})
-    return found
+        if run.evaluation is not None:
+            yield from answers(run.evaluation)
 
 
 def _setting(run: RunResult, key: str) -> str:
-    value = _facts(run).get(key)
+    value = None if run.evaluation is None else getattr(run.evaluation.facts, key)
     return "not told" if value is None else str(value)
 
 
-def _measures(run: RunResult) -> Plain:
-    found: Plain = (run.evaluation or {})["candidates"][MAIN]["measures"]
-    return found
-
-
-def _of(run: RunResult, measure: str, kind: str, key: str) -> Plain | None:
-    found: Plain | None = _measures(run).get(measure, {}).get(kind, {}).get(key)
-    return found
+def _measures(run: RunResult) -> dict[str, Finding]:
+    return {} if run.evaluation is None else run.evaluation.judged

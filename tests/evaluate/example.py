@@ -4,43 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from cryoalign.evaluate.finding import Answer, Chart, Finding, Interval, Quantity, Series, Verdict
-from tests.evaluate.example_questions import QUESTIONS
+from cryoalign.evaluate.document import Facts
+from cryoalign.evaluate.finding import Chart, Finding, Interval, Quantity, by_key
+from tests.evaluate.building import answer, interval, known, quantity, series
 
 NAN = float("nan")
 RADIUS = np.linspace(0, 1, 33)
 FREQUENCY = np.linspace(0.005, 0.14, 28)
 EDGES = (9800.0, 13200.0, 16900.0, 20100.0, 24800.0)
-
-
-def answer(key: str, question: str, verdict: str, words: str, quantity: str = "") -> Answer:
-    return Answer(key, question, Verdict(verdict), words, quantity)
-
-
-def known(*keys: str) -> tuple[Answer, ...]:
-    return tuple(answer(key, *QUESTIONS[key]) for key in keys)
-
-
-def interval(value: float, half: float = 0.0) -> Interval:
-    return Interval(value, value - half, value + half)
-
-
-def quantity(
-    key: str,
-    label: str,
-    fake: tuple[float, float],
-    floor: tuple[float, float] | None = None,
-    ceiling: tuple[float, float] | None = None,
-    **more: object,
-) -> Quantity:
-    """Each number as its value and half the width of its interval."""
-    beside = [None if pair is None else interval(*pair) for pair in (floor, ceiling)]
-    return Quantity(key, label, interval(*fake), *beside, **more)  # type: ignore[arg-type]
-
-
-def series(x: np.ndarray, y: np.ndarray, half: float | None = None) -> Series:
-    band = () if half is None else (tuple(y - half), tuple(y + half))
-    return Series(tuple(x), tuple(y), *band)
 
 
 def spectrum(worse: float = 1.0) -> Finding:
@@ -51,35 +22,37 @@ def spectrum(worse: float = 1.0) -> Finding:
     by_bin = (interval(1.01, 0.04), interval(1.03, 0.05), interval(1.12, 0.06), None)
     return Finding(
         "spectrum",
-        answers=(answer("spectrum", question, verdict, words, "rpsd_l1_excess"), *known("peaks")),
-        quantities=(
-            quantity(
-                "rpsd_l1",
-                "RPSD L1, image by image",
-                (0.3241 * worse, 0.0093),
-                (0.3112, 0.0088),
-                (1.7771, 0.031),
-                bins=tuple(interval(0.30 + 0.02 * k, 0.02) for k in range(4)),
-            ),
-            quantity(
-                "rpsd_l1_excess",
-                "excess RPSD L1",
-                (excess, 0.024),
-                (1.002, 0.021),
-                (5.71, 0.14),
-                target=1.0,
-                bins=by_bin,
-            ),
-            Quantity(
-                "periodic_peak",
-                "strongest periodic peak, power against its surroundings",
-                interval(3.1, 0.3),
-                Interval(1.12, NAN, NAN),
-                target=1.0,
-                note="14.2 sigma, a period of 2 px along x and 2 px along y; interval of ±2 sigma",
-            ),
+        answers=by_key([answer("spectrum", question, verdict, words, "rpsd_l1_excess")]) | known("peaks"),
+        quantities=by_key(
+            [
+                quantity(
+                    "rpsd_l1",
+                    "RPSD L1, image by image",
+                    (0.3241 * worse, 0.0093),
+                    (0.3112, 0.0088),
+                    (1.7771, 0.031),
+                    bins=tuple(interval(0.30 + 0.02 * k, 0.02) for k in range(4)),
+                ),
+                quantity(
+                    "rpsd_l1_excess",
+                    "excess RPSD L1",
+                    (excess, 0.024),
+                    (1.002, 0.021),
+                    (5.71, 0.14),
+                    target=1.0,
+                    bins=by_bin,
+                ),
+                Quantity(
+                    "periodic_peak",
+                    "strongest periodic peak, power against its surroundings",
+                    interval(3.1, 0.3),
+                    Interval(1.12, NAN, NAN),
+                    target=1.0,
+                    note="14.2 sigma, a period of 2 px along x and 2 px along y; interval of ±2 sigma",
+                ),
+            ]
         ),
-        charts=(_curves(worse), _plane()),
+        charts=by_key([_curves(worse), _plane()]),
     )
 
 
@@ -121,13 +94,21 @@ def content() -> Finding:
     return Finding(
         "content",
         answers=known("content", "truth"),
-        quantities=(
-            quantity("content", "content transfer, fake / raw", (0.97, 0.06), None, (5.9, 0.3), target=1.0),
-            quantity("correlation", "ring correlation", (0.112, 0.007), (0.119, 0.008), (0.231, 0.009)),
-            quantity("transfer_3", "content transfer, 12 to 8 Å", (0.88, 0.21), target=1.0),
+        quantities=by_key(
+            [
+                quantity(
+                    "content", "content transfer, fake / raw", (0.97, 0.06), None, (5.9, 0.3), target=1.0
+                ),
+                quantity("correlation", "ring correlation", (0.112, 0.007), (0.119, 0.008), (0.231, 0.009)),
+                quantity("transfer_3", "content transfer, 12 to 8 Å", (0.88, 0.21), target=1.0),
+            ]
         ),
-        charts=(
-            Chart("coherence", "Correlation with sim", "spatial frequency (1/A)", "ring correlation", curves),
+        charts=by_key(
+            [
+                Chart(
+                    "coherence", "Correlation with sim", "spatial frequency (1/A)", "ring correlation", curves
+                ),
+            ]
         ),
         left_out=("The correlation with the truth: no truth was given.",),
     )
@@ -140,11 +121,15 @@ def ctf() -> Finding:
     return Finding(
         "ctf",
         answers=known("defocus"),
-        quantities=(
-            quantity("error", "median |defocus error|", (48.0, 31), (71.0, 40), (12.0, 4), unit="A"),
-            quantity("azimuth", "error of the azimuth", (2.1, 1.4), (2.9, 1.9), unit="degree"),
+        quantities=by_key(
+            [
+                quantity("error", "median |defocus error|", (48.0, 31), (71.0, 40), (12.0, 4), unit="A"),
+                quantity("azimuth", "error of the azimuth", (2.1, 1.4), (2.9, 1.9), unit="degree"),
+            ]
         ),
-        charts=(Chart("defocus", "Defocus of groups", "defocus (A)", "fitted less metadata (A)", curves),),
+        charts=by_key(
+            [Chart("defocus", "Defocus of groups", "defocus (A)", "fitted less metadata (A)", curves)]
+        ),
     )
 
 
@@ -153,9 +138,11 @@ def pose() -> Finding:
     return Finding(
         "pose",
         answers=known("pose"),
-        quantities=(
-            quantity("angle", "median angular error", (3.4, 0.3), (3.6, 0.3), unit="degree", bins=by_bin),
-            quantity("shift", "median shift error", (1.9, 0.2), (2.0, 0.2), (0.2, 0.1), unit="A"),
+        quantities=by_key(
+            [
+                quantity("angle", "median angular error", (3.4, 0.3), (3.6, 0.3), unit="degree", bins=by_bin),
+                quantity("shift", "median shift error", (1.9, 0.2), (2.0, 0.2), (0.2, 0.1), unit="A"),
+            ]
         ),
     )
 
@@ -171,15 +158,23 @@ def noise() -> Finding:
     return Finding(
         "noise",
         answers=known("grey", "noise", "shared", "repeated"),
-        quantities=(
-            quantity("kurtosis", "excess kurtosis", (0.021, 0.012), (0.018, 0.011), (4.1, 0.2)),
-            quantity("shared", "correlation between particles", (4e-4, 0.0011), (2e-4, 0.001), target=0.0),
-            quantity("repeated", "correlation between two draws", (0.94, 0.004), target=0.0),
-            quantity("snr_2", "SNR, 20 to 12 Å", (NAN, NAN), (0.04, 0.01)),
+        quantities=by_key(
+            [
+                quantity("kurtosis", "excess kurtosis", (0.021, 0.012), (0.018, 0.011), (4.1, 0.2)),
+                quantity(
+                    "shared", "correlation between particles", (4e-4, 0.0011), (2e-4, 0.001), target=0.0
+                ),
+                quantity("repeated", "correlation between two draws", (0.94, 0.004), target=0.0),
+                quantity("snr_2", "SNR, 20 to 12 Å", (NAN, NAN), (0.04, 0.01)),
+            ]
         ),
-        charts=(
-            Chart("colour", "Autocorrelation of the residual", "distance (Å)", "correlation", colour),
-            Chart("grey", "Grey values", "grey value (sd of the background)", "density", density, log_y=True),
+        charts=by_key(
+            [
+                Chart("colour", "Autocorrelation of the residual", "distance (Å)", "correlation", colour),
+                Chart(
+                    "grey", "Grey values", "grey value (sd of the background)", "density", density, log_y=True
+                ),
+            ]
         ),
     )
 
@@ -191,12 +186,14 @@ def two_sample(auc: float = 0.56) -> Finding:
     words = f"A small CNN reaches an AUC of {auc:.2f} on held-out micrographs; 0.50 is chance."
     return Finding(
         "two_sample",
-        answers=(answer("cnn", "Can a classifier tell fake from raw?", verdict, words),),
-        quantities=(
-            quantity("spectra", "AUC on spectra", (auc - 0.02, 0.05), (0.51, 0.05), (1.0, 0), target=0.5),
-            quantity("cnn", "AUC of a small CNN", (auc, 0.07), (0.49, 0.06), (1.0, 0), target=0.5),
+        answers=by_key([answer("cnn", "Can a classifier tell fake from raw?", verdict, words, "cnn")]),
+        quantities=by_key(
+            [
+                quantity("spectra", "AUC on spectra", (auc - 0.02, 0.05), (0.51, 0.05), (1.0, 0), target=0.5),
+                quantity("cnn", "AUC of a small CNN", (auc, 0.07), (0.49, 0.06), (1.0, 0), target=0.5),
+            ]
         ),
-        charts=(Chart("roc", "ROC of the CNN", "raw taken for fake", "fake told as fake", curves),),
+        charts=by_key([Chart("roc", "ROC of the CNN", "raw taken for fake", "fake told as fake", curves)]),
     )
 
 
@@ -204,14 +201,16 @@ def invented() -> Finding:
     return Finding(
         "invented",
         answers=known("empty", "domain"),
-        quantities=(quantity("empty", "correlation of the map", (0.004, 0.011), (0.0, 0.012), target=0.0),),
+        quantities=by_key(
+            [quantity("empty", "correlation of the map", (0.004, 0.011), (0.0, 0.012), target=0.0)]
+        ),
         left_out=("The removed domain: no map without a domain was given.",),
     )
 
 
 def memorized() -> Finding:
     gap = quantity("gap", "excess held out less in training", (0.01, 0.03), target=0.0)
-    return Finding("memorized", answers=known("memorized"), quantities=(gap,))
+    return Finding("memorized", answers=known("memorized"), quantities=by_key([gap]))
 
 
 def findings(worse: float = 1.0, auc: float = 0.56) -> list[Finding]:
@@ -229,27 +228,27 @@ def candidates() -> dict[str, list[Finding]]:
     }
 
 
-def facts() -> dict[str, object]:
+def facts() -> Facts:
     run = "outputs/train/2026-11-24_20-45-53-012345"
     data = {"raw": "/data/krios_bgal/particles.star", "sim": "/data/krios_bgal/sim/sim.star"}
-    return {
-        "title": "krios_bgal, test set",
-        "created": "2026-11-24T20:45:53+00:00",
-        "command": ["evaluate.py", f"run={run}", "part=test"],
-        "versions": {"cryoalign": "0.1.0", "torch": "2.13.0", "numpy": "2.4.6"},
-        "git": "c7a37d0fdd0dfbe4cc7de197263c3a6863c400bb+",
-        "files": {"fake": f"{run}/test/fake.star", **data},
-        "run": run,
-        "checkpoint": "last",
-        "part": "test",
-        "pairs": np.int64(2000),
-        "groups": 24,
-        "group_by": "rlnMicrographName",
-        "units": 24,
-        "box": 64,
-        "pixel_size": np.float32(3.54),
-        "defocus_bins": EDGES,
-        "seed": 0,
-        "draws": 1000,
-        "notes": ["Only 24 micrographs: intervals are wide."],
-    }
+    return Facts(
+        title="krios_bgal, test set",
+        created="2026-11-24T20:45:53+00:00",
+        command=("evaluate.py", f"run={run}", "part=test"),
+        versions={"cryoalign": "0.1.0", "torch": "2.13.0", "numpy": "2.4.6"},
+        git="c7a37d0fdd0dfbe4cc7de197263c3a6863c400bb+",
+        files={"fake": f"{run}/test/fake.star", **data},
+        run=run,
+        checkpoint="last",
+        part="test",
+        pairs=2000,
+        groups=24,
+        group_by="rlnMicrographName",
+        units=24,
+        box=64,
+        pixel_size=3.54,
+        defocus_bins=EDGES,
+        seed=0,
+        draws=1000,
+        notes=("Only 24 micrographs: intervals are wide.",),
+    )

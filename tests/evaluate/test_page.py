@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
+from pathlib import Path
 
 import pytest
 
 from cryoalign.evaluate.digits import MISSING
-from cryoalign.evaluate.document import to_document
-from cryoalign.evaluate.finding import Chart, Finding, Interval, Quantity
-from cryoalign.evaluate.page import command_line, evaluation_page
+from cryoalign.evaluate.document import Document, Facts, read_document, to_document, write_document
+from cryoalign.evaluate.fact_rows import command_line
+from cryoalign.evaluate.finding import Chart, Finding, Interval, Quantity, by_key
+from cryoalign.evaluate.page import evaluation_page
 from tests.evaluate import example
+from tests.evaluate.building import answer, interval, series
 from tests.evaluate.example_questions import NASTY
 from tests.evaluate.parsing import Page, self_contained
 
@@ -19,7 +21,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture(scope="module")
-def document() -> dict:
+def document() -> Document:
     return to_document(example.candidates(), example.facts())
 
 
@@ -38,17 +40,18 @@ def test_it_stands_alone_and_its_policy_says_so(text, page):
     assert page.addresses.count("data:image/png;base64,iVBORw0KGgo=") == 1
 
 
-def test_the_same_from_the_file_again():
+def test_the_same_from_the_file(tmp_path: Path):
     document = to_document({"fake": [example.ctf()], "spectral": [example.ctf()]}, example.facts())
-    assert evaluation_page(json.loads(json.dumps(document))) == evaluation_page(document)
+    write_document(tmp_path / "evaluation.json", document)
+    assert evaluation_page(read_document(tmp_path / "evaluation.json")) == evaluation_page(document)
 
 
 def test_every_question_is_answered_on_top_in_words(page):
     rows = [[" ".join(cell.split()) for cell in row] for row in page.tables[0]]
-    answers = [answer for finding in example.findings() for answer in finding.answers]
+    answers = [entry for finding in example.findings() for entry in finding.answers.values()]
     signs = {"pass": "✓", "fail": "✗", "undecided": "?"}
     assert rows[1:] == [
-        [f"{signs[answer.verdict]} {answer.verdict}", answer.question, answer.words] for answer in answers
+        [f"{signs[entry.verdict]} {entry.verdict}", entry.question, entry.words] for entry in answers
     ]
     assert "2 of 14 questions failed; 3 cannot be decided with these data." in page.text
     assert "Failed: Are the images free of a periodic pattern? Is the noise new in every draw?" in page.text
@@ -105,7 +108,7 @@ def test_a_command_can_be_pasted(words, pasted):
 
 
 def test_every_chart_is_there_with_its_labels_and_a_legend(page):
-    charts = [chart for finding in example.findings() for chart in finding.charts]
+    charts = [chart for finding in example.findings() for chart in finding.charts.values()]
     assert page.tags.count("svg") == len(charts)
     for chart in charts:
         assert chart.title in page.text
@@ -120,13 +123,15 @@ def test_words_of_others_are_escaped(text, page):
     assert "<script" not in text
     nasty = NASTY
     one = Interval(1, 0, 2)
-    chart = Chart(nasty, nasty, nasty, nasty, {nasty: example.series(example.RADIUS, example.RADIUS)})
+    chart = Chart(nasty, nasty, nasty, nasty, {nasty: series(example.RADIUS, example.RADIUS)})
     finding = Finding(
-        nasty, (example.answer(nasty, nasty, "fail", nasty),), (Quantity(nasty, nasty, one),), (chart,)
+        nasty,
+        by_key([answer(nasty, nasty, "fail", nasty)]),
+        by_key([Quantity(nasty, nasty, one)]),
+        by_key([chart]),
     )
-    document = to_document(
-        {"fake": [finding], nasty: [finding]}, {"title": nasty, nasty: nasty, "notes": [nasty]}
-    )
+    facts = Facts(title=nasty, notes=(nasty,), more={nasty: nasty})
+    document = to_document({"fake": [finding], nasty: [finding]}, facts)
     page = Page(evaluation_page(document))
     assert "script" not in page.tags
     assert page.text.count("alert('x')") > 12
@@ -135,11 +140,36 @@ def test_words_of_others_are_escaped(text, page):
 def test_little_is_enough():
     """No facts, no baselines, no charts; a measure that was left out."""
     page = self_contained(
-        evaluation_page(to_document({"fake": [Finding("pose", left_out=("No map.",))]}, {}))
+        evaluation_page(to_document({"fake": [Finding("pose", left_out=("No map.",))]}, Facts()))
     )
     assert "No question was asked." in page.text
     assert "No map." in page.text
     assert "Beside the baselines" not in page.text
-    finding = Finding("spectrum", (example.answer("a", "Good?", "pass", "Yes."),))
-    page = self_contained(evaluation_page(to_document({"fake": [finding]}, {"defocus_bins": []})))
+    finding = Finding("spectrum", by_key([answer("a", "Good?", "pass", "Yes.")]))
+    page = self_contained(evaluation_page(to_document({"fake": [finding]}, Facts())))
     assert "None of 1 questions failed." in page.text
+
+
+def binned(values: tuple[float, ...], floor: float, **more: object) -> Quantity:
+    """A quantity of one value a defocus bin."""
+    bins = tuple(interval(value, 0.05) for value in values)
+    return Quantity("q", "a quantity", interval(values[0]), interval(floor), bins=bins, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "worst"),
+    [
+        (binned((0.35, 0.48, 0.45), 0.51, target=0.5, lower_is_better=True), None),  # AUCs below guessing
+        (binned((0.35, 0.58, 0.45), 0.51, target=0.5, lower_is_better=True), 1),
+        (binned((0.28, 0.20, 0.25), 0.31, lower_is_better=True), None),  # RPSDs below the floor
+        (binned((0.28, 0.20, 0.35), 0.31, lower_is_better=True), 2),
+        (binned((3.1, 3.5), 3.6, target=0.0), None),  # errors smaller than those of raw
+        (binned((3.1, 4.5), 3.6, target=0.0), 1),
+        (binned((0.6, 1.2), float("nan"), target=1.0), 0),  # too little is as bad as too much
+    ],
+)
+def test_no_bin_is_worst_that_is_better_than_the_floor(quantity, worst):
+    document = to_document({"fake": [Finding("m", quantities=by_key([quantity]))]}, Facts())
+    text = evaluation_page(document)
+    assert quantity.worst_bin == worst
+    assert text.count('class="worst"') == text.count("Worst bin:") == (0 if worst is None else 1)

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cryoalign.evaluate.document import Facts, to_document
+from cryoalign.evaluate.finding import Answer, Finding, Verdict, by_key
 from cryoalign.report.arms import compare, measured, short_names, spread
 from cryoalign.report.curves import charts, undrawn
 from cryoalign.report.run_result import RunResult, flatten
@@ -131,14 +133,11 @@ def test_the_sentence_on_top_crowns_no_arm():
 
 
 def test_evaluations_are_told_with_their_part_and_what_failed():
-    answers = {
-        key: {"question": f"{key}?", "verdict": verdict}
-        for key, verdict in {"a": "fail", "b": "undecided", "c": "pass"}.items()
-    }
-    measures = {"m": {"answers": answers, "quantities": {}}}
+    verdicts = {"a": Verdict.FAIL, "b": Verdict.UNDECIDED, "c": Verdict.PASS}
+    answers = by_key(Answer(key, f"{key}?", verdict, "") for key, verdict in verdicts.items())
     runs = [make("a"), make("b", generator__width=32), make("c", 2, generator__width=32)]
     for place, part in ((1, "val"), (2, "test")):
-        document = {"facts": {"part": part}, "candidates": {"fake": {"measures": measures}}}
+        document = to_document({"fake": [Finding("m", answers)]}, Facts(part=part))
         runs[place] = RunResult(**{**vars(runs[place]), "evaluation": document})
     found = compare(runs)
     first, second = tallies(found)
@@ -158,9 +157,9 @@ def test_single_points_are_no_curve():
     assert "RPSD_L1" not in charts(single)
     assert "RPSD L1 in validation" in undrawn(single)
     both = compare([alone, make("b", generator__width=32)])
-    plan = charts(both)["RPSD_L1"]["series"]
-    np.testing.assert_allclose(plan["A: generator.width=24"]["x"], [0])
-    np.testing.assert_allclose(plan["sim"]["x"], [0, 20])
+    plan = charts(both)["RPSD_L1"].series
+    np.testing.assert_allclose(plan["A: generator.width=24"].x, [0])
+    np.testing.assert_allclose(plan["sim"].x, [0, 20])
     assert undrawn(both) == ""
 
 
@@ -202,17 +201,17 @@ def test_notes_on_what_cannot_be_compared():
 
 def test_curves_are_means_with_a_band_from_lowest_to_highest():
     plans = charts(compare([make("a"), make("b", 2), make("c", loss__weights__rpsd=0)]))
-    series = plans["RPSD_L1"]["series"]
+    series = plans["RPSD_L1"].series
     assert list(series) == ["A: weights.rpsd=0.5", "B: weights.rpsd=0", "sim"]
     first = series["A: weights.rpsd=0.5"]
     for part, values in {"x": [10, 20], "y": [1, 0.65], "low": [1, 0.6], "high": [1, 0.7]}.items():
-        np.testing.assert_allclose(first[part], values)
-    assert len(series["B: weights.rpsd=0"]["low"]) == 0
-    np.testing.assert_allclose(series["sim"]["y"], [2, 2])
-    away = plans["less_raw"]["series"]
+        np.testing.assert_allclose(getattr(first, part), values)
+    assert len(series["B: weights.rpsd=0"].low) == 0
+    np.testing.assert_allclose(series["sim"].y, [2, 2])
+    away = plans["less_raw"].series
     raw = np.mean([1, 2, 1])
-    np.testing.assert_allclose(away["A: weights.rpsd=0.5"]["y"], 1.5 - raw)
-    np.testing.assert_allclose(away["raw"]["y"], 0)
+    np.testing.assert_allclose(away["A: weights.rpsd=0.5"].y, 1.5 - raw)
+    np.testing.assert_allclose(away["raw"].y, 0)
 
 
 def test_curves_of_other_steps_and_spectra_of_other_norms():
@@ -221,8 +220,8 @@ def test_curves_of_other_steps_and_spectra_of_other_norms():
     longer.curves["sim_RPSD_L1"] = (np.array([20.0, 30.0]), np.array([3.0, 3.0]))
     plans = charts(compare([make("a"), longer]))
     assert set(plans) == {"RPSD_L1"}
-    assert list(plans["RPSD_L1"]["series"]) == ["A: rpsd.norm=backward", "B: rpsd.norm=ortho"]
+    assert list(plans["RPSD_L1"].series) == ["A: rpsd.norm=backward", "B: rpsd.norm=ortho"]
     same = make("c", 3)
     same.curves["RPSD_L1"] = longer.curves["RPSD_L1"]
-    curve = charts(compare([make("a"), same]))["RPSD_L1"]["series"]["A: all runs"]
-    np.testing.assert_allclose(curve["y"], [1.0, (0.6 + 0.9) / 2, 0.8])
+    curve = charts(compare([make("a"), same]))["RPSD_L1"].series["A: all runs"]
+    np.testing.assert_allclose(curve.y, [1.0, (0.6 + 0.9) / 2, 0.8])

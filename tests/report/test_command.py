@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from cryoalign.evaluate.document import to_document, write_document
+from cryoalign.evaluate.document import Facts, to_document, write_document
 from tests.evaluate import example
 from tests.evaluate.parsing import self_contained
 
@@ -51,9 +51,9 @@ def table(path: Path) -> list[dict[str, str]]:
 def compared(sweep: Path, cli: Cli) -> str:
     """Compare the sweep, two of whose evaluations are of one run, and give what was printed."""
     evaluation = to_document(
-        {"fake": [example.two_sample()]}, {"created": "2026-01-02", "part": "val", "draws": 200}
+        {"fake": [example.two_sample()]}, Facts(created="2026-01-02", part="val", draws=200)
     )
-    older = to_document({"fake": [example.pose()]}, {"created": "2026-01-01"})
+    older = to_document({"fake": [example.pose()]}, Facts(created="2026-01-01"))
     for folder, document in (("new", evaluation), ("old", older)):
         write_document(sweep / "10" / folder / "evaluation.json", document)
     done = cli("report", "runs=sweep/*", 'title="Weight of the <RPSD> term"')

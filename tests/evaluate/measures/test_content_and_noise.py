@@ -36,7 +36,7 @@ def judge(small: Known, small_folder: Path, tmp_path: Path) -> Judge:
         raw = small.write(tmp_path, "raw", small.raw[small.judged], part)
         case = Case(Reader().pairs(raw, **files, **common))
         findings: list[Finding] = [ContentMeasure()(case), NoiseMeasure()(case)]
-        return {quantity.key: quantity for finding in findings for quantity in finding.quantities}
+        return {key: quantity for finding in findings for key, quantity in finding.quantities.items()}
 
     return call
 
@@ -71,7 +71,7 @@ def test_the_scale_of_sim_does_not_matter(
     part = small.particles.take(small.judged)
     sim = small.write(tmp_path, "sim", 7 * small.sims[small.judged] - 3, part)
     pairs = Reader().pairs(tmp_path / "raw.star", fake=tmp_path / "fake.star", sim=sim)
-    after = {quantity.key: quantity for quantity in ContentMeasure()(Case(pairs)).quantities}
+    after = ContentMeasure()(Case(pairs)).quantities
     assert after["content_ratio"].fake.value == pytest.approx(before, rel=1e-3)
 
 
@@ -154,6 +154,6 @@ def test_pairs_without_relation_cannot_be_judged(small: Known, small_folder: Pat
     part = small.particles.take(small.judged)
     raw = small.write(tmp_path, "raw", small.noise(small.count, 18), part)
     pairs = Reader().pairs(raw, fake=small_folder / "fake.star", sim=small_folder / "sim.star")
-    (answer,) = ContentMeasure()(Case(pairs)).answers
+    (answer,) = ContentMeasure()(Case(pairs)).answers.values()
     assert answer.verdict == "undecided"
     assert "audit" in answer.words

@@ -98,7 +98,7 @@ def judge(
 
 
 def quantity(finding: Finding, key: str) -> Quantity:
-    return next(entry for entry in finding.quantities if entry.key == key)
+    return finding.quantities[key]
 
 
 TABLE = particles()
@@ -110,7 +110,7 @@ RAW = SIM + white(2)
 
 def test_right_defocus_passes() -> None:
     finding = judge(TABLE, SIM + white(3), RAW, SIM)
-    (answer,) = finding.answers
+    (answer,) = finding.answers.values()
     assert answer.verdict is Verdict.PASS, answer.words
     for key in ("thon_error", "cross_error"):
         found = quantity(finding, key)
@@ -120,14 +120,14 @@ def test_right_defocus_passes() -> None:
         assert found.fake.low <= found.fake.value <= found.fake.high
         assert len(found.bins) == 2
     assert not finding.left_out
-    assert [chart.key for chart in finding.charts] == ["rings", "defocus"]
-    assert {"fake", "raw"} <= set(finding.charts[0].series)
+    assert list(finding.charts) == ["rings", "defocus"]
+    assert {"fake", "raw"} <= set(finding.charts["rings"].series)
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_a_fifth_more_defocus_fails(noise: float) -> None:
     finding = judge(TABLE, WRONG + noise * white(3), RAW, SIM)
-    (answer,) = finding.answers
+    (answer,) = finding.answers.values()
     assert answer.verdict is Verdict.FAIL, answer.words
     for key in ("thon_error", "cross_error"):
         assert quantity(finding, key).fake.value == pytest.approx(20, abs=1)
@@ -137,13 +137,13 @@ def test_a_fifth_more_defocus_fails(noise: float) -> None:
 
 def test_images_without_noise_pass() -> None:
     finding = judge(TABLE, 2 * SIM, RAW, SIM)
-    assert finding.answers[0].verdict is Verdict.PASS
+    assert finding.answers["ctf"].verdict is Verdict.PASS
     assert quantity(finding, "thon_contrast").fake.value > 0.9
 
 
 def test_white_noise_is_undecided() -> None:
     finding = judge(TABLE, white(3), RAW, SIM)
-    (answer,) = finding.answers
+    (answer,) = finding.answers.values()
     assert answer.verdict is Verdict.UNDECIDED, answer.words
     assert "cannot be seen" in answer.words
     assert math.isnan(quantity(finding, "thon_distance").fake.value)
@@ -154,21 +154,21 @@ def test_rings_of_noise_do_not_hide_a_particle_of_another_defocus() -> None:
     noise = real(4 * content(5) * transfer(TABLE.defocus))
     finding = judge(TABLE, WRONG + noise + white(3), RAW, SIM)
     assert abs(quantity(finding, "thon_error").fake.value) < 3
-    assert finding.answers[0].verdict is Verdict.FAIL, finding.answers[0].words
+    assert finding.answers["ctf"].verdict is Verdict.FAIL, finding.answers["ctf"].words
 
 
 def test_fakes_like_raw_pass_where_the_metadata_are_wrong() -> None:
     claimed = replace(TABLE, defocus=OFF)
     sim = real(content() * transfer(OFF))
     finding = judge(claimed, SIM + white(3), RAW, sim)
-    assert finding.answers[0].verdict is Verdict.PASS, finding.answers[0].words
+    assert finding.answers["ctf"].verdict is Verdict.PASS, finding.answers["ctf"].words
     assert quantity(finding, "thon_error").fake.value == pytest.approx(100 * (1 / 1.2 - 1), abs=1)
 
 
 def test_sims_of_another_defocus_are_no_reference() -> None:
     finding = judge(TABLE, SIM + white(3), RAW, WRONG)
-    assert finding.answers[0].verdict is Verdict.PASS, finding.answers[0].words
-    assert "cross spectrum" not in finding.answers[0].words
+    assert finding.answers["ctf"].verdict is Verdict.PASS, finding.answers["ctf"].words
+    assert "cross spectrum" not in finding.answers["ctf"].words
     (left_out,) = finding.left_out
     assert "off the metadata's defocus by 20" in left_out
 
@@ -193,14 +193,14 @@ def test_premultiplied_images(factor: float, verdict: Verdict) -> None:
     raw, sim = real(recorded * claimed), real(content() * claimed.square())
     fake = real((content() * used + torch.fft.rfft2(white(3))) * used)
     finding = judge(table, fake, raw, sim)
-    assert finding.answers[0].verdict is verdict, finding.answers[0].words
+    assert finding.answers["ctf"].verdict is verdict, finding.answers["ctf"].words
 
 
 def test_coarse_images_show_no_rings() -> None:
     table = particles(pixel_size=12.0)
     coarse = real(content() * transfer(table.defocus, 12.0))
     finding = judge(table, coarse, coarse + white(2), coarse, pixel_size=12.0)
-    (answer,) = finding.answers
+    (answer,) = finding.answers.values()
     assert answer.verdict is Verdict.UNDECIDED
     assert "no rings" in answer.words
     assert len(finding.left_out) == 1

@@ -37,8 +37,7 @@ def blob(x: float, y: float, height: float) -> torch.Tensor:
 
 
 def answer(finding: Finding, key: str) -> Answer:
-    (found,) = (each for each in finding.answers if each.key == key)
-    return found
+    return finding.answers[key]
 
 
 def of_empty(table: Particles, empty: torch.Tensor, **settings: object) -> tuple[Answer, Finding]:
@@ -49,11 +48,11 @@ def of_empty(table: Particles, empty: torch.Tensor, **settings: object) -> tuple
 def test_honest_noise_invents_nothing(table: Particles) -> None:
     found, finding = of_empty(table, noise(EMPTY, 1))
     assert found.verdict is Verdict.PASS, found.words
-    particle, common, of_map = finding.quantities
+    particle, common, of_map = finding.quantities.values()
     assert (particle.ceiling.value, of_map.ceiling.value > 0.8) == (pytest.approx(1), True)
     assert abs(particle.fake.value) < 0.05
     assert common.fake.value < 0.01
-    assert [each.target for each in finding.quantities] == [0, 0, 0]
+    assert [each.target for each in finding.quantities.values()] == [0, 0, 0]
     assert "domain" in finding.left_out[0]
 
 
@@ -66,7 +65,7 @@ def test_a_blob_in_every_image_is_found(table: Particles, place: tuple[int, int]
     fakes = offset + scale * (noise(EMPTY, 1) + blob(*place, 1.0))
     found, finding = of_empty(table, fakes, normalize=normalize)
     assert found.verdict is Verdict.FAIL, found.words
-    common = finding.quantities[1]
+    common = finding.quantities["empty_common"]
     assert common.fake.low > common.floor.high
 
 
@@ -108,7 +107,7 @@ def test_a_removed_domain_stays_away(table: Particles, parts: tuple[torch.Tensor
     finding = InventionMeasure()(case(table, honest, cut=cut, domain=domain, volume=specimen()))
     found = answer(finding, "invented_domain")
     assert found.verdict is Verdict.PASS, found.words
-    returned, of_map, kept = finding.quantities
+    returned, of_map, kept = finding.quantities.values()
     assert returned.fake.low < 0 < returned.fake.high
     assert of_map.fake.low < 0 < of_map.fake.high
     for there in (returned.ceiling, of_map.ceiling, kept.fake, kept.floor):  # in raw, and in fakes of all
@@ -128,7 +127,7 @@ def test_a_domain_that_is_put_back_is_found(
     fakes = irfft2(clean * torch.exp(-blur * radius / 2), BOX) + 0.3 * noise(COUNT, 2)
     finding = InventionMeasure()(case(table, views(table), cut=fakes, domain=domain, volume=specimen()))
     assert answer(finding, "invented_domain").verdict is Verdict.FAIL
-    returned, of_map, _ = finding.quantities
+    returned, of_map, _ = finding.quantities.values()
     assert returned.fake.value == pytest.approx(amount, abs=0.12)
     assert of_map.fake.value == pytest.approx(amount, abs=0.15)
 
@@ -139,7 +138,7 @@ def test_few_and_noisy_ones_leave_it_open(table: Particles, parts: tuple[torch.T
     cut = views(few, rest) + 8 * noise(24, 2)
     settings = {"cut": cut, "domain": domain, "volume": specimen(), "empty": 30 * noise(24, 1)}
     finding = InventionMeasure()(case(few, views(few), **settings))
-    assert [each.verdict for each in finding.answers] == [Verdict.UNDECIDED] * 2
+    assert [each.verdict for each in finding.answers.values()] == [Verdict.UNDECIDED] * 2
     assert not finding.left_out
 
 
@@ -168,7 +167,7 @@ def test_one_question_does_not_need_the_other(
 
     monkeypatch.setattr(given.empty.stack, "image", broken)
     finding = InventionMeasure()(given)
-    assert [each.key for each in finding.answers] == ["invented_domain"]
+    assert list(finding.answers) == ["invented_domain"]
     assert "constant" in finding.left_out[0]
 
 

@@ -9,7 +9,7 @@ import torch
 from cryoalign.evaluate.case import Case
 from cryoalign.evaluate.finding import Finding, Interval, Verdict
 from cryoalign.evaluate.measures.memorization.copies import largest_correlations, whitened_residuals
-from cryoalign.evaluate.measures.memorization.measure import MemoryMeasure
+from cryoalign.evaluate.measures.memorization.measure import MemorizationMeasure
 from tests.fakes.in_memory import blobs, noise, pairs
 
 BOX, TRAINED, HELD = 32, 240, 120
@@ -45,13 +45,13 @@ def judge(known, fake: torch.Tensor, train_fake: torch.Tensor | None) -> tuple[F
         train=pairs(TRAIN_GROUPS, **train),
         draws=300,
     )
-    finding = MemoryMeasure()(case)
-    return finding, {quantity.key: quantity.fake for quantity in finding.quantities}
+    finding = MemorizationMeasure()(case)
+    return finding, {key: quantity.fake for key, quantity in finding.quantities.items()}
 
 
 def test_honest_fakes_pass(known) -> None:
     finding, of = judge(known, known["honest"], known["honest_train"])
-    (answer,) = finding.answers
+    (answer,) = finding.answers.values()
     assert answer.verdict is Verdict.PASS
     assert not finding.left_out
     assert of["memory_gap"].low <= 0 <= of["memory_gap"].high
@@ -64,30 +64,30 @@ def test_noise_of_the_own_raw_images_fails_by_the_gap(known) -> None:
     """Half of the power of the training fakes is their raw images' noise, that of held-out ones is new."""
     half = 0.9 * known["train_sim"] + (known["train_noise"] + noise(TRAINED, BOX, 7)) / 2**0.5
     finding, of = judge(known, known["honest"], half)
-    assert finding.answers[0].verdict is Verdict.FAIL
+    assert finding.answers["memorized"].verdict is Verdict.FAIL
     assert of["memory_gap"].value == pytest.approx(0.5**0.5, abs=0.02)
     difference = of["own_noise_train"].value - of["own_noise_held_out"].value
     assert difference == pytest.approx(of["memory_gap"].value)
     assert of["copied"].value <= 0.01
-    assert finding.answers[0].quantity == "memory_gap"
+    assert finding.answers["memorized"].quantity == "memory_gap"
 
 
 def test_turned_copies_fail_without_fakes_of_training_pairs(known) -> None:
     copies = 0.9 * known["sim"] + turned(known["train_noise"][50 : 50 + HELD])
     finding, of = judge(known, copies, None)
-    assert finding.answers[0].verdict is Verdict.FAIL
+    assert finding.answers["memorized"].verdict is Verdict.FAIL
     assert of["copied"].value == 1
     assert of["copy_correlation"].value > 0.97
     assert "memory_gap" not in of
     assert "train.fake=" in finding.left_out[0]
-    assert "100.0 %" in finding.answers[0].words
+    assert "100.0 %" in finding.answers["memorized"].words
 
 
 def test_a_tenth_of_copies_is_a_tenth(known) -> None:
     fakes = known["honest"].clone()
     fakes[::10] = 0.9 * known["sim"][::10] + known["train_noise"][100:112]
     finding, of = judge(known, fakes, known["honest_train"])
-    assert finding.answers[0].verdict is Verdict.FAIL
+    assert finding.answers["memorized"].verdict is Verdict.FAIL
     assert of["copied"].value == pytest.approx(0.1, abs=0.01)
 
 
@@ -99,7 +99,7 @@ def test_distances_are_told_relative_to_held_out_pairs(known) -> None:
         for raw, fake in (("train_raw", train_fake), ("raw", known["honest"]))
     )
     assert of["pixel_l1_gap"].value == pytest.approx((train - held) / held, rel=1e-4)
-    quantity = next(entry for entry in finding.quantities if entry.key == "rpsd_l1_gap")
+    quantity = finding.quantities["rpsd_l1_gap"]
     assert quantity.fake.high < 0
     assert quantity.floor.low <= 0 <= quantity.floor.high
 
@@ -138,19 +138,22 @@ def test_one_noise_for_all_fakes_is_no_copy() -> None:
 
 def test_fakes_without_noise_have_nothing_to_remember(known) -> None:
     finding, of = judge(known, known["sim"], known["train_sim"])
-    assert finding.answers[0].verdict is Verdict.PASS
+    assert finding.answers["memorized"].verdict is Verdict.PASS
     assert of["memory_gap"].value == pytest.approx(0, abs=0.01)
 
 
 def test_what_is_missing_is_said(known) -> None:
     fake, raw, sim = known["honest"], known["raw"], known["sim"]
     held = pairs(HELD_GROUPS, fake=fake, raw=raw, sim=sim)
-    without = MemoryMeasure()(Case(held))
-    assert without.answers == without.quantities == ()
+    without = MemorizationMeasure()(Case(held))
+    assert without.answers == without.quantities == {}
     assert "train.raw=" in without.left_out[0]
     one_group = pairs(np.zeros(HELD), fake=fake, raw=raw, sim=sim)
     train = pairs(TRAIN_GROUPS, fake=known["honest_train"], raw=known["train_raw"], sim=known["train_sim"])
-    finding = MemoryMeasure()(Case(one_group, train=train, draws=100))
+    finding = MemorizationMeasure()(Case(one_group, train=train, draws=100))
     assert "there are 0" in finding.left_out[0]
-    assert finding.answers[0].verdict is Verdict.PASS
-    assert MemoryMeasure()(Case(one_group, train=pairs(TRAIN_GROUPS, raw=known["train_raw"]))).answers == ()
+    assert finding.answers["memorized"].verdict is Verdict.PASS
+    assert (
+        MemorizationMeasure()(Case(one_group, train=pairs(TRAIN_GROUPS, raw=known["train_raw"]))).answers
+        == {}
+    )

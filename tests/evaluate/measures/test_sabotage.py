@@ -14,7 +14,7 @@ from cryoalign.evaluate.judge import Measure, judge
 from cryoalign.evaluate.measures.content.measure import ContentMeasure
 from cryoalign.evaluate.measures.defocus.measure import DefocusMeasure
 from cryoalign.evaluate.measures.invention.measure import InventionMeasure
-from cryoalign.evaluate.measures.memorization.measure import MemoryMeasure
+from cryoalign.evaluate.measures.memorization.measure import MemorizationMeasure
 from cryoalign.evaluate.measures.noise.measure import NoiseMeasure
 from cryoalign.evaluate.measures.pose.measure import PoseMeasure
 from cryoalign.evaluate.measures.spectrum.measure import SpectrumMeasure
@@ -33,7 +33,7 @@ MEASURES: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "noise": (NoiseMeasure(), ("noise", "grey", "shared", "copied", "repeated")),
     "two_sample": (TwoSampleMeasure(images=480, epochs=2), ("two_sample",)),
     "invented": (InventionMeasure(images=200), ("invented_empty", "invented_domain")),
-    "memorized": (MemoryMeasure(images=200), ("memorized",)),
+    "memorized": (MemorizationMeasure(images=200), ("memorized",)),
 }
 
 
@@ -62,7 +62,9 @@ def test_a_fault_is_found_by_the_measure_meant_for_it(name: str, known: Known, f
     wanted = {question: verdict for question, verdict in MATRIX[name].items() if verdict != "."}
     asked = {key: measure for key, (measure, questions) in MEASURES.items() if set(questions) & set(wanted)}
     findings = judge(case_of(known, folder, SABOTEURS[name](known)), asked)
-    answers: dict[str, Answer] = {answer.key: answer for finding in findings for answer in finding.answers}
+    answers: dict[str, Answer] = {
+        answer.key: answer for finding in findings for answer in finding.answers.values()
+    }
     found = {question: str(answers[question].verdict) for question in wanted}
     words = [answers[question].words for question in wanted if found[question] != wanted[question]]
     assert found == wanted, words

@@ -53,7 +53,7 @@ def test_sums_are_those_over_the_images(honest: Case, small_folder: Path) -> Non
 
 
 def test_the_floor_of_the_floor_is_one(honest: Case) -> None:
-    found = {quantity.key: quantity for quantity in SpectrumMeasure()(honest).quantities}
+    found = SpectrumMeasure()(honest).quantities
     floor = found["rpsd_l1_excess"].floor
     assert floor is not None
     assert floor.low <= 1 <= floor.high
@@ -66,7 +66,7 @@ def test_a_tenth_more_power_is_a_tenth_on_the_plane(small: Known, small_folder: 
     raw, part = stack(small_folder, "raw"), small.particles.take(small.judged)
     path = small.write(small_folder, "louder", 1.2 * raw, part)
     pairs = Reader().pairs(small_folder / "raw.star", fake=path, sim=small_folder / "sim.star")
-    found = {quantity.key: quantity for quantity in SpectrumMeasure()(Case(pairs)).quantities}
+    found = SpectrumMeasure()(Case(pairs)).quantities
     curves = radial_log_power(1.2 * raw), radial_log_power(raw)
     expected = float(rpsd_distance(*curves).mean())
     assert found["rpsd_l1"].fake.value == pytest.approx(expected, rel=1e-4)
@@ -112,7 +112,7 @@ def test_frequencies_that_are_their_own_negatives_scatter_more() -> None:
 
 def floor_of(raw: Path, sim: Path, **options: Any) -> Interval:
     pairs = Reader(**options).pairs(raw, sim=sim, fake=sim)
-    found = {quantity.key: quantity for quantity in SpectrumMeasure()(Case(pairs)).quantities}
+    found = SpectrumMeasure()(Case(pairs)).quantities
     floor = found["rpsd_l1_excess"].floor
     assert floor is not None
     assert floor.high - floor.low < 0.2

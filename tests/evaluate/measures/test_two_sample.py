@@ -43,7 +43,7 @@ def auc(fakes: Side, raws: Side, method: str) -> Interval:
 
 def judge(**images: torch.Tensor) -> tuple[Finding, dict[str, Quantity]]:
     finding = TwoSampleMeasure()(Case(pairs(GROUP, **images), draws=300))
-    return finding, {quantity.key: quantity for quantity in finding.quantities}
+    return finding, finding.quantities
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def known() -> dict[str, torch.Tensor]:
 
 def test_honest_fakes_cannot_be_told(known) -> None:
     finding, of = judge(**known)
-    (answer,) = finding.answers
+    (answer,) = finding.answers.values()
     assert answer.verdict is Verdict.PASS
     assert set(of) == {"auc_spectrum", "auc_cnn"}
     for quantity in of.values():
@@ -64,17 +64,17 @@ def test_honest_fakes_cannot_be_told(known) -> None:
     assert of["auc_spectrum"].ceiling.low > 0.99
     assert len(of["auc_spectrum"].bins) == 4
     assert all(abs(entry.value - 0.5) < 0.2 for entry in of["auc_spectrum"].bins)
-    roc = finding.charts[0].series["a small CNN"]
+    roc = finding.charts["two_sample_roc"].series["a small CNN"]
     assert np.trapezoid(roc.y, roc.x) == pytest.approx(of["auc_cnn"].fake.value, abs=0.03)
 
 
 def test_white_noise_is_told_from_coloured(known) -> None:
     white = known["sim"] + torch.randn(COUNT, BOX, BOX, generator=torch.Generator().manual_seed(3))
     finding, of = judge(**known | {"fake": white})
-    assert finding.answers[0].verdict is Verdict.FAIL
+    assert finding.answers["two_sample"].verdict is Verdict.FAIL
     assert of["auc_spectrum"].fake.low > 0.99
     assert of["auc_cnn"].fake.low > 0.95
-    assert "1.00" in finding.answers[0].words
+    assert "1.00" in finding.answers["two_sample"].words
 
 
 def test_noise_whose_strength_does_not_vary_is_told_by_the_squares(known) -> None:
@@ -244,7 +244,7 @@ def test_large_images_are_seen_through_windows_at_full_resolution() -> None:
 def test_too_few_are_left_out_with_the_reason(groups: np.ndarray, reason: str) -> None:
     images = noise(len(groups), BOX, 17)
     finding = TwoSampleMeasure()(Case(pairs(groups, fake=images, raw=images, sim=images)))
-    assert finding.answers == finding.quantities == ()
+    assert finding.answers == finding.quantities == {}
     assert reason in finding.left_out[0]
 
 

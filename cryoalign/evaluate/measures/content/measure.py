@@ -17,6 +17,7 @@ from cryoalign.evaluate.finding import (
     Quantity,
     Series,
     Verdict,
+    by_key,
     decide,
     together,
 )
@@ -61,7 +62,7 @@ class ContentMeasure:
             answers.append(_truth_answer(truth[-1]))
         else:
             left_out.append("Ring correlation with the truth: no truth was given (truth=).")
-        return Finding(self.name, tuple(answers), tuple(quantities), _charts(case), tuple(left_out))
+        return Finding(self.name, by_key(answers), by_key(quantities), by_key(_charts(case)), tuple(left_out))
 
 
 def _centred(sums: Sums, one: str, other: str) -> Tensor:

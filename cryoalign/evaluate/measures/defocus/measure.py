@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from cryoalign.evaluate.digits import interval_text
-from cryoalign.evaluate.finding import Answer, Finding, Interval, Verdict, decide
+from cryoalign.evaluate.finding import Answer, Finding, Interval, Verdict, by_key, decide
 from cryoalign.evaluate.measures.defocus.findings import CROSS, Fitted, defocus_chart, quantities, rings_chart
 from cryoalign.evaluate.measures.defocus.profile import Located, difference
 from cryoalign.evaluate.measures.defocus.sets import deal_sets, fit_sets
@@ -62,14 +62,14 @@ class DefocusMeasure:
                 f"and {pairs.box} px resolve: there are no rings whose place would tell the defocus."
             )
             answer = Answer("ctf", QUESTION, Verdict.UNDECIDED, words)
-            return Finding(self.name, (answer,), left_out=(f"Defocus and astigmatism: {words}",))
+            return Finding(self.name, by_key([answer]), left_out=(f"Defocus and astigmatism: {words}",))
         fitted = Fitted(pairs, sets, relative, Resampling(len(sets), case.draws, case.seed), self.limit)
         answer, left_out = self._answer(fitted)
         return Finding(
             measure=self.name,
-            answers=(answer,),
-            quantities=quantities(fitted),
-            charts=(rings_chart(fitted), defocus_chart(fitted)),
+            answers=by_key([answer]),
+            quantities=by_key(quantities(fitted)),
+            charts=by_key([rings_chart(fitted), defocus_chart(fitted)]),
             left_out=left_out,
         )
 
@@ -95,7 +95,7 @@ class DefocusMeasure:
             verdict = Verdict.FAIL
         elif Verdict.PASS in verdicts:
             verdict = Verdict.PASS
-        return Answer("ctf", QUESTION, verdict, " ".join(words)), tuple(left_out)
+        return Answer("ctf", QUESTION, verdict, " ".join(words), "thon_error"), tuple(left_out)
 
     def _verdict(self, fitted: Fitted, fake: Located, raw: Located) -> Verdict:
         """Fail what differs from the metadata and, where it shows, from raw."""

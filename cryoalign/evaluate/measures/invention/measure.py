@@ -10,7 +10,7 @@ import numpy as np
 from cryoalign.data.groups import number_groups
 from cryoalign.errors import InputError
 from cryoalign.evaluate.digits import fixed, interval_text, number
-from cryoalign.evaluate.finding import Answer, Finding, Interval, Quantity, Verdict, decide, together
+from cryoalign.evaluate.finding import Answer, Finding, Interval, Quantity, Verdict, by_key, decide, together
 from cryoalign.evaluate.measures.invention.domain import Parts, Presence, presence
 from cryoalign.evaluate.measures.invention.emptiness import FEWEST, Likeness, of_empties, of_raw
 from cryoalign.evaluate.measures.reference import Views, centred_spectra, reference_for, small_pixel
@@ -67,8 +67,8 @@ class InventionMeasure:
                 parts.append(Finding(self.name, left_out=(str(error).replace("\n", ";"),)))
         return Finding(
             measure=self.name,
-            answers=tuple(answer for part in parts for answer in part.answers),
-            quantities=tuple(quantity for part in parts for quantity in part.quantities),
+            answers=by_key(answer for part in parts for answer in part.answers.values()),
+            quantities=by_key(quantity for part in parts for quantity in part.quantities.values()),
             left_out=tuple(reason for part in parts for reason in part.left_out),
         )
 
@@ -87,8 +87,8 @@ class InventionMeasure:
         seen = yardstick.contrast > 0 and raw.particle.low > 0
         return Finding(
             self.name,
-            answers=(_empty_answer(empty, raw, seen=seen),),
-            quantities=_empty_quantities(empty, raw),
+            answers=by_key([_empty_answer(empty, raw, seen=seen)]),
+            quantities=by_key(_empty_quantities(empty, raw)),
         )
 
     def _domain(self, case: Case) -> Finding:
@@ -106,7 +106,9 @@ class InventionMeasure:
         cut = self._of_cut(case, case.cut, parts)
         whole = {kind: self._of_pairs(case, kind, parts) for kind in ("raw", "fake")}
         return Finding(
-            self.name, answers=(_domain_answer(cut, whole),), quantities=_domain_quantities(cut, whole)
+            self.name,
+            answers=by_key([_domain_answer(cut, whole)]),
+            quantities=by_key(_domain_quantities(cut, whole)),
         )
 
     def _of_cut(self, case: Case, probe: Probe, parts: Parts) -> Presence:

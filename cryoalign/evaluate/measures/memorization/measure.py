@@ -21,6 +21,7 @@ from cryoalign.evaluate.finding import (
     Quantity,
     Series,
     Verdict,
+    by_key,
     decide,
     together,
 )
@@ -59,7 +60,7 @@ class _Part:
     groups: NDArray[np.int64]
 
 
-class MemoryMeasure:
+class MemorizationMeasure:
     """Compare training pairs with held-out ones, and held-out fakes with training images.
 
     Parameters
@@ -112,7 +113,7 @@ class MemoryMeasure:
             quantities += _copy_quantities(case, found, held.units)
             charts.append(_chart(found))
         answers = (_answer(quantities),) if quantities else ()
-        return Finding(self.name, answers, tuple(quantities), tuple(charts), tuple(left_out))
+        return Finding(self.name, by_key(answers), by_key(quantities), by_key(charts), tuple(left_out))
 
     def _copies(self, case: Case, held: _Part) -> Largest:
         if case.train is None:

@@ -16,6 +16,7 @@ from cryoalign.evaluate.finding import (
     Quantity,
     Series,
     Verdict,
+    by_key,
     decide,
     together,
 )
@@ -62,7 +63,7 @@ class NoiseMeasure:
         own, own_answers, left_out = judge_independence(case)
         charts = (_power_chart(sums, content), _lag_chart(sums), grey_chart)
         answers = (power_answer, grey_answer, *own_answers)
-        return Finding(self.name, answers, (*bands, *grey, *own), charts, left_out)
+        return Finding(self.name, by_key(answers), by_key((*bands, *grey, *own)), by_key(charts), left_out)
 
 
 def _parts(sums: Sums, kind: str, content: str) -> tuple[Tensor, Tensor, Tensor]:

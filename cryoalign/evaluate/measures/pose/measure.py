@@ -18,6 +18,7 @@ from cryoalign.evaluate.finding import (
     Quantity,
     Series,
     Verdict,
+    by_key,
     decide,
     together,
 )
@@ -119,9 +120,9 @@ class PoseMeasure:
         quantities.append(_quantity("within_5_degrees", near, ()))
         return Finding(
             measure=self.name,
-            answers=(_answer(medians["angle"], medians["shift"], pixel_size, len(rows), reference),),
-            quantities=tuple(quantities),
-            charts=(_chart(found, kinds),),
+            answers=by_key([_answer(medians["angle"], medians["shift"], pixel_size, len(rows), reference)]),
+            quantities=by_key(quantities),
+            charts=by_key([_chart(found, kinds)]),
         )
 
 

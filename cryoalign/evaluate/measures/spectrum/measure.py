@@ -16,6 +16,7 @@ from cryoalign.evaluate.finding import (
     Quantity,
     Series,
     Verdict,
+    by_key,
     decide,
     together,
 )
@@ -65,7 +66,7 @@ class SpectrumMeasure:
         sums = case.sums
         quantities = [*_distances(case), *self._of_halves(sums)]
         peak, free_of_peaks = judge_peaks(sums)
-        answer = _answer({quantity.key: quantity for quantity in quantities})
+        answer = _answer(by_key(quantities))
         left_out = (
             ()
             if sums.blocks >= _FEWEST_BLOCKS
@@ -73,9 +74,9 @@ class SpectrumMeasure:
         )
         return Finding(
             self.name,
-            (answer, free_of_peaks),
-            (*quantities, peak),
-            (_curves(case), plane_chart(sums)),
+            by_key((answer, free_of_peaks)),
+            by_key((*quantities, peak)),
+            by_key((_curves(case), plane_chart(sums))),
             left_out,
         )
 
@@ -143,6 +144,7 @@ def _distances(case: Case) -> list[Quantity]:
                     values[floor],
                     values["sim"],
                     target=target,
+                    lower_is_better=True,
                     bins=bins if sums.bins > 1 else (),
                 )
             )

@@ -15,7 +15,17 @@ import numpy as np
 import torch
 
 from cryoalign.evaluate.digits import interval_text
-from cryoalign.evaluate.finding import Answer, Chart, Finding, Interval, Quantity, Series, decide, together
+from cryoalign.evaluate.finding import (
+    Answer,
+    Chart,
+    Finding,
+    Interval,
+    Quantity,
+    Series,
+    by_key,
+    decide,
+    together,
+)
 from cryoalign.evaluate.measures.two_sample.classifiers import spectral_features
 from cryoalign.evaluate.measures.two_sample.held_out import (
     NAMES,
@@ -105,7 +115,8 @@ class TwoSampleMeasure:
             )
             chart[NAMES[method]] = curve
         roc = Chart("two_sample_roc", "Telling fake from raw", "raw taken for fake", "fake recognized", chart)
-        return Finding(self.name, (self._answer(quantities),), tuple(quantities), (roc,))
+        answer = self._answer(quantities)
+        return Finding(self.name, by_key([answer]), by_key(quantities), by_key([roc]))
 
     def _of_raw(self, case: Case, sides: dict[str, Side], groups: Rows) -> _Beside:
         """Ask for floors and ceiling, unless they are known from other fakes of the same particles."""
@@ -147,6 +158,7 @@ class TwoSampleMeasure:
             f"AUC of {NAMES[method]}",
             held_out_auc(fakes, raws, scores, case.resampling),
             target=0.5,
+            lower_is_better=True,
             bins=tuple(bins),
         )
         return quantity, held_out_roc(fakes, raws, scores)
