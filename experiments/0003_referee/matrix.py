@@ -8,21 +8,26 @@ The images, 70 MB, go into FOLDER; into a temporary one, if it is not given.
 from __future__ import annotations
 
 import csv
+import math
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryoalign.evaluate.finding import Finding
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
 from cryoalign.cli import CONF_DIR  # noqa: E402
-from cryoalign.evaluate.document import MAIN, to_document  # noqa: E402
 from cryoalign.evaluate.judge import judge  # noqa: E402
 from tests.fakes.known import Known, case_of  # noqa: E402  the tests' own fakes
 from tests.fakes.matrix import QUESTIONS, matrix  # noqa: E402
@@ -44,25 +49,37 @@ FIELDS = (
 )
 
 
-def rows_of(name: str, document: dict[str, Any], wanted: dict[str, str]) -> list[dict[str, Any]]:
+def rows_of(name: str, findings: Sequence[Finding], wanted: dict[str, str]) -> list[dict[str, Any]]:
     """One row a question."""
     rows = []
-    for measure in document["candidates"][MAIN]["measures"].values():
-        for key, answer in measure["answers"].items():
-            quantity = measure["quantities"].get(answer["quantity"], {})
-            fake = quantity.get("fake") or {}
+    for finding in findings:
+        for key, answer in finding.answers.items():
+            quantity = finding.quantities.get(answer.quantity or "")
+            intervals = {side: getattr(quantity, side, None) for side in ("fake", "floor", "ceiling")}
+            known = {
+                side: None if entry is None else _known(entry.value) for side, entry in intervals.items()
+            }
+            fake = intervals["fake"]
             rows.append(
                 {
                     "fake": name,
                     "question": key,
                     "wanted": wanted[key].replace(".", ""),
-                    "quantity": answer["quantity"],
+                    "quantity": answer.quantity,
+                    "verdict": answer.verdict.value,
+                    "words": answer.words,
+                    "value": known["fake"],
+                    "low": None if fake is None else _known(fake.low),
+                    "high": None if fake is None else _known(fake.high),
+                    "floor": known["floor"],
+                    "ceiling": known["ceiling"],
                 }
-                | {"verdict": answer["verdict"], "words": answer["words"]}
-                | {bound: fake.get(bound) for bound in ("value", "low", "high")}
-                | {side: (quantity.get(side) or {}).get("value") for side in ("floor", "ceiling")}
             )
     return rows
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def main(folder: Path) -> None:
@@ -76,7 +93,7 @@ def main(folder: Path) -> None:
     rows: list[dict[str, Any]] = []
     for name, sabotage in SABOTEURS.items():
         findings = judge(case_of(known, folder, sabotage(known)), measures)
-        found = rows_of(name, to_document({MAIN: findings}, {}), expected[name])
+        found = rows_of(name, findings, expected[name])
         rows += found
         wrong = [row["question"] for row in found if row["wanted"] not in {"", row["verdict"]}]
         print(f"{name}: " + (f"NOT AS EXPECTED: {', '.join(wrong)}" if wrong else "as expected"), flush=True)

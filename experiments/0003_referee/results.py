@@ -6,6 +6,7 @@ $ python experiments/0003_referee/results.py [outputs/0001]
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from cryoalign.evaluate.digits import interval_text, number
-from cryoalign.evaluate.document import MAIN, read_document
+from cryoalign.evaluate.document import MAIN
 
 HERE = Path(__file__).parent
 SETS = {
@@ -59,7 +60,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
     found = []
     for path in sorted(folder.glob("*/*/held_out_last/evaluation.json")):
         run = path.parents[1]
-        document = read_document(path)
+        document = json.loads(path.read_text(encoding="utf-8"))
         measures = document["candidates"][MAIN]["measures"]
         data = run.parent.name.removesuffix("_baselines").removesuffix("_noise")
         found.append(

@@ -210,7 +210,7 @@ def test_curves_are_means_with_a_band_from_lowest_to_highest():
     np.testing.assert_allclose(series["sim"].y, [2, 2])
     away = plans["less_raw"].series
     raw = np.mean([1, 2, 1])
-    np.testing.assert_allclose(away["A: weights.rpsd=0.5"].y, 1.5 - raw)
+    np.testing.assert_allclose(away["A: weights.rpsd=0.5"].y, 1.5 - raw, rtol=1e-5)
     np.testing.assert_allclose(away["raw"].y, 0)
 
 
