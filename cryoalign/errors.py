@@ -25,6 +25,13 @@ class InputError(Exception):
         What should have been there, and what was.
     remedy : str, optional
         What to do about it.
+
+    Examples
+    --------
+    >>> print(InputError("the box is too small", file="run.star", row=3, expected="16 px or more", found=8))
+    run.star, row 3: the box is too small
+      expected: 16 px or more
+      found: 8
     """
 
     def __init__(

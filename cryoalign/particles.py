@@ -109,6 +109,17 @@ class Particles:
     table : pandas.DataFrame
         Every per-particle column of `source`, as it was read, for splitting by any of them and for writing
         them back.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> optics = Optics(1, "krios", 1.2, 300.0, 2.7, 0.1)
+    >>> angles = [[0.0, 0.0, 0.0], [0.0, 90.0, 0.0]]
+    >>> particles = Particles.make(Path("run_data.star"), [optics], 2, angles=np.array(angles))
+    >>> len(particles), particles.optics[0].pixel_size
+    (2, 1.2)
+    >>> list(map(str, particles.take([1]).image_name))
+    ['000002@raw.mrcs']
     """
 
     source: Path

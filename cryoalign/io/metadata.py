@@ -35,6 +35,15 @@ def read_particles(
     ------
     InputError
         If a file cannot be used, or passthrough files are given with a STAR file.
+
+    Examples
+    --------
+    >>> read_particles("P1_result_group.csg")
+    Traceback (most recent call last):
+        ...
+    cryoalign.errors.InputError: P1_result_group.csg: this file only describes a result group of CryoSPARC
+      expected: the .cs of the particles
+      remedy: give the .cs file that it names, and the passthrough .cs with passthrough=
     """
     path, others = Path(path), passthrough_files(passthrough)
     if path.suffix == ".csg":

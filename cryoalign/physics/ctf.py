@@ -29,6 +29,12 @@ def electron_wavelength(voltage: Tensor) -> Tensor:
     -------
     tensor
         Wavelength in A, of the same shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> electron_wavelength(torch.tensor(300.0))  # kV
+    tensor(0.0197)
     """
     volts = voltage * 1e3
     return 12.2643247 / torch.sqrt(volts * (1 + volts * 0.978466e-6))
@@ -92,6 +98,27 @@ def ctf(
     -------
     (B, N, N // 2 + 1) real tensor
         Of the device and floating type of `defocus`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> def one(value):
+    ...     return torch.tensor([value])
+    >>> plane = ctf(
+    ...     4,
+    ...     2.0,
+    ...     defocus=torch.tensor([[10000.0, 10000.0, 0.0]]),
+    ...     voltage=one(300.0),
+    ...     spherical_aberration=one(2.7),
+    ...     amplitude_contrast=one(0.1),
+    ...     phase_shift=one(0.0),
+    ...     bfactor=one(0.0),
+    ...     scale=one(1.0),
+    ... )
+    >>> plane.shape
+    torch.Size([1, 4, 3])
+    >>> plane[0, 0, 0]  # at the zero frequency: the amplitude contrast
+    tensor(0.1000)
     """
     ky, kx = frequency_grid(box, device=defocus.device, dtype=defocus.dtype)
     sampling = torch.as_tensor(pixel_size, device=defocus.device, dtype=defocus.dtype).reshape(-1, 1, 1)

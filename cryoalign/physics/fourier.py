@@ -76,6 +76,12 @@ def frequency_grid(
     ky : (N, 1) tensor
     kx : (1, N // 2 + 1) tensor
         In cycles per A, in the order of `torch.fft`; together they broadcast to (N, N // 2 + 1).
+
+    Examples
+    --------
+    >>> ky, kx = frequency_grid(4, pixel_size=2.0)
+    >>> kx
+    tensor([[0.0000, 0.1250, 0.2500]])
     """
     ky = torch.fft.fftfreq(box, pixel_size, device=device, dtype=dtype)[:, None]
     kx = torch.fft.rfftfreq(box, pixel_size, device=device, dtype=dtype)[None, :]
@@ -119,6 +125,15 @@ def shift(spectra: Tensor, shift_px: Tensor, box: int) -> Tensor:
     Returns
     -------
     (..., N, N // 2 + 1) complex tensor
+
+    Examples
+    --------
+    >>> import torch
+    >>> image = torch.zeros(4, 4)
+    >>> image[2, 2] = 1
+    >>> moved = irfft2(shift(rfft2(image), torch.tensor([1.0, 0.0]), 4), 4)
+    >>> bool(moved[2, 3] > 0.99)  # one pixel along x
+    True
     """
     ky, kx = frequency_grid(box, device=spectra.device, dtype=shift_px.dtype)
     phase_x = -2 * math.pi * kx * shift_px[..., 0, None, None]
@@ -143,6 +158,14 @@ def fourier_resize(images: Tensor, box: int) -> Tensor:
     Returns
     -------
     (..., box, box) real tensor
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = torch.ones(5, 64, 64)
+    >>> smaller = fourier_resize(images, 32)
+    >>> smaller.shape, round(smaller.mean().item(), 3)
+    (torch.Size([5, 32, 32]), 1.0)
     """
     return _resize(images, box, _PLANE)
 

@@ -46,6 +46,11 @@ def soft_circle(box: int, radius: float, edge: float) -> Tensor:
     -------
     (N, N) float32 tensor
         1 inside, 0 outside.
+
+    Examples
+    --------
+    >>> soft_circle(8, radius=0.8, edge=0.4)[4]  # the middle row
+    tensor([0.0000, 0.0381, 0.8536, 1.0000, 1.0000, 1.0000, 0.8536, 0.0381])
     """
     axis = (torch.arange(box) - box // 2) / (box / 2)
     return raised_cosine(torch.hypot(axis[:, None], axis[None]), radius, edge)

@@ -33,6 +33,14 @@ def euler_to_matrix(angles_deg: Tensor) -> Tensor:
         volume's, so its first two columns are the image's x and y axes seen in the volume and its third
         column is the beam. This is the *transpose* of the matrix A in RELION's source (Heymann et al. 2005,
         doi:10.1016/j.jsb.2005.06.001).
+
+    Examples
+    --------
+    >>> import torch
+    >>> euler_to_matrix(torch.tensor([[90.0, 0.0, 0.0]])).round() + 0.0
+    tensor([[[ 0., -1.,  0.],
+             [ 1.,  0.,  0.],
+             [ 0.,  0.,  1.]]])
     """
     return _like(Rotation.from_euler("ZYZ", _numpy(angles_deg), degrees=True).as_matrix(), angles_deg)
 
@@ -83,6 +91,13 @@ def angular_distance(a: Tensor, b: Tensor) -> Tensor:
     -------
     (B,) tensor
         Degrees, 0 to 180.
+
+    Examples
+    --------
+    >>> import torch
+    >>> a, b = euler_to_matrix(torch.tensor([[0.0, 0.0, 0.0], [0.0, 30.0, 0.0]]))
+    >>> round(angular_distance(a, b).item(), 3)
+    30.0
     """
     between = Rotation.from_matrix(_numpy(a)).inv() * Rotation.from_matrix(_numpy(b))
     return torch.rad2deg(_like(np.asarray(between.magnitude()), a))

@@ -66,6 +66,11 @@ def normalized_radius(
     Returns
     -------
     (R,) tensor, 0 to 1.
+
+    Examples
+    --------
+    >>> normalized_radius(8)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
     return torch.arange(ring_count(box), device=device, dtype=torch.float64).mul(2 / box).to(dtype)
 
@@ -183,6 +188,14 @@ def radial_log_power(images: Tensor, norm: Norm = "backward") -> Tensor:
     ------
     ValueError
         If the images are not square.
+
+    Examples
+    --------
+    >>> import torch
+    >>> image = torch.zeros(4, 4)
+    >>> image[2, 2] = 1  # a point has the same power everywhere: log(1 + 1)
+    >>> radial_log_power(image)
+    tensor([0.6931, 0.6931, 0.6931])
     """
     with torch.autocast(images.device.type, enabled=False):
         spectra = _half_plane(images, norm)
@@ -208,6 +221,15 @@ def rpsd_distance(a: Tensor, b: Tensor, power: int = 1) -> Tensor:
     ------
     ValueError
         If the curves differ in length or the power is another.
+
+    Examples
+    --------
+    >>> import torch
+    >>> a, b = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 4.0, 3.0])
+    >>> rpsd_distance(a, b)
+    tensor(0.6667)
+    >>> rpsd_distance(a, b, power=2)
+    tensor(1.3333)
     """
     if a.shape[-1] != b.shape[-1]:
         raise ValueError(f"curves of {a.shape[-1]} and {b.shape[-1]} rings")
@@ -284,5 +306,13 @@ def ring_correlation(a: Tensor, b: Tensor) -> Tensor:
     ------
     ValueError
         If the images are not square or differ in size.
+
+    Examples
+    --------
+    >>> import torch
+    >>> image = torch.zeros(4, 4)
+    >>> image[2, 2] = 1
+    >>> ring_correlation(image, -image).round()
+    tensor([-1., -1., -1.])
     """
     return correlation_ratio(*ring_correlation_sums(a, b))
