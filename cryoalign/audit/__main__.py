@@ -1,4 +1,4 @@
-"""``python -m cryoalign.audit sim=X.star raw=Y.star``: tells whether these are pairs."""
+"""``python -m cryoalign.audit sim=X.star raw=Y.star``: are these pairs?."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def main(cfg: DictConfig) -> None:
     from rich.console import Console  # noqa: PLC0415  heavy imports wait until work starts
 
     from cryoalign.audit.check import check_pairs  # noqa: PLC0415
-    from cryoalign.audit.report import audit_table, words, write_report  # noqa: PLC0415
+    from cryoalign.audit.report import audit_table, report_lines, write_report  # noqa: PLC0415
     from cryoalign.audit.sample import read_sample  # noqa: PLC0415
-    from cryoalign.audit.verdict import judge  # noqa: PLC0415
+    from cryoalign.audit.verdict import conclude  # noqa: PLC0415
     from cryoalign.io.output import staged  # noqa: PLC0415
 
     if cfg.sample < 0 or not 0 < cfg.radius <= 1:
@@ -46,12 +46,12 @@ def main(cfg: DictConfig) -> None:
             progress=cfg.progress,
         )
         evidence = check_pairs(sample, radius=cfg.radius, poses=cfg.poses, progress=cfg.progress)
-        verdict = judge(evidence)
+        verdict = conclude(evidence)
         if folder is not None:
             write_report(folder, verdict, evidence, inputs)
     console = Console(width=120)
     console.print(audit_table(evidence, every=cfg.all))
-    for line in words(verdict, evidence):
+    for line in report_lines(verdict, evidence):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     if verdict.exit_code:
         raise SystemExit(verdict.exit_code)

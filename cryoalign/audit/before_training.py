@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cryoalign.audit.check import check_pairs
 from cryoalign.audit.sample import FEWEST, choose_rows, sample_images
-from cryoalign.audit.verdict import judge
+from cryoalign.audit.verdict import conclude
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def audit_training(choice: str, data: PairedDataModule) -> None:
         return
     chosen = rows[choose_rows(len(rows), _PAIRS)]
     sample = sample_images(data.sim_images, data.raw_images, chosen, among=rows, box=_BOX)
-    verdict = judge(check_pairs(sample, radius=data.normalization_settings.get("radius", 0.9), poses=False))
+    radius = data.normalization_settings.get("radius", 0.9)
+    verdict = conclude(check_pairs(sample, radius=radius, poses=False))
     if verdict.outcome == "wrong":
         raise InputError(
             f"sim and raw are not pairs: {verdict.line}",

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cryoalign.audit.correlation import BANDS, Estimate, Rings, Scorer, estimate
-from cryoalign.audit.hypotheses import (
-    IDENTITY,
-    NEUTRAL_CTF,
-    NEUTRAL_MAP,
-    NEUTRAL_SCALE,
-    Hypothesis,
-    bare,
-    claimed_shift,
-    hypotheses,
-    neutral_images,
-    still,
-)
+from cryoalign.audit.hypotheses.corrected import CorrectedCtf
+from cryoalign.audit.hypotheses.every import every_hypothesis
+from cryoalign.audit.hypotheses.hypothesis import AsGiven, Basis, Treatment
+from cryoalign.audit.hypotheses.shift import shifts_vary
+from cryoalign.audit.hypotheses.treatment import treated
 from cryoalign.audit.matching import Matching, match_any
-from cryoalign.audit.self_check import CORRECTED_CTF, corrections, look_alone
+from cryoalign.audit.self_check import check_simulated, contradictions, corrections
+from cryoalign.audit.transfer import claims_no_ctf
 from cryoalign.io.progress import progress_bar
-from cryoalign.physics.fourier import rfft2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator
 
     import torch
     from numpy.typing import NDArray
 
+    from cryoalign.audit.hypotheses.hypothesis import Explanation, Hypothesis
     from cryoalign.audit.sample import Sample
-    from cryoalign.audit.self_check import Alone
+    from cryoalign.audit.self_check import SelfCheck
     from cryoalign.audit.transfer import Transfer
 
 _CLEAR = 3.0  # sigma by which raw has to confirm what sims seem to carry
@@ -41,13 +35,11 @@ _CLEAR = 3.0  # sigma by which raw has to confirm what sims seem to carry
 
 @dataclass(frozen=True)
 class Score:
-    """What one hypothesis makes of the pairs.
+    """How well the images of one hypothesis fit the measured ones.
 
     Attributes
     ----------
-    key, family : str
-    value : float or None
-        See `cryoalign.audit.hypotheses.Hypothesis`.
+    hypothesis : Hypothesis
     envelope : float
         The smooth fall-off that suits it best, exp(-envelope u^2).
     values : (n,) float64
@@ -56,7 +48,7 @@ class Score:
         Their mean.
     difference : Estimate
         Of the paired difference to the pairs as given, or to those treated in the same way without the
-        change (`cryoalign.audit.hypotheses.neutral_images`) where these fit better: for naming it.
+        change (`cryoalign.audit.hypotheses.treatment.treated`) where these fit better: for naming it.
     fair : Estimate
         Of the paired difference to the pairs treated in the same way: for excluding it.
     gains : (n,) float64
@@ -67,9 +59,7 @@ class Score:
         Mean correlation of the hypothesis' images with the simulated ones, with the same weights.
     """
 
-    key: str
-    family: str
-    value: float | None
+    hypothesis: Hypothesis = field(repr=False)
     envelope: float
     values: NDArray[np.float64]
     correlation: Estimate
@@ -78,6 +68,16 @@ class Score:
     gains: NDArray[np.float64]
     bands: tuple[Estimate, ...]
     likeness: float
+
+    @property
+    def name(self) -> str:
+        """Of the hypothesis."""
+        return self.hypothesis.name
+
+    @property
+    def family(self) -> str:
+        """Of the hypothesis."""
+        return self.hypothesis.family
 
     @property
     def power(self) -> float:
@@ -96,7 +96,9 @@ class Evidence:
     ----------
     scores : list of Score
         The pairs as given first.
-    alone : Alone
+    self_check : SelfCheck
+    contradictions : dict of str to Explanation
+        See `cryoalign.audit.self_check.contradictions`.
     matching : Matching
         Whether images fit those of other rows.
     bands : tuple of float
@@ -111,14 +113,15 @@ class Evidence:
         Of the original raw images in A.
     phase_shift : float
         Largest claimed phase shift in degrees.
-    bare : bool
+    no_ctf : bool
         The metadata claim no CTF.
     disagreement : str or None
         Where the metadata differ.
     """
 
     scores: list[Score]
-    alone: Alone
+    self_check: SelfCheck
+    contradictions: dict[str, Explanation]
     matching: Matching
     bands: tuple[float, ...]
     pairs: int
@@ -126,7 +129,7 @@ class Evidence:
     shift_rms: float
     pixel_size: float
     phase_shift: float
-    bare: bool
+    no_ctf: bool
     disagreement: str | None
 
     @property
@@ -154,50 +157,51 @@ def check_pairs(
     -------
     Evidence
     """
-    own = rfft2(sample.sims)
-    bench = _Bench(Scorer(sample.raws, radius), own, sample.groups)
-    alone = look_alone(sample, radius, poses=poses)
-    given = bench.score(Hypothesis(IDENTITY, "none", lambda: own))
-    neutral = {NEUTRAL_CTF: bench.values(neutral_images(sample, alone.suspected, NEUTRAL_CTF))[0]}
-    corrected = [bench.score(one, given, neutral) for one in corrections(sample, alone)]
-    carried = _confirmed(alone, corrected)
-    kinds = (NEUTRAL_CTF, NEUTRAL_SCALE, NEUTRAL_MAP)
-    neutral = {kind: bench.values(neutral_images(sample, carried, kind))[0] for kind in kinds}
-    listed = list(hypotheses(sample, carried, poses=poses))
+    check = check_simulated(sample, radius, poses=poses)
+    basis = Basis(sample, check.suspected)
+    comparison = _Comparison(Scorer(sample.raws, radius), basis.spectra, sample.groups)
+    given = comparison.score(AsGiven(basis))
+    to_correct = list(corrections(sample, check))
+    corrected = list(comparison.scores(to_correct, basis, given))
+    basis = Basis(sample, _confirmed(check, corrected))
+    listed = list(every_hypothesis(basis, poses=poses))
     bar = progress_bar(listed, "testing the pairs", shown=progress)
-    tested = [bench.score(one, given, neutral) for one in bar]
+    tested = list(comparison.scores(bar, basis, given))
     nyquist = 1 / (2 * sample.pixel_size)
     return Evidence(
         scores=[given, *corrected, *tested],
-        alone=alone,
-        matching=match_any(bench.scorer, own, sample.groups, given.envelope),
+        self_check=check,
+        contradictions=contradictions(check, to_correct),
+        matching=match_any(comparison.scorer, basis.spectra, sample.groups, given.envelope),
         bands=tuple(edge * nyquist for edge in BANDS),
         pairs=len(sample.sims),
         group_of=sample.groups,
-        shift_rms=0.0 if still(sample) else float(claimed_shift(sample).std(0).mean()),
-        pixel_size=float(sample.raw.optics_column("pixel_size").mean()),
+        shift_rms=float(basis.claimed_shift.std(0).mean()) if shifts_vary(basis) else 0.0,
+        pixel_size=basis.original_pixel_size,
         phase_shift=float(np.abs(sample.raw.phase_shift).max()),
-        bare=bare(sample),
+        no_ctf=claims_no_ctf(sample),
         disagreement=sample.disagreement,
     )
 
 
-def _confirmed(alone: Alone, corrected: list[Score]) -> Transfer:
+def _confirmed(check: SelfCheck, corrected: list[Score]) -> Transfer:
     """Return the CTF that other hypotheses start from: the claimed one, unless raw confirms another power.
 
     A defocus that differs is not taken for granted: one that is wrongly suspected would spoil all hypotheses
     of the CTF.
     """
-    clear = any(score.key == CORRECTED_CTF and score.difference.sigma > _CLEAR for score in corrected)
-    return alone.suspected if clear and alone.suspected.power != alone.claimed.power else alone.claimed
+    clear = any(
+        isinstance(score.hypothesis, CorrectedCtf) and score.difference.sigma > _CLEAR for score in corrected
+    )
+    return check.suspected if clear and check.suspected.power != check.claimed.power else check.claimed
 
 
 @dataclass(frozen=True)
-class _Bench:
-    """The measured images, and the simulated ones to compare with."""
+class _Comparison:
+    """The measured images, and the simulated ones that they are compared with."""
 
     scorer: Scorer
-    own: torch.Tensor
+    spectra: torch.Tensor
     groups: NDArray[np.int64]
 
     def values(self, templates: torch.Tensor) -> tuple[NDArray[np.float64], float, Rings]:
@@ -206,24 +210,30 @@ class _Bench:
         envelope = self.scorer.best_envelope(rings)
         return self.scorer.correlation(rings, envelope), envelope, rings
 
+    def scores(self, hypotheses: Iterable[Hypothesis], basis: Basis, given: Score) -> Iterator[Score]:
+        """Hold hypotheses against the measured images, compared with the pairs as given and as treated."""
+        neutral = {Treatment.NONE: given.values}
+        for hypothesis in hypotheses:
+            if hypothesis.treatment not in neutral:
+                neutral[hypothesis.treatment] = self.values(treated(basis, hypothesis.treatment))[0]
+            yield self.score(hypothesis, given.values, neutral[hypothesis.treatment])
+
     def score(
         self,
         hypothesis: Hypothesis,
-        given: Score | None = None,
-        neutral: Mapping[str, NDArray[np.float64]] | None = None,
+        untouched: NDArray[np.float64] | None = None,
+        neutral: NDArray[np.float64] | None = None,
     ) -> Score:
-        """Hold one hypothesis against the measured images, compared with the pairs as given if they are."""
-        templates = hypothesis.make()
+        """Hold one hypothesis against the measured images; without others' values, against itself."""
+        templates = hypothesis.images()
         values, envelope, rings = self.values(templates)
-        untouched = values if given is None else given.values
-        treated = neutral[hypothesis.neutral] if neutral and hypothesis.neutral else untouched
-        better = max(untouched, treated, key=lambda other: float(other.mean()))
-        gains = values - treated
+        untouched = values if untouched is None else untouched
+        neutral = values if neutral is None else neutral
+        better = max(untouched, neutral, key=lambda other: float(other.mean()))
+        gains = values - neutral
         bands = (self.scorer.correlation(rings, envelope, band) for band in pairwise(BANDS))
         return Score(
-            key=hypothesis.key,
-            family=hypothesis.family,
-            value=hypothesis.value,
+            hypothesis=hypothesis,
             envelope=envelope,
             values=values,
             gains=gains,
@@ -231,10 +241,5 @@ class _Bench:
             difference=estimate(values - better, self.groups),
             fair=estimate(gains, self.groups),
             bands=tuple(estimate(band, self.groups) for band in bands),
-            likeness=self.scorer.likeness(self.own, templates, envelope),
+            likeness=self.scorer.likeness(self.spectra, templates, envelope),
         )
-
-
-def name_of(score: Score) -> str:
-    """Name a hypothesis for a reader."""
-    return "pairs as given" if score.key == IDENTITY else score.key

@@ -24,17 +24,17 @@ class Matching:
     ----------
     average : Estimate
         Mean correlation of the measured images with the average simulated image.
-    own : int
-        Measured images whose best match stands out and is the simulated image of their own row.
-    other : int
+    same_row : int
+        Measured images whose best match stands out and is the simulated image of the same row.
+    other_row : int
         Those whose best match stands out and is that of another row.
     strength : float
         Mean correlation of the latter with their best matches, 0 where there are none.
     """
 
     average: Estimate
-    own: int
-    other: int
+    same_row: int
+    other_row: int
     strength: float
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from cryoalign.audit.check import name_of
 from cryoalign.audit.verdict import CLEAR
 from cryoalign.figures.audit import audit_figure
 
@@ -18,10 +17,7 @@ if TYPE_CHECKING:
     from cryoalign.audit.check import Evidence, Score
     from cryoalign.audit.correlation import Estimate
     from cryoalign.audit.transfer import Transfer
-    from cryoalign.audit.verdict import Verdict
-
-#: How the names of scans begin, and what they put a factor on.
-_SCANS = {"shift": "shift", "pixel size": "pixel size", "map": "map's pixel size", "defocus": "defocus"}
+    from cryoalign.audit.verdict import Conclusion
 
 
 def audit_table(evidence: Evidence, *, every: bool = False) -> Table:
@@ -47,7 +43,7 @@ def audit_table(evidence: Evidence, *, every: bool = False) -> Table:
     for score in evidence.scores if every else _shown(evidence):
         difference = () if score is evidence.given else (score.difference.mean, score.difference.sigma)
         table.add_row(
-            name_of(score),
+            score.name,
             f"{score.correlation.mean:.4f}",
             f"{score.correlation.error:.4f}",
             f"{score.correlation.sigma:.1f}",
@@ -70,16 +66,16 @@ def _shown(evidence: Evidence) -> list[Score]:
         members = sorted(
             (s for s in evidence.scores if s.family == family), key=lambda s: -s.correlation.mean
         )
-        kept |= {score.key for score in members[:2]}
-    return [score for score in evidence.scores if score.key in kept]
+        kept |= {score.name for score in members[:2]}
+    return [score for score in evidence.scores if score.name in kept]
 
 
-def words(verdict: Verdict, evidence: Evidence) -> list[str]:
+def report_lines(verdict: Conclusion, evidence: Evidence) -> list[str]:
     """Return the lines below the table, the verdict first.
 
     Parameters
     ----------
-    verdict : Verdict
+    verdict : Conclusion
     evidence : Evidence
 
     Returns
@@ -95,23 +91,23 @@ def words(verdict: Verdict, evidence: Evidence) -> list[str]:
     return lines
 
 
-def as_json(verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
+def as_json(verdict: Conclusion, evidence: Evidence) -> dict[str, Any]:
     """Return verdict and evidence as plain values.
 
     Parameters
     ----------
-    verdict : Verdict
+    verdict : Conclusion
     evidence : Evidence
 
     Returns
     -------
     dict
     """
-    alone = evidence.alone
+    check = evidence.self_check
     return {
         "outcome": verdict.outcome,
         "verdict": verdict.line,
-        "hypothesis": verdict.key,
+        "hypothesis": verdict.mistake,
         "alternatives": list(verdict.alternatives),
         "remedy": verdict.remedy,
         "undecidable": verdict.undecidable,
@@ -121,9 +117,9 @@ def as_json(verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
         "band_edges_per_angstrom": list(evidence.bands),
         "hypotheses": [
             {
-                "name": name_of(score),
+                "name": score.name,
                 "family": score.family,
-                "value": score.value,
+                "value": score.hypothesis.value,
                 "envelope": score.envelope,
                 "likeness_to_sim": score.likeness,
                 "correlation": _plain(score.correlation),
@@ -134,19 +130,19 @@ def as_json(verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
             for score in evidence.scores
         ],
         "sim_alone": {
-            "claimed_ctf": _ctf(alone.claimed),
-            "suspected_ctf": _ctf(alone.suspected),
-            "gain": _plain(alone.gain),
-            "rows": {name: _plain(gain) for name, gain in alone.rows.items()},
-            "shift_slope": None if alone.shift is None else alone.shift.slope.tolist(),
-            "shift_slope_error": None if alone.shift is None else alone.shift.error.tolist(),
-            "pose": None if alone.pose is None else _plain(alone.pose),
-            "inverse_pose": None if alone.inverse_pose is None else _plain(alone.inverse_pose),
+            "claimed_ctf": _ctf(check.claimed),
+            "suspected_ctf": _ctf(check.suspected),
+            "gain": _plain(check.gain),
+            "rows": {name: _plain(gain) for name, gain in check.rows.items()},
+            "shift_slope": None if check.shift is None else check.shift.slope.tolist(),
+            "shift_slope_error": None if check.shift is None else check.shift.error.tolist(),
+            "pose": None if check.pose is None else _plain(check.pose),
+            "inverse_pose": None if check.inverse_pose is None else _plain(check.inverse_pose),
         },
         "any_row": {
             "average": _plain(evidence.matching.average),
-            "best_match_in_own_row": evidence.matching.own,
-            "best_match_in_another_row": evidence.matching.other,
+            "best_match_in_own_row": evidence.matching.same_row,
+            "best_match_in_another_row": evidence.matching.other_row,
         },
     }
 
@@ -159,35 +155,30 @@ def _ctf(transfer: Transfer) -> dict[str, Any]:
     return {"times": transfer.power, "defocus_factor": transfer.scale, "phase_shift": transfer.phase}
 
 
-def write_report(folder: Path, verdict: Verdict, evidence: Evidence, inputs: Mapping[str, str]) -> None:
+def write_report(folder: Path, verdict: Conclusion, evidence: Evidence, inputs: Mapping[str, str]) -> None:
     """Write ``audit.json`` and ``audit.png``.
 
     Parameters
     ----------
     folder : Path
         Exists.
-    verdict : Verdict
+    verdict : Conclusion
     evidence : Evidence
     inputs : mapping of str to str
         The files that were looked at, by kind.
     """
     values = {**inputs, **as_json(verdict, evidence)}
     (folder / "audit.json").write_text(json.dumps(values, indent=2) + "\n")
-    plain = [score for score in evidence.scores if score.value is None]
-    scans = {}
-    for start, name in _SCANS.items():
-        members = [
-            score for score in evidence.scores if score.value is not None and score.key.startswith(start)
-        ]
-        offset = 1.0 if start == "shift" else 0.0
-        if members:
-            scans[name] = (
-                [offset + (score.value or 0.0) for score in members],
-                [score.correlation.mean for score in members],
-                [score.correlation.error for score in members],
-            )
+    plain = [score for score in evidence.scores if score.hypothesis.factor is None]
+    scans: dict[str, tuple[list[float], list[float], list[float]]] = {}
+    for score in evidence.scores:
+        if score.hypothesis.factor is not None:
+            factors, means, errors = scans.setdefault(score.hypothesis.scan, ([], [], []))
+            factors.append(score.hypothesis.factor)
+            means.append(score.correlation.mean)
+            errors.append(score.correlation.error)
     figure = audit_figure(
-        [name_of(score) for score in plain],
+        [score.name for score in plain],
         [score.correlation.mean for score in plain],
         [score.correlation.error for score in plain],
         scans=scans,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from cryoalign.physics.spectrum import ring_mean, ring_sum
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cryoalign.audit.sample import Sample
     from cryoalign.particles import Particles
 
 #: Floors under CTF^2, of which each candidate takes the best, beside that of white noise: numerical leakage
@@ -53,7 +54,7 @@ PHASE_FACTORS = {"as claimed": 1.0, "radians": float(np.rad2deg(1.0)), "degrees"
 
 
 def claimed_power(particles: Particles) -> int:
-    """How often the metadata say that the CTF was applied: 2 where most images are premultiplied."""
+    """Return how often the metadata say that the CTF was applied: 2 where most images are premultiplied."""
     return 2 if particles.optics_column("premultiplied").mean() > 0.5 else 1
 
 
@@ -99,13 +100,26 @@ def undone(once: torch.Tensor, transfer: Transfer) -> torch.Tensor:
     return once**transfer.power / (once ** (2 * transfer.power) + _WIENER)
 
 
+def claims_no_ctf(sample: Sample) -> bool:
+    """Return whether the raw metadata claim a CTF that is the same everywhere, that is none."""
+    claimed = ctf_of(sample.raw, sample.box, sample.pixel_size, Transfer(1))
+    return bool(claimed.max() - claimed.min() < 0.1)
+
+
+class TransferFit(NamedTuple):
+    """How a candidate fits: mean log likelihood per frequency and image, and its gain over the first."""
+
+    likelihood: float
+    gain: Estimate
+
+
 def carried_transfer(
     spectra: torch.Tensor,
     particles: Particles,
     pixel_size: float,
     candidates: list[Transfer],
     groups: NDArray[np.int64],
-) -> dict[Transfer, tuple[float, Estimate]]:
+) -> dict[Transfer, TransferFit]:
     """Hold candidates against the power spectra of simulated images, which have little or no noise.
 
     Within a ring the power of image i is taken as exponentially distributed about M(ring) (CTF_i^2)^power, M
@@ -126,8 +140,7 @@ def carried_transfer(
 
     Returns
     -------
-    dict of Transfer to (float, Estimate)
-        Mean log likelihood per frequency and image, and the paired difference to the first candidate.
+    dict of Transfer to TransferFit
     """
     box = spectra.shape[-2]
     power = squared(spectra)
@@ -144,7 +157,7 @@ def carried_transfer(
         values[candidate] = max(fits, key=lambda fit: float(fit.sum()))
     first = values[candidates[0]]
     return {
-        candidate: (float(value.mean()), estimate(value - first, groups))
+        candidate: TransferFit(float(value.mean()), estimate(value - first, groups))
         for candidate, value in values.items()
     }
 

@@ -1,4 +1,4 @@
-"""The plain word on a set of pairs: they agree, this is wrong with them, or nothing can be said."""
+"""The verdict on a set of pairs: they agree, this is wrong with them, or nothing can be said."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cryoalign.audit.contradictions import own_findings
 from cryoalign.audit.correlation import estimate
-from cryoalign.audit.self_check import CORRECTED_CTF
-from cryoalign.audit.wording import finding
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cryoalign.audit.check import Evidence, Score
     from cryoalign.audit.correlation import Estimate
-    from cryoalign.audit.wording import Finding
+    from cryoalign.audit.hypotheses.hypothesis import Explanation
 
 Outcome = Literal["agree", "wrong", "no relation", "undecided"]
 
@@ -29,12 +24,10 @@ _STRONGER = 1.5  # by which factor matches with other rows have to exceed every 
 _MORE = "look at more pairs, all with sample=0"
 _FOLLOWS = 0.05  # correlation with the map of other images, below which a set does not follow its poses
 _MATCHED = 0.05  # fraction of images that have to find their partner in another row
-#: Families that are different words for one thing where images reach low frequencies only.
-_KINDS = {"defocus": "CTF", "phase shift": "CTF"}
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Conclusion:
     """What is said of the pairs.
 
     Attributes
@@ -43,8 +36,8 @@ class Verdict:
         ``agree``, ``wrong``, ``no relation`` or ``undecided``.
     line : str
         The verdict in one line.
-    key : str or None
-        The hypothesis that won, or what the simulated images alone or the metadata show.
+    mistake : str or None
+        Name of the hypothesis that won, or of what the simulated images or the metadata show by themselves.
     alternatives : tuple of str
         Hypotheses that fit as well as the one that won.
     remedy : str or None
@@ -55,7 +48,7 @@ class Verdict:
 
     outcome: Outcome
     line: str
-    key: str | None
+    mistake: str | None
     alternatives: tuple[str, ...]
     remedy: str | None
     undecidable: dict[str, str]
@@ -66,8 +59,8 @@ class Verdict:
         return {"agree": 0, "wrong": 2}.get(self.outcome, 3)
 
 
-def judge(evidence: Evidence) -> Verdict:
-    """Make a verdict of the evidence.
+def conclude(evidence: Evidence) -> Conclusion:
+    """Draw a conclusion from the evidence.
 
     A hypothesis is named if its correlation is significant and exceeds that of the pairs as given in the
     paired test, both after Bonferroni's correction: the one with the highest correlation, and beside it
@@ -81,7 +74,7 @@ def judge(evidence: Evidence) -> Verdict:
 
     Returns
     -------
-    Verdict
+    Conclusion
     """
     limit = ALPHA / len(evidence.scores)
     better = [
@@ -98,59 +91,58 @@ def judge(evidence: Evidence) -> Verdict:
     return _unrelated(evidence)
 
 
-def _related(evidence: Evidence) -> Verdict:
+def _related(evidence: Evidence) -> Conclusion:
     """Look for doubts about pairs that fit each other and that no hypothesis beats beyond chance."""
     undecidable, sigma = undecided_families(evidence), evidence.given.correlation.sigma
-    scores = {score.key: score for score in evidence.scores}
-    for key, word in own_findings(evidence).items():
-        by = scores[key].difference.sigma
+    scores = {score.name: score for score in evidence.scores}
+    for name, found in evidence.contradictions.items():
+        by = scores[name].difference.sigma
         if by > CLEAR:
-            return _named(evidence, scores[key])
-        if scores[key].fair.sigma > -CLEAR:
-            line = f"undecided: it seems that {word.line}; raw does not confirm it ({by:+.1f} sigma)"
-            return Verdict("undecided", line, word.key, (), word.remedy, undecidable)
+            return _named(evidence, scores[name])
+        if scores[name].fair.sigma > -CLEAR:
+            line = f"undecided: it seems that {found.line}; raw does not confirm it ({by:+.1f} sigma)"
+            return Conclusion("undecided", line, found.mistake, (), found.remedy, undecidable)
     if evidence.disagreement is not None:
         line = f"images fit each other ({sigma:.0f} sigma), but the metadata of the pairs disagree"
-        return Verdict("wrong", line, "metadata", (), "simulate these raw particles anew", undecidable)
+        return Conclusion("wrong", line, "metadata", (), "simulate these raw particles anew", undecidable)
     doubtful = max(evidence.scores[1:], key=lambda score: score.difference.sigma)
     if doubtful.difference.sigma > CLEAR:
-        line = f"undecided, {doubtful.difference.sigma:.1f} sigma for: {finding(evidence, doubtful).line}"
-        return Verdict("undecided", line, doubtful.key, (), _MORE, undecidable)
-    return Verdict("agree", f"pairs agree, {sigma:.0f} sigma", None, (), None, undecidable)
+        line = f"undecided, {doubtful.difference.sigma:.1f} sigma for: {doubtful.hypothesis.line}"
+        return Conclusion("undecided", line, doubtful.name, (), _MORE, undecidable)
+    return Conclusion("agree", f"pairs agree, {sigma:.0f} sigma", None, (), None, undecidable)
 
 
-def _named(evidence: Evidence, best: Score) -> Verdict:
-    """Name the best hypothesis, in the words of the simulated images where they say it themselves."""
-    own = own_findings(evidence)
+def _named(evidence: Evidence, best: Score) -> Conclusion:
+    """Name the best hypothesis, as the simulated images show it where they do so by themselves."""
     suspected = [
         score
         for score in evidence.scores
-        if score.key in own and _kind(score) == _kind(best) and score.fair.sigma > -CLEAR
+        if score.name in evidence.contradictions
+        and score.hypothesis.kind == best.hypothesis.kind
+        and score.fair.sigma > -CLEAR
     ]
     for score in suspected:
-        if _sure(evidence, score):
-            word = own[score.key]
-            return Verdict("wrong", word.line, word.key, (), word.remedy, {})
+        if score.hypothesis.certain and score.difference.sigma > CLEAR:
+            found = _explain(evidence, score)
+            return Conclusion("wrong", found.line, found.mistake, (), found.remedy, {})
     equals = [best, *(score for score in evidence.scores[1:] if _as_good(evidence, score, best))]
     equals += [score for score in suspected if all(score is not other for other in equals)]
     kinds: dict[str, list[Score]] = {}
     for score in equals:
-        kinds.setdefault(score.key if score.key in own else score.family, []).append(score)
-    lines = [_words(evidence, own, members) for members in kinds.values()]
+        group = score.name if score.name in evidence.contradictions else score.family
+        kinds.setdefault(group, []).append(score)
+    lines = [_phrase(evidence, members) for members in kinds.values()]
     by = f"better by {best.difference.sigma:.0f} sigma"
-    word = own.get(best.key) or finding(evidence, best)
+    found = _explain(evidence, best)
     if len(lines) == 1:
-        return Verdict("wrong", f"{lines[0]} ({by})", word.key, (), word.remedy, {})
+        return Conclusion("wrong", f"{lines[0]} ({by})", found.mistake, (), found.remedy, {})
     if suspected:  # what sims seem to be is at odds with what raw shows: neither may be right
         line = f"undecided: sim and raw differ ({by}), perhaps in one of these: {'; or '.join(lines)}"
-        return Verdict("undecided", line, word.key, tuple(lines[1:]), _MORE, undecided_families(evidence))
+        left = undecided_families(evidence)
+        return Conclusion("undecided", line, found.mistake, tuple(lines[1:]), _MORE, left)
     line = f"sim and raw differ ({by}), in one of these: {'; or '.join(lines)}"
-    remedy = f"if it is the first: {word.remedy}"
-    return Verdict("wrong", line, word.key, tuple(lines[1:]), remedy, {})
-
-
-def _kind(score: Score) -> str:
-    return _KINDS.get(score.family, score.family)
+    remedy = f"if it is the first: {found.remedy}"
+    return Conclusion("wrong", line, found.mistake, tuple(lines[1:]), remedy, {})
 
 
 def _as_good(evidence: Evidence, score: Score, best: Score) -> bool:
@@ -158,66 +150,64 @@ def _as_good(evidence: Evidence, score: Score, best: Score) -> bool:
 
     One of another kind has to be better than the pairs as given by itself.
     """
-    if score is best or score.fair.sigma <= (0 if _kind(score) == _kind(best) else CLEAR):
+    alike = score.hypothesis.kind == best.hypothesis.kind
+    if score is best or score.fair.sigma <= (0 if alike else CLEAR):
         return False
     return estimate(best.gains - score.gains, evidence.group_of).sigma < CLEAR
 
 
-def _sure(evidence: Evidence, score: Score) -> bool:
-    """Return whether simulated images tell it and raw confirms it; a defocus has other explanations too."""
-    suspected, claimed = evidence.alone.suspected, evidence.alone.claimed
-    exact = score.key != CORRECTED_CTF or suspected.power != claimed.power
-    return exact and score.difference.sigma > CLEAR
+def _explain(evidence: Evidence, score: Score) -> Explanation:
+    """Explain a hypothesis by what the simulated images show by themselves, if they do."""
+    return evidence.contradictions.get(score.name) or score.hypothesis.explanation
 
 
-def _words(evidence: Evidence, own: Mapping[str, Finding], members: list[Score]) -> str:
+def _phrase(evidence: Evidence, members: list[Score]) -> str:
     """Put hypotheses of one family that fit alike into one phrase, the best first."""
     first = max(members, key=lambda score: float(score.gains.mean()))
-    line = (own.get(first.key) or finding(evidence, first)).line
-    offset = 1.0 if first.family == "shift" else 0.0
-    factors = sorted(offset + score.value for score in members if score.value is not None)
-    if first.value is None or len(factors) < 2:
+    line = _explain(evidence, first).line
+    factors = sorted(score.hypothesis.factor for score in members if score.hypothesis.factor is not None)
+    if first.hypothesis.factor is None or len(factors) < 2:
         return line
     return f"{line} (factors of {factors[0]:g} to {factors[-1]:g} fit alike)"
 
 
-def _unrelated(evidence: Evidence) -> Verdict:
+def _unrelated(evidence: Evidence) -> Conclusion:
     """Return why no row fits its partner, as far as that can be known."""
-    matching, alone = evidence.matching, evidence.alone
+    matching, check = evidence.matching, evidence.self_check
     remedy = "match the rows by rlnImageOriginalName, or simulate these raw particles anew"
     alike = matching.average.sigma > CLEAR
     follows = max(
-        (pose for pose in (alone.pose, alone.inverse_pose) if pose is not None), key=_mean, default=None
+        (pose for pose in (check.pose, check.inverse_pose) if pose is not None), key=_mean, default=None
     )
     if _shuffled(evidence):
-        fitting = f"{matching.other} of {evidence.pairs} images fit the simulated image of another row"
-        return Verdict("wrong", f"rows are shuffled: {fitting}", "rows shuffled", (), remedy, {})
+        fitting = f"{matching.other_row} of {evidence.pairs} images fit the simulated image of another row"
+        return Conclusion("wrong", f"rows are shuffled: {fitting}", "rows shuffled", (), remedy, {})
     if alike and follows is not None and (follows.mean < _FOLLOWS or follows.sigma < CLEAR):
         line = (
             "rows are shuffled: sim does not follow the poses of its rows, and raw does not fit it row by row"
         )
-        return Verdict("wrong", line, "rows shuffled", (), remedy, {})
-    for word in own_findings(evidence).values():
-        if word.family == "pose":
-            return Verdict("wrong", word.line, word.key, (), word.remedy, {})
-        if word.family == "rows":
-            line = f"undecided: it seems that {word.line}"
-            return Verdict("undecided", line, word.key, (), word.remedy, {})
+        return Conclusion("wrong", line, "rows shuffled", (), remedy, {})
+    for found in evidence.contradictions.values():
+        if found.family == "pose":
+            return Conclusion("wrong", found.line, found.mistake, (), found.remedy, {})
+        if found.family == "rows":
+            line = f"undecided: it seems that {found.line}"
+            return Conclusion("undecided", line, found.mistake, (), found.remedy, {})
     if evidence.given.correlation.sigma > CLEAR:
         line = f"undecided: a correlation of {evidence.given.correlation.sigma:.1f} sigma"
-        return Verdict("undecided", line, None, (), _MORE, {})
+        return Conclusion("undecided", line, None, (), _MORE, {})
     line = "no relation found"
     if alike:
         average = f"the average images are alike ({matching.average.sigma:.0f} sigma)"
         line += f": {average}, but not row by row: rows shuffled, or other poses"
-    return Verdict("no relation", line, None, (), remedy, {})
+    return Conclusion("no relation", line, None, (), remedy, {})
 
 
 def _shuffled(evidence: Evidence) -> bool:
     """Return whether images fit others' partners, and better than any hypothesis makes them fit their own."""
     matching = evidence.matching
     best = max(score.correlation.mean for score in evidence.scores)
-    many = matching.other >= max(_MATCHED * evidence.pairs, 3) and matching.other > matching.own
+    many = matching.other_row >= max(_MATCHED * evidence.pairs, 3) and matching.other_row > matching.same_row
     return many and matching.strength > _STRONGER * best
 
 
@@ -243,7 +233,7 @@ def undecided_families(evidence: Evidence) -> dict[str, str]:
         reasons["shift unit"] = f"at {evidence.pixel_size:.3g} A/px, A and px are nearly the same"
     if evidence.phase_shift == 0:
         reasons["phase shift"] = "every phase shift is zero"
-    if evidence.bare:
+    if evidence.no_ctf:
         reasons["CTF and defocus"] = "the metadata claim no CTF"
     for family in dict.fromkeys(score.family for score in evidence.scores[1:]):
         left = [
@@ -251,7 +241,7 @@ def undecided_families(evidence: Evidence) -> dict[str, str]:
         ]
         if left:
             closest = max(left, key=lambda score: score.likeness)
-            names = ", ".join(score.key for score in left)
+            names = ", ".join(score.name for score in left)
             reasons[family] = f"{names}: {_reason(closest)}"
     return reasons
 

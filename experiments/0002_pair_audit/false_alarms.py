@@ -18,7 +18,7 @@ import torch
 
 from cryoalign.audit.check import check_pairs
 from cryoalign.audit.sample import sample_images
-from cryoalign.audit.verdict import judge
+from cryoalign.audit.verdict import conclude
 from cryoalign.data.images import ParticleImages
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
@@ -52,7 +52,7 @@ def main(data: Path, work: Path) -> None:
                 others = {key: values[order] for key, values in sample.shifted.items()}
                 shuffled = replace(sample, sims=sample.sims[order], shifted=others)
                 for kind, one in (("right", sample), ("shuffled", shuffled)):
-                    verdict = judge(check_pairs(one))
+                    verdict = conclude(check_pairs(one))
                     rows.append((name, count, seed, kind, verdict.outcome, verdict.line))
                     print(*rows[-1], sep=" | ", flush=True)
     with (HERE / "false_alarms.csv").open("w", newline="") as file:

@@ -23,9 +23,9 @@ from results import COLUMNS, write
 from scipy.spatial.transform import Rotation
 
 from cryoalign.audit.check import check_pairs
-from cryoalign.audit.hypotheses import DEFOCUS, SCALES
+from cryoalign.audit.hypotheses import defocus, pixel_size
 from cryoalign.audit.sample import read_sample
-from cryoalign.audit.verdict import judge
+from cryoalign.audit.verdict import conclude
 from cryoalign.io.metadata import read_particles
 from cryoalign.io.relion import write_particles
 from cryoalign.simulate.specimen import DensityMap
@@ -34,7 +34,7 @@ from cryoalign.simulate.stream import simulate_stack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cryoalign.audit.verdict import Verdict
+    from cryoalign.audit.verdict import Conclusion
     from cryoalign.particles import Particles
 
 #: Numbers of pairs to look at, 0 for all where fewer do not name the mistake; krios_plate is krios_bgal with
@@ -143,7 +143,7 @@ def _image_cases() -> Iterator[Case]:
         yield Case(
             f"pixel size of the map x {factor:g}",
             "sim",
-            (f"magnified {_nearest(SCALES, 1 / factor):g} times",),
+            (f"magnified {_nearest(pixel_size.FACTORS, 1 / factor):g} times",),
             ("pixel size",),
             magnify=factor,
             nearly="pixel sizes differ",
@@ -152,7 +152,7 @@ def _image_cases() -> Iterator[Case]:
 
 def _table_cases() -> Iterator[Case]:
     for where in ("sim", "both"):
-        shift, defocus = ("shift",), ("defocus", "CTF", "CTF and defocus")
+        shift, optics = ("shift",), ("defocus", "CTF", "CTF and defocus")
         power = ("CTF", "CTF and defocus")
         nearly = "does not have the defocus" if where == "sim" else "defocus of the metadata"
         inverse = "sim shows the inverse" if where == "sim" else "hold the inverse"
@@ -185,12 +185,12 @@ def _table_cases() -> Iterator[Case]:
         for factor in (0.1, 0.5, 0.9, 1.1, 2.0, -1.0):
             times = f"about {factor:g} times it"
             if where == "both":
-                times = f"multiplied by {_nearest(DEFOCUS, 1 / factor):g} to fit"
+                times = f"multiplied by {_nearest(defocus.FACTORS, 1 / factor):g} to fit"
             if where == "both" and factor < 0:
                 times = "defocus has the wrong sign"
             name = "defocus sign" if factor < 0 else f"defocus x {factor:g}"
             none = ("small fraction of the claimed defocus",) if (where, factor) == ("sim", 0.1) else ()
-            yield Case(name, where, (times, *none), defocus, _defocus(factor), nearly=nearly)
+            yield Case(name, where, (times, *none), optics, _defocus(factor), nearly=nearly)
     yield Case("CTF sign", "sim", ("contrast is inverted",), ("contrast",), images=lambda s: -s)
 
 
@@ -221,7 +221,7 @@ def _simulate(case: Case, right: Particles, volume: Path, folder: Path) -> tuple
     return star, claimed
 
 
-def _judged(case: Case, verdict: Verdict) -> str:
+def _judged(case: Case, verdict: Conclusion) -> str:
     among = ", among others" if verdict.alternatives else ""
     if verdict.outcome in {"agree", "wrong"} and any(text in verdict.line for text in case.expected):
         return f"right{among}"
@@ -263,7 +263,7 @@ def _row(name: str, case: Case, count: int, paths: tuple[Path, Path, Path]) -> d
     start = time.perf_counter()
     star, raw, root = paths
     sample = read_sample(star, raw, root=root, count=count)
-    verdict = judge(check_pairs(sample))
+    verdict = conclude(check_pairs(sample))
     left = [f"{family} ({reason})" for family, reason in verdict.undecidable.items() if family in case.family]
     values = (
         name, len(sample.sims), case.name, case.where, verdict.outcome, _judged(case, verdict), verdict.line,

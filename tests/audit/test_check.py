@@ -13,15 +13,15 @@ from scipy.spatial.transform import Rotation
 
 from cryoalign.audit.check import check_pairs
 from cryoalign.audit.sample import Sample
-from cryoalign.audit.verdict import Verdict, judge
+from cryoalign.audit.verdict import Conclusion, conclude
 from cryoalign.particles import Particles
 from tests.audit import known_pairs as made
 
 Change = Callable[[Particles], Particles]
 
 
-def verdict(sample: Sample, *, poses: bool = False) -> Verdict:
-    return judge(check_pairs(sample, poses=poses))
+def verdict(sample: Sample, *, poses: bool = False) -> Conclusion:
+    return conclude(check_pairs(sample, poses=poses))
 
 
 def premultiplied(table: Particles) -> Particles:
@@ -53,7 +53,7 @@ def test_right_pairs_agree(known: Particles, truth: torch.Tensor, seed: int) -> 
 
 def test_right_pairs_agree_in_their_poses_too(known: Particles, truth: torch.Tensor) -> None:
     evidence = check_pairs(made.pairs(truth, truth, known))
-    assert judge(evidence).outcome == "agree"
+    assert conclude(evidence).outcome == "agree"
     poses = [score for score in evidence.scores if score.family == "pose"]
     assert len(poses) == 2
     assert all(score.difference.sigma < -10 for score in poses)
@@ -63,7 +63,7 @@ def test_right_pairs_agree_in_their_poses_too(known: Particles, truth: torch.Ten
 def test_shuffled_rows_never_agree(known: Particles, truth: torch.Tensor, seed: int) -> None:
     order = torch.randperm(len(truth), generator=torch.Generator().manual_seed(seed))
     found = verdict(made.pairs(truth[order], truth, known, noise=1.5))
-    assert found.key == "rows shuffled", found.line
+    assert found.mistake == "rows shuffled", found.line
     assert found.exit_code == 2
 
 
@@ -98,7 +98,7 @@ def test_mistakes_in_the_stack(
     known: Particles, truth: torch.Tensor, change: Callable[[torch.Tensor], torch.Tensor], key: str
 ) -> None:
     found = verdict(made.pairs(change(truth), truth, known))
-    assert (found.key, found.exit_code) == (key, 2), found.line
+    assert (found.mistake, found.exit_code) == (key, 2), found.line
     assert found.remedy
 
 
@@ -120,7 +120,7 @@ def test_mistakes_of_the_simulator(
 ) -> None:
     """The metadata are right, the simulated images do not follow them."""
     found = verdict(made.pairs(made.images(change(known)), truth, known))
-    assert (found.key, found.exit_code) == (key, 2), found.line
+    assert (found.mistake, found.exit_code) == (key, 2), found.line
     assert line in found.line
 
 
@@ -140,19 +140,19 @@ def test_mistakes_in_the_metadata(
     """Simulated faithfully from metadata that are wrong for raw."""
     wrong = change(known)
     found = verdict(made.pairs(made.images(wrong), truth, wrong))
-    assert (found.key, found.exit_code) == (key, 2), found.line
+    assert (found.mistake, found.exit_code) == (key, 2), found.line
     assert line in found.line
 
 
 def test_inverse_poses_of_the_simulator(known: Particles, truth: torch.Tensor) -> None:
     found = verdict(made.pairs(made.images(inverse(known)), truth, known), poses=True)
-    assert found.key == "pose inverse in sim", found.line
+    assert found.mistake == "pose inverse in sim", found.line
 
 
 def test_inverse_poses_in_the_metadata(known: Particles, truth: torch.Tensor) -> None:
     wrong = inverse(known)
     found = verdict(made.pairs(made.images(wrong), truth, wrong), poses=True)
-    assert found.key == "pose inverse in the metadata", found.line
+    assert found.mistake == "pose inverse in the metadata", found.line
 
 
 def test_phase_shift_in_radians(plate: Particles) -> None:
@@ -166,8 +166,8 @@ def test_phase_shift_in_radians(plate: Particles) -> None:
 def test_pixel_size_of_the_map(known: Particles, truth: torch.Tensor, factor: float, names: str) -> None:
     found = verdict(made.pairs(made.images(known, made.PIXEL_SIZE * factor), truth, known))
     assert found.line.startswith("pixel sizes differ"), found.line
-    assert found.key is not None
-    assert names in found.key, found.line
+    assert found.mistake is not None
+    assert names in found.mistake, found.line
 
 
 def test_what_cannot_be_decided_is_said(known: Particles) -> None:

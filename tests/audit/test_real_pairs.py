@@ -10,7 +10,7 @@ import pytest
 
 from cryoalign.audit.check import check_pairs
 from cryoalign.audit.sample import read_sample
-from cryoalign.audit.verdict import judge
+from cryoalign.audit.verdict import conclude
 from cryoalign.io.metadata import read_particles
 from cryoalign.simulate.specimen import DensityMap
 from cryoalign.simulate.stream import simulate_stack
@@ -24,11 +24,11 @@ def test_they_agree(shared_data: Path, tmp_path: Path) -> None:
     star = simulate_stack(raw, DensityMap(folder / "reference.mrc"), tmp_path / "sim", progress=False)
     sample = read_sample(star, folder / "particles.star", count=300)
     evidence = check_pairs(sample)
-    assert judge(evidence).outcome == "agree"
+    assert conclude(evidence).outcome == "agree"
     assert evidence.given.correlation.sigma > 8
     order = np.random.default_rng(0).permutation(len(sample.sims))
     shuffled = {name: values[order] for name, values in sample.shifted.items()}
-    verdict = judge(check_pairs(replace(sample, sims=sample.sims[order], shifted=shuffled), poses=False))
+    verdict = conclude(check_pairs(replace(sample, sims=sample.sims[order], shifted=shuffled), poses=False))
     assert verdict.outcome in {"wrong", "no relation"}, verdict.line
 
 
@@ -39,6 +39,6 @@ def test_a_low_and_smooth_ctf_has_several_explanations(shared_data: Path, tmp_pa
     wrong = replace(right, defocus=right.defocus * [0.5, 0.5, 1.0])
     star = simulate_stack(wrong, DensityMap(folder / "reference.mrc"), tmp_path / "sim", progress=False)
     sample = read_sample(star, folder / "particles.star", count=300)
-    verdict = judge(check_pairs(replace(sample, raw=sample.sim, disagreement=None), poses=False))
+    verdict = conclude(check_pairs(replace(sample, raw=sample.sim, disagreement=None), poses=False))
     assert verdict.outcome != "agree"
     assert verdict.outcome == "undecided" or verdict.alternatives, verdict.line

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cryoalign.audit.check import Evidence, check_pairs
-from cryoalign.audit.verdict import judge
+from cryoalign.audit.verdict import conclude
 from cryoalign.particles import Particles
 from cryoalign.physics.rotation import euler_to_matrix
 from cryoalign.simulate.detector import Counting
@@ -35,7 +35,7 @@ def of_all_groups(table: Particles, **values: Any) -> Particles:
 
 
 def agreed(evidence: Evidence) -> Evidence:
-    found = judge(evidence)
+    found = conclude(evidence)
     assert found.outcome == "agree", found.line
     return evidence
 
@@ -47,7 +47,7 @@ def test_aberrations(known: Particles, truth: torch.Tensor, values: dict[str, An
     images = made.images(table)
     assert not torch.allclose(images, truth, atol=0.02 * float(truth.std()))
     evidence = agreed(check_pairs(made.pairs(images, images, table), poses=True))
-    assert evidence.alone.suspected == evidence.alone.claimed
+    assert evidence.self_check.suspected == evidence.self_check.claimed
     left_out = replace(made.pairs(truth, images, table), sim=known, raw=known)
     agreed(check_pairs(left_out, poses=False))
 
@@ -86,9 +86,9 @@ def test_a_map_off_its_centre(known: Particles) -> None:
     density = made.specimen().roll((5, -4, 7), (0, 1, 2))
     images = WeakPhase(density, **GRID)(table)
     evidence = agreed(check_pairs(made.pairs(images, images, table), poses=True))
-    assert evidence.alone.shift is not None
+    assert evidence.self_check.shift is not None
     assert (
-        evidence.alone.shift.off
+        evidence.self_check.shift.off
     )  # the content does not follow the shifts, and raw confirms that it need not
 
 

@@ -28,16 +28,16 @@ def test_the_defocus_that_was_used_is_found(known: Particles, scale: float) -> N
         Transfer(2),
     ]
     fits = carried_transfer(rfft2(sims), known, PIXEL_SIZE, candidates, groups(known))
-    best = max(fits, key=lambda entry: fits[entry][0])
+    best = max(fits, key=lambda entry: fits[entry].likelihood)
     assert best == Transfer(1, scale)
-    assert fits[best][1].sigma > 8
+    assert fits[best].gain.sigma > 8
 
 
 def test_noise_in_simulated_images_does_not_hide_their_ctf(known: Particles) -> None:
     sims = images(known)
     noisy = sims + float(sims.std()) * torch.randn(sims.shape, generator=torch.Generator().manual_seed(0))
     fits = carried_transfer(rfft2(noisy), known, PIXEL_SIZE, [Transfer(1), Transfer(0)], groups(known))
-    assert fits[Transfer(0)][1].sigma < 4  # which is not decisive
+    assert fits[Transfer(0)].gain.sigma < 4  # which is not decisive
 
 
 @pytest.mark.parametrize("factor", [1.0, -1.0, 0.25, 2.0, 4.0, 0.0])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from cryoalign.audit.poses import views
+from cryoalign.audit.hypotheses.pose import views
 from cryoalign.audit.transfer import Transfer, ctf_of
 from cryoalign.particles import Particles
 from cryoalign.physics.fourier import rfft2

@@ -1,0 +1,1 @@
+"""What may be wrong with pairs: one file a family, with its images, its line and its remedy."""
