@@ -159,7 +159,7 @@ def test_phase_shift_in_radians(plate: Particles) -> None:
     truth = made.images(plate)
     wrong = scaled("phase_shift", np.pi / 180)(plate)
     assert verdict(made.pairs(truth, truth, plate)).outcome == "agree"
-    assert verdict(made.pairs(made.images(wrong), truth, wrong)).key == "phase shift in radians"
+    assert verdict(made.pairs(made.images(wrong), truth, wrong)).mistake == "phase shift in radians"
 
 
 @pytest.mark.parametrize(("factor", "names"), [(0.9, "x 1.1"), (1.1, "x 0.9")])
