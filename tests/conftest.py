@@ -35,6 +35,18 @@ def shared_data() -> Path:
     return folder
 
 
+#: What takes seconds to make: tests that ask for it are slow, and left out by ``make test-fast``.
+SLOW_FIXTURES = {"cache", "run"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a training or the embedded data set."""
+    for item in items:
+        if isinstance(item, pytest.Function) and SLOW_FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+
+
 _relion_skips: list[str] = []
 
 
