@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hydra.core.hydra_config import HydraConfig
-
 from cryoalign.cli import command
 from cryoalign.errors import InputError
 
@@ -61,6 +59,8 @@ def _refuse_both(cfg: DictConfig) -> None:
         )
     if cfg.run is None and cfg.fake is None:
         return  # to be explained where stacks are read
+    from hydra.core.hydra_config import HydraConfig  # noqa: PLC0415
+
     given = (entry.partition("=") for entry in HydraConfig.get().overrides.task)
     keys = {key.lstrip("+").partition(".")[0] for key, _, value in given if value != "null"}
     wrong = sorted(keys & (_OF_RUNS if cfg.run is None else _OF_STACKS))
@@ -69,7 +69,7 @@ def _refuse_both(cfg: DictConfig) -> None:
         raise InputError(
             f"{judged} cannot be judged with {', '.join(f'{key}=' for key in wrong)}",
             expected=f"nothing that belongs to {other}",
-            remedy="leave it out; python -m cryoalign.evaluate --help says what belongs to which",
+            remedy="leave it out; cryoalign evaluate --help all says what belongs to which",
         )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import OmegaConf
 
+from cryoalign.cli.flatten import flatten
 from cryoalign.errors import InputError
 from cryoalign.evaluate.document import FILE_NAME, read_document
 from cryoalign.runs.folder import read_run
@@ -108,7 +109,7 @@ def read_result(folder: Path) -> RunResult:
             expected="names and values",
             remedy=_WITHOUT,
         )
-    config = flatten(OmegaConf.to_container(run.cfg, resolve=True))
+    config = as_text(OmegaConf.to_container(run.cfg, resolve=True))
     origin = _json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
     return RunResult(
         folder=folder,
@@ -126,28 +127,9 @@ def read_result(folder: Path) -> RunResult:
     )
 
 
-def flatten(tree: Any, prefix: str = "") -> dict[str, str]:
-    """Write a nested configuration as dotted keys and text.
-
-    Parameters
-    ----------
-    tree : object
-        Dicts, lists and plain values.
-    prefix : str
-        Before every key.
-
-    Returns
-    -------
-    dict of str to str
-        Numbers that are equal have the same text; a list is one value.
-    """
-    if isinstance(tree, dict):
-        return {
-            path: text
-            for key, value in tree.items()
-            for path, text in flatten(value, f"{prefix}{key}.").items()
-        }
-    return {prefix[:-1]: _text(tree)}
+def as_text(config: object) -> dict[str, str]:
+    """Write a configuration as dotted keys and text: the same text for equal numbers, a list as one value."""
+    return {key: _text(value) for key, value in flatten(config).items()}
 
 
 def _text(value: Any) -> str:

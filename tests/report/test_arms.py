@@ -12,7 +12,7 @@ from cryoalign.evaluate.document import Facts, to_document
 from cryoalign.evaluate.finding import Answer, Finding, Verdict, by_key
 from cryoalign.report.arms import compare, measured, short_names, spread
 from cryoalign.report.curves import charts, undrawn
-from cryoalign.report.run_result import RunResult, flatten
+from cryoalign.report.run_result import RunResult, as_text
 from cryoalign.report.tables import summary_rows
 from cryoalign.report.verdicts import source_rows, tallies, verdict_rows
 from cryoalign.report.write import notes, summary
@@ -30,8 +30,8 @@ BASE = {
 
 
 def make(name: str, seed: int = 1, metrics: dict | None = None, **changes) -> RunResult:
-    config = flatten(BASE) | {"seed": str(seed), "data.seed": str(seed), "paths.outputs": name}
-    config |= flatten({key.replace("__", "."): value for key, value in changes.items()})
+    config = as_text(BASE) | {"seed": str(seed), "data.seed": str(seed), "paths.outputs": name}
+    config |= as_text({key.replace("__", "."): value for key, value in changes.items()})
     line = (np.array([10.0, 20.0]), np.array([1.0, 0.5 + seed / 10]))
     level = (np.array([10.0, 20.0]), np.array([2.0, 2.0]))
     return RunResult(

@@ -14,6 +14,9 @@ from tests.conftest import SMALL, Cli, read_csv
 
 
 def test_two_processes_in_a_sweep(cache: Path, tmp_path: Path, cli: Cli) -> None:
+    """Started by ``cryoalign train``, whose second process Lightning starts from the command line."""
+    script = tmp_path / "cryoalign"
+    script.write_text("from cryoalign.__main__ import main\nmain()\n")  # what pip installs
     base = [entry for entry in SMALL if not entry.startswith("trainer=")]
     arguments = [
         *base, "data.embedded.particles=57", "trainer=ddp", "trainer.accelerator=cpu", "trainer.max_steps=2",
@@ -21,7 +24,7 @@ def test_two_processes_in_a_sweep(cache: Path, tmp_path: Path, cli: Cli) -> None
         f"paths.cache={cache}", "data.split.fractions={train: 0.6, validation: 0.3, test: 0.1}",
         "data.batch_size=2", "callbacks.figures_every=2", "callbacks.log_every=1", "threads=1",
     ]  # fmt: skip
-    command = [sys.executable, "-m", "cryoalign.train", "-m", "seed=1", *arguments]
+    command = [sys.executable, str(script), "train", "-m", "seed=1", *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "outputs").glob("*/*"))) == 1  # the second process made none of its own
@@ -42,10 +45,15 @@ def test_two_processes_in_a_sweep(cache: Path, tmp_path: Path, cli: Cli) -> None
 
 
 def test_two_processes_follow_the_gradient_of_one(cache: Path, tmp_path: Path) -> None:
-    """Two processes with batches of 2 do what one does with batches of 4."""
+    """Two processes with batches of 2 do what one does with batches of 4, started either way."""
     states = []
-    for size, trainer in ((4, ["trainer=cpu"]), (2, ["trainer=ddp", "trainer.accelerator=cpu"])):
-        folder = tmp_path / f"batch{size}"
+    several = ["trainer=ddp", "trainer.accelerator=cpu"]
+    for size, trainer, start in (
+        (4, ["trainer=cpu"], ["cryoalign", "train"]),
+        (2, several, ["cryoalign", "train"]),
+        (2, several, ["cryoalign.train"]),
+    ):
+        folder = tmp_path / f"{start[0]}_batch{size}"
         base = [entry for entry in SMALL if not entry.startswith(("trainer=", "data.batch_size"))]
         plain = [  # Adam's first steps have one size whatever the gradient: rounding would show
             "optimizer.algorithm._target_=torch.optim.SGD", "~optimizer.algorithm.betas",
@@ -53,12 +61,13 @@ def test_two_processes_follow_the_gradient_of_one(cache: Path, tmp_path: Path) -
             "trainer.max_steps=1", "test=false", "threads=1",
         ]  # fmt: skip
         subprocess.run(
-            [sys.executable, "-m", "cryoalign.train", *base, *trainer, *plain, f"hydra.run.dir={folder}"],
+            [sys.executable, "-m", *start, *base, *trainer, *plain, f"hydra.run.dir={folder}"],
             check=True,
             timeout=300,
         )
         states.append(torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
-    one, two = states
-    assert one.keys() == two.keys()
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-4)
+    one, *others = states
+    for two in others:
+        assert one.keys() == two.keys()
+        for name, value in one.items():
+            torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,74 @@
+"""A command run by Hydra: its configuration checked, errors without a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from omegaconf import DictConfig, OmegaConf
+
+from cryoalign.cli.check import check_quoting, check_types
+from cryoalign.cli.conf_file import CONF_DIR
+from cryoalign.cli.explain import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _run_folder(resume: str | None, fresh: str) -> str:
+    """Name the folder Hydra may create: a new one, or none where an old run is to be continued."""
+    return fresh if resume is None else "."
+
+
+OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
+
+
+class CommandError(CompactHydraException):
+    """An error that Hydra prints as its message alone, and that does not stop the other jobs of a sweep."""
+
+
+def run_task(name: str, task: Callable[[DictConfig], Any]) -> None:
+    """Run a command with the configuration that ``sys.argv`` asks for.
+
+    Parameters
+    ----------
+    name : str
+        Of the command, and of its file in ``conf/``.
+    task : callable
+        What is done with the configuration.
+    """
+
+    @functools.wraps(task)
+    def guarded(cfg: DictConfig) -> Any:
+        try:
+            check_types(cfg, name)
+            return task(cfg)
+        except Exception as error:
+            _remove_empty_folder()
+            message = explain(error)
+            if message is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+                raise
+            raise CommandError(f"error: {message}") from None
+
+    check_quoting(sys.argv[1:])
+    try:
+        hydra.main(version_base="1.3", config_path=CONF_DIR, config_name=name)(guarded)()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(128 + signal.SIGINT)
+
+
+def _remove_empty_folder() -> None:
+    """Remove the run folder that Hydra made before anything was known to be good, if it is still empty."""
+    folder = Path(HydraConfig.get().runtime.output_dir).absolute()
+    if folder != Path.cwd():  # where a command has no run folder
+        with contextlib.suppress(OSError):
+            folder.rmdir()
