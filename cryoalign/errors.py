@@ -1,11 +1,18 @@
-"""The one exception a user can cause: it names the thing, what was expected, what came and the remedy."""
+"""The one exception a user can cause: it names the thing, what was expected, what came and the remedy.
+
+What is refused most often has a function: a choice, a number in its range, a file that is there.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+_T = TypeVar("_T")
+_Number = TypeVar("_Number", bound=float)
 
 
 class InputError(Exception):
@@ -71,3 +78,139 @@ class InputError(Exception):
 
 def _rebuild(problem: str, state: dict[str, object]) -> InputError:
     return InputError(problem, **state)  # type: ignore[arg-type]
+
+
+def choice(name: str, value: _T, choices: Iterable[_T], *, remedy: str | None = None) -> _T:
+    """Return a value that is one of a few.
+
+    Parameters
+    ----------
+    name : str
+        The key, as the user would find it.
+    value : object
+    choices : iterable of object
+        What it may be.
+    remedy : str, optional
+        See `InputError`.
+
+    Returns
+    -------
+    object
+        `value`.
+
+    Raises
+    ------
+    InputError
+        If it is another.
+    """
+    known = list(choices)
+    if value in known:
+        return value
+    *most, last = map(str, known)
+    expected = f"{', '.join(most)} or {last}" if most else last
+    raise InputError(f"unknown choice for {name}", expected=expected, found=value, remedy=remedy)
+
+
+def within(
+    name: str,
+    value: _Number,
+    least: float | None = None,
+    most: float | None = None,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    whole: bool = False,
+    unit: str = "",
+    remedy: str | None = None,
+) -> _Number:
+    """Return a number that lies in its range.
+
+    Parameters
+    ----------
+    name : str
+        The key, as the user would find it.
+    value : int or float
+        NaN lies in no range.
+    least, most : float, optional
+        Limits that are allowed themselves.
+    above, below : float, optional
+        Limits that are not.
+    whole : bool
+        Refuse what is not an int.
+    unit : str
+        Of the value, for the reader.
+    remedy : str, optional
+        See `InputError`.
+
+    Returns
+    -------
+    int or float
+        `value`.
+
+    Raises
+    ------
+    InputError
+        If it lies outside, or is no number.
+    """
+    given: object = value  # whatever its type says
+    if (
+        isinstance(given, int if whole else int | float)
+        and not isinstance(given, bool)
+        and (least is None or value >= least)
+        and (most is None or value <= most)
+        and (above is None or value > above)
+        and (below is None or value < below)
+    ):
+        return value
+    expected = _range(least, most, above, below, f" {unit}" if unit else "")
+    raise InputError(
+        f"{name} is out of range",
+        expected=f"a whole number, {expected}" if whole else expected,
+        found=value,
+        remedy=remedy,
+    )
+
+
+def _range(
+    least: float | None, most: float | None, above: float | None, below: float | None, unit: str
+) -> str:
+    """Write a range: 0 or more; 1 to 8 px; above 0 and up to 1."""
+    if least is not None and most is not None:
+        return f"{_plain(least)} to {_plain(most)}{unit}"
+    limits = (
+        (above, "above {}"),
+        (least, "at least {}" if below is not None else "{} or more"),
+        (most, "up to {}"),
+        (below, "less than {}"),
+    )
+    return " and ".join(text.format(_plain(limit) + unit) for limit, text in limits if limit is not None)
+
+
+def _plain(limit: float) -> str:
+    return str(int(limit)) if limit == int(limit) else f"{limit:g}"
+
+
+def existing(path: Path, expected: str) -> Path:
+    """Return a path at which there is a file.
+
+    Parameters
+    ----------
+    path : Path
+    expected : str
+        What kind of file.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    InputError
+        If there is nothing, or a folder.
+    """
+    if not path.exists():
+        raise InputError("there is no such file", file=path, expected=expected)
+    if not path.is_file():
+        raise InputError("this is not a file", file=path, expected=expected, found="a folder")
+    return path

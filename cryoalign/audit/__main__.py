@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryoalign.cli import command
-from cryoalign.errors import InputError
+from cryoalign.errors import within
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -24,12 +24,8 @@ def main(cfg: DictConfig) -> None:
     from cryoalign.audit.verdict import conclude  # noqa: PLC0415
     from cryoalign.io.output import staged  # noqa: PLC0415
 
-    if cfg.sample < 0 or not 0 < cfg.radius <= 1:
-        raise InputError(
-            "these pairs cannot be sampled",
-            expected="sample of 0 (all) or more, radius in (0, 1]",
-            found=f"sample={cfg.sample}, radius={cfg.radius}",
-        )
+    within("sample", cfg.sample, 0, remedy="sample=0 takes all pairs")
+    within("radius", cfg.radius, above=0, most=1)
     inputs = {"sim": str(cfg.sim), "raw": str(cfg.raw)}
     place = None if cfg.out is None else Path(cfg.out)
     with (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cryoalign.audit.check import check_pairs
 from cryoalign.audit.sample import FEWEST, choose_rows, sample_images
 from cryoalign.audit.verdict import conclude
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, choice
 
 if TYPE_CHECKING:
     from cryoalign.data.datamodule import PairedDataModule
@@ -19,7 +19,7 @@ _PAIRS, _BOX = 160, 48
 _log = logging.getLogger(__name__)
 
 
-def audit_training(choice: str, data: PairedDataModule) -> None:
+def audit_training(mode: str, data: PairedDataModule) -> None:
     """Refuse to train on pairs that are known to be wrong.
 
     Looks at 160 training pairs at 48 px at the most, without the poses. What cannot be decided is logged, and
@@ -27,19 +27,18 @@ def audit_training(choice: str, data: PairedDataModule) -> None:
 
     Parameters
     ----------
-    choice : {"short", "off"}
+    mode : {"short", "off"}
     data : PairedDataModule
         Set up.
 
     Raises
     ------
     InputError
-        If the pairs stand in a wrong relation that has a name, or `choice` is unknown.
+        If the pairs stand in a wrong relation that has a name, or `mode` is unknown.
     """
-    if choice not in CHOICES:
-        raise InputError("unknown choice for audit", expected=" or ".join(CHOICES), found=choice)
+    choice("audit", mode, CHOICES)
     rows = data.rows["train"]
-    if choice == "off":
+    if mode == "off":
         return
     if len(rows) < FEWEST:
         _log.info("audit       too few training pairs to tell whether they are pairs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from cryoalign.errors import InputError
+from cryoalign.errors import existing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,9 +34,7 @@ def fingerprint(files: Iterable[Path]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for path in files:
-        if not path.is_file():
-            raise InputError("there is no such file", file=path, expected="a file that can be read")
-        size = path.stat().st_size
+        size = existing(path, "a file that can be read").stat().st_size
         digest = hashlib.sha256(str(size).encode())
         with path.open("rb") as file:
             if size <= _BLOCKS * _BLOCK:

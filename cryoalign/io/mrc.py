@@ -16,7 +16,7 @@ from mrcfile.dtypes import HEADER_DTYPE
 from mrcfile.mrcfile import MrcFile
 from mrcfile.utils import data_dtype_from_header
 
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, existing
 from cryoalign.io.mrc_write import StackWriter
 
 if TYPE_CHECKING:
@@ -164,11 +164,7 @@ def read_volume(path: Path | str) -> tuple[NDArray[np.float32], float | None]:
 
 def _read_header(path: Path) -> tuple[Any, int, np.dtype[Any]]:
     """Read and check a header; give it with the offset in bytes and the type of the data block."""
-    if not path.exists():
-        raise InputError("there is no such file", file=path, expected="an MRC file")
-    if not path.is_file():
-        raise InputError("this is not a file", file=path, expected="an MRC file", found="a folder")
-    size = path.stat().st_size
+    size = existing(path, "an MRC file").stat().st_size
     if size == 0:
         raise InputError(
             "the file is empty", file=path, expected="an MRC file", remedy="copy or write it again"

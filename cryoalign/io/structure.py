@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import gemmi
 import numpy as np
 
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, existing
 from cryoalign.physics.potential import Atoms
 
 if TYPE_CHECKING:
@@ -109,9 +109,7 @@ def _check_atoms(path: Path, atoms: list[gemmi.Atom], positions: NDArray[np.floa
 
 
 def _parse(path: Path) -> gemmi.Structure:
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else None
-        raise InputError("there is no such file", file=path, expected="an atomic model", found=found)
+    existing(path, "an atomic model")
     name = path.name.lower().removesuffix(".gz")
     if not name.endswith(SUFFIXES):
         raise InputError(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy.constants import e, h, m_e, pi
 
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, within
 from cryoalign.physics.fourier import fourier_resize_volume
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ def potential(
     """
     if not len(atoms):
         raise InputError("there are no atoms to make a potential of", expected="at least one")
-    if bfactor < 0:
-        raise InputError("the additional B-factor is negative", expected="0 A^2 or more", found=bfactor)
+    within("the additional B-factor", bfactor, 0, unit="A^2")
     placed = place(atoms, centre)
     _check_fit(placed, box, pixel_size)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cryoalign.cli import choose_device, command
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, within
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -25,15 +25,10 @@ def main(cfg: DictConfig) -> None:
     from cryoalign.simulate.stream import simulate_stack  # noqa: PLC0415
 
     for name, least in (("batch_size", 1), ("seed", 0)):
-        if cfg[name] < least:
-            raise InputError(f"{name} is out of range", expected=f"{least} or more", found=cfg[name])
-    if cfg.box is not None and cfg.box < 2:
-        raise InputError(
-            "the box size is out of range",
-            expected="2 px or more",
-            found=f"{cfg.box} px",
-            remedy="leave box out to take that of the raw images",
-        )
+        within(name, cfg[name], least)
+    if cfg.box is not None:
+        remedy = "leave box out to take that of the raw images"
+        within("the box size", cfg.box, 2, unit="px", remedy=remedy)
     if cfg.specimen.file is None:
         raise InputError(
             "the specimen has no file", expected="a map or a model", remedy="give it with volume="

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.stats import poisson
 
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, within
 from cryoalign.physics.fourier import frequency_grid, irfft2, rfft2
 
 if TYPE_CHECKING:
@@ -72,15 +72,10 @@ class Counting:
             )
         low, high = self.dqe
         object.__setattr__(self, "dqe", (float(low), float(high)))
-        ranges = {"dose": self.dose > 0, "gradient": self.gradient >= 0, "mtf": 0 < self.mtf <= 1}
-        ranges["dqe"] = all(0 < value <= 1 for value in self.dqe)
-        for name, fits in ranges.items():
-            if not fits:
-                raise InputError(
-                    f"detector.{name} is out of range",
-                    expected={"dose": "above 0", "gradient": "0 or more"}.get(name, "above 0 and up to 1"),
-                    found=getattr(self, name),
-                )
+        within("detector.dose", self.dose, above=0)
+        within("detector.gradient", self.gradient, 0)
+        for name, value in (("mtf", self.mtf), ("dqe", low), ("dqe", high)):
+            within(f"detector.{name}", value, above=0, most=1)
 
     def expose(
         self, contrast: Tensor, pixel_size: Tensor, generators: Sequence[np.random.Generator]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cryoalign.errors import InputError
+from cryoalign.errors import within
 from cryoalign.physics.ctf import electron_wavelength
 
 if TYPE_CHECKING:
@@ -50,10 +50,7 @@ class Envelope:
 
     def __post_init__(self) -> None:
         for name in ("bfactor", "convergence", "focal_spread"):
-            if getattr(self, name) < 0:
-                raise InputError(
-                    f"envelope.{name} is negative", expected="0 or more", found=getattr(self, name)
-                )
+            within(f"envelope.{name}", getattr(self, name), 0)
 
     def __call__(
         self, k2: Tensor, *, defocus: Tensor, voltage: Tensor, spherical_aberration: Tensor

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from scipy.fft import next_fast_len
 
+from cryoalign.errors import choice, within
 from cryoalign.physics.conditions import Announced, Conditions, conditions, multiply_by_ctf
 from cryoalign.physics.fourier import fourier_resize, irfft2, shift
 from cryoalign.physics.multislice import (
@@ -21,7 +22,7 @@ from cryoalign.physics.multislice import (
     transmission,
 )
 from cryoalign.physics.projection import Projector
-from cryoalign.simulate.weak_phase import check_range, fit_volume
+from cryoalign.simulate.weak_phase import fit_volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,19 +123,17 @@ class Multislice:
         towards: int = -1,
         envelope: Envelope | None = None,
     ) -> None:
-        check_range("slice_thickness", slice_thickness, slice_thickness > 0, "above 0 A")
-        check_range("depth", depth, depth is None or depth > 0, "above 0 A")
+        within("scattering.slice_thickness", slice_thickness, above=0, unit="A")
+        if depth is not None:
+            within("scattering.depth", depth, above=0, unit="A")
         for name, value in (("padding", padding), ("supersampling", supersampling), ("field", field)):
-            check_range(name, value, 1 <= value <= _LARGEST_RATIO, f"1 to {_LARGEST_RATIO}")
-        check_range("towards", towards, towards in {1, -1}, "1 or -1")
+            within(f"scattering.{name}", value, 1, _LARGEST_RATIO)
+        choice("scattering.towards", towards, (1, -1))
         self.box, self.envelope = box, envelope
         self._announced = Announced.of(pixel_size if image_pixel_size is None else image_pixel_size)
         self.depth = box * self._announced.coarsest if depth is None else depth
+        within("scattering.slice_thickness", slice_thickness, self.depth / _MOST_SLICES, unit="A")
         self.slice_count = max(1, math.ceil(self.depth / slice_thickness - 1e-6))
-        thinnest = self.depth / _MOST_SLICES
-        check_range(
-            "slice_thickness", slice_thickness, self.slice_count <= _MOST_SLICES, f"{thinnest:g} A or more"
-        )
         self.slice_thickness = self.depth / self.slice_count
 
         self._field_box = math.ceil(field * box - 1e-6)

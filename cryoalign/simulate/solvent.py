@@ -11,7 +11,7 @@ import gemmi
 import numpy as np
 import torch
 
-from cryoalign.errors import InputError
+from cryoalign.errors import within
 from cryoalign.physics.fourier import frequency_grid, irfft2, rfft2
 from cryoalign.physics.potential import VOLTS_PER_SCATTERING_DENSITY
 
@@ -51,11 +51,8 @@ class Ice(ABC):
     bfactor: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, low in (("thickness", 0.0), ("density", 0.0), ("bfactor", 0.0)):
-            if not getattr(self, name) >= low:
-                raise InputError(
-                    f"solvent.{name} is out of range", expected="0 or more", found=getattr(self, name)
-                )
+        for name in ("thickness", "density", "bfactor"):
+            within(f"solvent.{name}", getattr(self, name), 0)
 
     @property
     def number_density(self) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from cryoalign.errors import InputError
+from cryoalign.errors import within
 from cryoalign.physics.conditions import Announced, conditions
 from cryoalign.physics.fourier import fourier_resize_volume, irfft2, rfft2, shift
 from cryoalign.physics.projection import Projector
@@ -73,7 +73,7 @@ class WeakPhase:
         padding: float = 2.0,
         envelope: Envelope | None = None,
     ) -> None:
-        check_range("padding", padding, 1 <= padding <= 8, "1 to 8")
+        within("scattering.padding", padding, 1, 8)
         self.box = self.fine_box = box
         self.envelope = envelope
         self._announced = Announced.of(pixel_size if image_pixel_size is None else image_pixel_size)
@@ -160,18 +160,6 @@ class WeakPhase:
             )
         # A premultiplied image was multiplied by its real CTF: the odd phase is in it once.
         return factor if odd is None else torch.polar(factor, odd)
-
-
-def check_range(name: str, value: object, fits: bool, expected: str) -> None:
-    """Refuse a parameter of a simulator that is out of its range, by its name in the configuration.
-
-    Raises
-    ------
-    InputError
-        If it does not fit.
-    """
-    if not fits:
-        raise InputError(f"scattering.{name} is out of range", expected=expected, found=value)
 
 
 def fit_volume(volume: Tensor, pixel_size: float, box: int, images: Announced) -> tuple[Tensor, float]:

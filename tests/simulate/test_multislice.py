@@ -218,10 +218,12 @@ def test_rows_come_in_the_order_asked_for_whatever_the_batch(monkeypatch: pytest
 
 def test_refusals() -> None:
     of = {"pixel_size": 2.0, "box": 16}
-    wrong = {"slice_thickness": 0.0, "depth": -1.0, "supersampling": 0.5, "field": 0.9, "towards": 0}
+    wrong = {"slice_thickness": 0.0, "depth": -1.0, "supersampling": 0.5, "field": 0.9}
     for name, value in wrong.items():
         with pytest.raises(InputError, match=r"scattering\.\w+ is out of range"):
             Multislice(torch.zeros(16, 16, 16), **of, **{name: value})
+    with pytest.raises(InputError, match=r"unknown choice for scattering\.towards\n.*1 or -1"):
+        Multislice(torch.zeros(16, 16, 16), **of, towards=0)
     simulator = Multislice(torch.zeros(16, 16, 16), **of)
     with pytest.raises(ValueError, match="made for pixel sizes"):
         simulator(particles(1, replace(PLAIN, pixel_size=2.1)))

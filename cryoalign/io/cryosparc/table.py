@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, existing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,10 +170,7 @@ def file_format(path: Path) -> str | None:
     InputError
         If there is no such file or it cannot be read.
     """
-    if not path.exists():
-        raise InputError("there is no such file", file=path, expected="a CryoSPARC .cs file")
-    if path.is_dir():
-        raise InputError("this is not a file", file=path, expected="a CryoSPARC .cs file", found="a folder")
+    existing(path, "a CryoSPARC .cs file")
     try:
         with path.open("rb") as file:
             return MAGIC.get(file.read(6))

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from starfile.functions import read, write
 
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, existing
 from cryoalign.io.output import atomic_write
 
 if TYPE_CHECKING:
@@ -135,10 +135,7 @@ def whole_numbers(table: pd.DataFrame, column: str, path: Path, *, where: str = 
 
 def _read_text(path: Path) -> str:
     """Read the whole file once it looks like text."""
-    if not path.exists():
-        raise InputError("there is no such file", file=path, expected="a STAR file")
-    if not path.is_file():
-        raise InputError("this is not a file", file=path, expected="a STAR file", found="a folder")
+    existing(path, "a STAR file")
     try:
         with path.open("rb") as file:
             start = file.read(4096)
