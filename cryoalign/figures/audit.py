@@ -111,8 +111,8 @@ def _scan(
     axes: Axes, name: str, scan: tuple[ArrayLike, ArrayLike, ArrayLike], given: tuple[float, float]
 ) -> None:
     values, means, errors = (
-        np.append(np.asarray(column, dtype=np.float64), own)
-        for column, own in zip(scan, (1.0, *given), strict=True)
+        np.append(np.asarray(column, dtype=np.float64), unscaled)
+        for column, unscaled in zip(scan, (1.0, *given), strict=True)
     )
     order = np.argsort(values)
     axes.errorbar(

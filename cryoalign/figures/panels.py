@@ -151,7 +151,7 @@ def _log_modulus(images: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _colour_bar(figure: Figure, grid: GridSpec, shown: AxesImage) -> None:
-    """Draw one bar for all spectra, beside them."""
+    """Draw one bar for all spectra, to their right."""
     bar = figure.colorbar(shown, cax=figure.add_subplot(grid[:, _BAR]))
     bar.set_label("log$_{10}$|F|", fontsize=8, color=INK)
     bar.ax.tick_params(labelsize=7, colors=INK, length=2)

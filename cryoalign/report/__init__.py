@@ -1,1 +1,1 @@
-"""Runs of a sweep or an ablation beside each other: what differs in them, and what came of it."""
+"""Compare the runs of a sweep or an ablation: what differs in them, and what came of it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from cryoalign.evaluate.finding import RADIUS, Chart, Series
 from cryoalign.physics.spectrum import normalized_radius
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from cryoalign.report.arms import Arm, Comparison
-    from cryoalign.report.run_result import RunResult
+    from cryoalign.report.run_result import History, RunResult
 
 _BY_STEP = {
     "RPSD_L1": ("RPSD L1 in validation", "RPSD L1"),
@@ -36,23 +37,24 @@ def charts(comparison: Comparison) -> dict[str, Chart]:
     Returns
     -------
     dict of str to Chart
-        A line is the mean over an arm's runs, its band
-        goes from the lowest to the highest. Sim and other raw are drawn where all runs agree on them.
+        A line is the mean over an arm's runs, its band goes from the lowest to the highest. Sim and other raw
+        are drawn where all runs agree on them.
     """
-    runs = [run for arm in comparison.arms for run in arm.runs]
     plans: dict[str, Chart] = {}
     for name, (title, label) in _BY_STEP.items():
         series = _by_step(comparison, name)
         if any(len(curve.x) > 1 for curve in series.values()):
             levels = {
-                kind: level for kind, prefix in _LEVELS.items() if (level := _level(runs, prefix + name))
+                kind: level
+                for kind, prefix in _LEVELS.items()
+                if (level := _level(comparison.runs, prefix + name))
             }
             plans[name] = Chart(name, title, "step (updates of the generator)", label, series | levels)
-    return plans | _spectra(comparison, runs)
+    return plans | _spectra(comparison)
 
 
 def undrawn(comparison: Comparison) -> str:
-    """Name the curves of the validation are not drawn because they are single points.
+    """Name the curves of the validation that are not drawn because they are single points.
 
     Parameters
     ----------
@@ -81,21 +83,13 @@ def _by_step(comparison: Comparison, name: str) -> dict[str, Series]:
     }
 
 
-def _over_runs(curves: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Series | None:
+def _over_runs(curves: Sequence[History]) -> Series | None:
     """Mean, lowest and highest of some curves at every step that any of them has."""
     if not curves:
         return None
-    steps = np.unique(np.concatenate([x for x, _ in curves]))
-    table = np.full((len(curves), len(steps)), np.nan)
-    for row, (x, y) in zip(table, curves, strict=True):
-        row[np.searchsorted(steps, x)] = y
-    known = np.isfinite(table)
-    count = known.sum(axis=0)
-    total = np.where(known, table, 0).sum(axis=0)
-    mean = np.divide(total, count, out=np.full(len(steps), np.nan), where=count > 0)
-    low, high = np.where(known, table, np.inf).min(axis=0), np.where(known, table, -np.inf).max(axis=0)
-    band = (low, high) if len(curves) > 1 else ((), ())
-    return _series(steps, mean, *band)
+    points = pd.concat([pd.Series(curve.value, index=curve.step) for curve in curves]).groupby(level=0)
+    band = (points.min(), points.max()) if len(curves) > 1 else ((), ())
+    return _series(points.mean().index, points.mean(), *band)
 
 
 def _level(runs: Sequence[RunResult], name: str) -> Series | None:
@@ -103,16 +97,16 @@ def _level(runs: Sequence[RunResult], name: str) -> Series | None:
     curves = [run.curves[name] for run in runs if name in run.curves]
     if len(curves) < len(runs):
         return None
-    last = np.array([values[-1] for _, values in curves])
+    last = np.array([curve.value[-1] for curve in curves])
     if not np.ptp(last) <= _SAME * abs(last).max():
         return None
-    ends = (min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves))
+    ends = (min(curve.step[0] for curve in curves), max(curve.step[-1] for curve in curves))
     return _series(ends, (last.mean(), last.mean()))
 
 
-def _spectra(comparison: Comparison, runs: Sequence[RunResult]) -> dict[str, Chart]:
-    """Spectra of the fakes of all arms with raw and sim, and less raw; nothing where images are not alike."""
-    kept = [run for run in runs if run.spectra]
+def _spectra(comparison: Comparison) -> dict[str, Chart]:
+    """Spectra of all arms' fakes with raw and sim, and minus raw; nothing where images are not alike."""
+    kept = [run for run in comparison.runs if run.spectra]
     alike = {(run.box, run.pixel_size, run.images, run.config.get("loss.rpsd.norm")) for run in kept}
     if len(alike) != 1:
         return {}
@@ -129,14 +123,14 @@ def _spectra(comparison: Comparison, runs: Sequence[RunResult]) -> dict[str, Cha
             "spectra",
             "Mean spectra of the test set",
             RADIUS,
-            "s(u) = ring mean of ln(1 + |F|²)",
+            "s(u), mean of ln(1 + |F|²)",
             {"raw": _series(x, raw), "sim": _series(x, sim)} | curves,
         ),
-        "less_raw": Chart(
-            "less_raw",
-            "The same, less that of raw",
+        "minus_raw": Chart(
+            "minus_raw",
+            "The same, minus that of raw",
             RADIUS,
-            "s(u) less that of raw",
+            "s(u) minus that of raw",
             {"raw": _series(x, np.zeros_like(raw))} | away,
         ),
     }

@@ -2,85 +2,119 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
 
 from cryoalign.evaluate.fact_rows import command_line
-from cryoalign.evaluate.rendering import drawing, labelled, moment, render
+from cryoalign.evaluate.rendering import drawing, moment, picture, render
+from cryoalign.report.measures import SHOWN
+from cryoalign.report.verdicts import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cryoalign.evaluate.finding import Chart
+    from cryoalign.report.particles import Gallery
+    from cryoalign.report.tables import DifferenceRow, RunRow, SummaryRow
+    from cryoalign.report.verdicts import QuantityRow, SourceRow, VerdictRow
 
-Plain = dict[str, Any]
+#: Arms in one table of verdicts or quantities: as many as fit on a page of A4.
+_COLUMNS = 5
+_HEADING = 30  # characters of an arm's name over a column
 
-#: Arms beside each other in a table of verdicts or quantities: as many as fit on a page of A4.
-_BESIDE = 5
+
+@dataclass(frozen=True)
+class Page:
+    """What the page of a comparison shows, from its top to its foot.
+
+    Attributes
+    ----------
+    title, summary : str
+    tallies, notes : sequence of str
+        Sentences.
+    summary_rows : sequence of SummaryRow
+    gallery : Gallery
+    charts : mapping of str to Chart
+    undrawn : str
+        Which charts are missing, and why.
+    pixel_size : float or None
+        In A, where all runs have the same.
+    arms : mapping of str to str
+        Names of all arms by their letters.
+    evaluated : sequence of str
+        Letters of those that were evaluated.
+    verdicts, quantities, sources : sequence of VerdictRow, QuantityRow, SourceRow
+    differences : sequence of DifferenceRow
+    run_rows : sequence of RunRow
+    left_out : sequence of str
+        What was found and is not in the comparison.
+    facts : mapping
+        ``command``, ``started`` and ``versions``, as `cryoalign.runs.provenance` says them.
+    """
+
+    title: str
+    summary: str
+    tallies: Sequence[str]
+    notes: Sequence[str]
+    summary_rows: Sequence[SummaryRow]
+    gallery: Gallery
+    charts: Mapping[str, Chart]
+    undrawn: str
+    pixel_size: float | None
+    arms: Mapping[str, str]
+    evaluated: Sequence[str]
+    verdicts: Sequence[VerdictRow]
+    quantities: Sequence[QuantityRow]
+    sources: Sequence[SourceRow]
+    differences: Sequence[DifferenceRow]
+    run_rows: Sequence[RunRow]
+    left_out: Sequence[str]
+    facts: Mapping[str, object]
 
 
-def comparison_page(
-    *,
-    facts: Mapping[str, Any],
-    letters: Sequence[str],
-    evaluated: Sequence[str],
-    quantities: Sequence[Plain],
-    charts: Mapping[str, Chart],
-    pixel_size: float | None,
-    **shown: Any,
-) -> str:
+def comparison_page(page: Page) -> str:
     """Make ``report.html`` of a comparison.
 
     Parameters
     ----------
-    facts : mapping
-        ``command``, ``started`` and ``versions``, as `cryoalign.runs.provenance` says them.
-    letters, evaluated : sequence of str
-        Of all arms, and of those that were evaluated.
-    quantities : sequence of dict
-        As `cryoalign.report.verdicts` makes them.
-    charts : mapping of str to Chart
-        As `cryoalign.report.curves` plans them.
-    pixel_size : float or None
-        In A, where all runs have the same.
-    **shown
-        What stands on the page as it is: ``title`` and ``summary``, a str each; ``tallies``, ``notes`` and
-        ``left_out``, sentences each; ``undrawn``, which charts are missing and why; ``measures`` and
-        ``settings``, titles of columns by key; ``differences``, ``summary_rows`` and ``run_rows``, as
-        `cryoalign.report.tables` makes them; ``verdicts`` and ``sources``, as
-        `cryoalign.report.verdicts` does.
+    page : Page
 
     Returns
     -------
     str
         A whole page that needs no other file, no network and no script.
     """
-    groups: dict[str, list[Plain]] = {}
-    for row in quantities:
-        groups.setdefault(row["measure"], []).append({**row, "label": labelled(row["quantity"])})
-    drawn = [(plan.title, drawing(plan, key, pixel_size)) for key, plan in charts.items()]
     return render(
         "comparison.html",
-        fact_rows=_fact_rows(facts),
-        unevaluated=[letter for letter in letters if letter not in evaluated],
-        verdict_tables=_side_by_side(letters),
-        quantity_tables=_side_by_side(evaluated),
-        groups=groups,
-        charts=drawn,
-        **shown,
+        title=page.title,
+        page=page,
+        measures=SHOWN,
+        settings=SETTINGS,
+        fact_rows=_fact_rows(page.facts),
+        headings={letter: name if len(name) <= _HEADING else "" for letter, name in page.arms.items()},
+        unevaluated=[letter for letter in page.arms if letter not in page.evaluated],
+        verdict_tables=_column_blocks(list(page.arms)),
+        quantity_tables=_column_blocks(page.evaluated),
+        groups=[(name, list(rows)) for name, rows in groupby(page.quantities, lambda row: row.measure)],
+        charts=[(plan.title, drawing(plan, key, page.pixel_size)) for key, plan in page.charts.items()],
+        particles=picture(page.gallery.png) if page.gallery.png else "",
     )
 
 
-def _fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _fact_rows(facts: Mapping[str, object]) -> list[tuple[str, str]]:
     """When, by which command and with which versions the page was made."""
-    versions = (facts.get("versions") or {}).items()
+    command, versions = facts.get("command"), facts.get("versions")
+    arguments = [str(argument) for argument in command] if isinstance(command, list | tuple) else []
+    packages = versions.items() if isinstance(versions, dict) else ()
     return [
         ("made", moment(str(facts.get("started") or ""))),
-        ("command", command_line(facts.get("command") or [], "report")),
-        ("versions", ", ".join(f"{name} {entry}" for name, entry in versions)),
+        ("command", command_line(arguments, "report")),
+        ("versions", ", ".join(f"{name} {entry}" for name, entry in packages)),
     ]
 
 
-def _side_by_side(letters: Sequence[str]) -> list[list[tuple[int, str]]]:
+def _column_blocks(letters: Sequence[str]) -> list[list[tuple[int, str]]]:
     """Deal arms out to tables that fit on a page: place and letter."""
     places = list(enumerate(letters))
-    return [places[start : start + _BESIDE] for start in range(0, len(places), _BESIDE)]
+    return [places[start : start + _COLUMNS] for start in range(0, len(places), _COLUMNS)]

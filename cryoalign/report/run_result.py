@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import zipfile
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 from omegaconf import OmegaConf
 
 from cryoalign.cli.flatten import flatten
 from cryoalign.errors import InputError
 from cryoalign.evaluate.document import FILE_NAME, read_document
 from cryoalign.runs.folder import read_run
+from cryoalign.runs.names import value_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +30,20 @@ ABSENT = "absent"
 
 KINDS = ("sim", "fake", "raw")
 
-
 _WITHOUT = "put the file back as the run wrote it, or leave this run out of runs="
+
+
+class History(NamedTuple):
+    """Values logged by step.
+
+    Attributes
+    ----------
+    step, value : (n,) float64
+        Steps ascend.
+    """
+
+    step: NDArray[np.float64]
+    value: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,11 +55,11 @@ class RunResult:
     folder : Path
         As it was found.
     config : dict of str to str
-        The whole configuration, flat: dotted key to value.
+        The whole configuration, flat: dotted key to value; numbers that are equal have the same text.
     seed : str
     metrics : dict of str to float
         Of the test, without prefix.
-    curves : dict of str to (steps, values)
+    curves : dict of str to History
         What was logged in validation, without prefix.
     spectra : dict of str to (R,) float64
         Mean radial log power spectrum of the test set's sim, fake and raw; empty where they were not kept.
@@ -68,7 +81,7 @@ class RunResult:
     config: dict[str, str]
     seed: str
     metrics: dict[str, float]
-    curves: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    curves: dict[str, History]
     spectra: dict[str, NDArray[np.float64]]
     box: int
     pixel_size: float
@@ -109,8 +122,10 @@ def read_result(folder: Path) -> RunResult:
             expected="names and values",
             remedy=_WITHOUT,
         )
-    config = as_text(OmegaConf.to_container(run.cfg, resolve=True))
-    origin = _json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
+    settings = flatten(OmegaConf.to_container(run.cfg, resolve=True))
+    config = {key: value_text(value) for key, value in settings.items()}
+    origin = _table(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
+    files, versions = (_inner(origin, name) for name in ("data", "versions"))
     return RunResult(
         folder=folder,
         config=config,
@@ -121,28 +136,15 @@ def read_result(folder: Path) -> RunResult:
         box=int(run.data.get("box") or 0),
         pixel_size=float(run.data.get("pixel_size") or 0),
         images=_test_images(folder / "split.csv"),
-        files=tuple(sorted(map(str, (origin.get("data") or {}).values()))),
-        code=str(origin.get("git") or (origin.get("versions") or {}).get("cryoalign") or "unknown"),
+        files=tuple(sorted(map(str, files.values()))),
+        code=str(origin.get("git") or versions.get("cryoalign") or "unknown"),
         evaluation=_newest_evaluation(folder),
     )
 
 
-def as_text(config: object) -> dict[str, str]:
-    """Write a configuration as dotted keys and text: the same text for equal numbers, a list as one value."""
-    return {key: _text(value) for key, value in flatten(config).items()}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(_text(entry) for entry in value)}]"
-    if value is None or isinstance(value, bool):
-        return str(value).lower().replace("none", "null")
-    return f"{value:.12g}" if isinstance(value, int | float) else str(value)
-
-
-def _json(path: Path) -> dict[str, Any]:
+def _table(path: Path) -> dict[str, object]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content: object = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError("this file cannot be read", file=path, found=error, remedy=_WITHOUT) from error
     if not isinstance(content, dict):
@@ -156,29 +158,35 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
+def _inner(table: dict[str, object], name: str) -> dict[str, object]:
+    found = table.get(name)
+    return found if isinstance(found, dict) else {}
+
+
 def _metrics(path: Path) -> dict[str, float]:
-    try:
-        return {name: float(value) for name, value in _json(path).items()}
-    except (TypeError, ValueError) as error:
-        raise InputError("a metric is not a number", file=path, found=error, remedy=_WITHOUT) from error
+    metrics = {}
+    for name, value in _table(path).items():
+        if not isinstance(value, int | float):
+            raise InputError("a metric is not a number", file=path, found=f"{name}: {value}", remedy=_WITHOUT)
+        metrics[name] = float(value)
+    return metrics
 
 
-def _curves(path: Path) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def _curves(path: Path) -> dict[str, History]:
     """Values logged in validation, by step; nothing where no CSV file was kept."""
     if not path.is_file():
         return {}
-    points: dict[str, dict[float, float]] = {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                for name, cell in row.items():
-                    if name.startswith("val/") and cell:
-                        points.setdefault(name.removeprefix("val/"), {})[float(row["step"])] = float(cell)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        log = pd.read_csv(path)
+        values = log.set_index(log["step"].astype(np.float64)).filter(regex="^val/").astype(np.float64)
+    except (OSError, ValueError, KeyError) as error:  # pandas' errors are ValueErrors
         raise InputError("this log cannot be read", file=path, found=error, remedy=_WITHOUT) from error
+    last = values.groupby(level=0).last()  # of each step; cells that hold nothing do not count
+    known = {str(name).removeprefix("val/"): column.dropna() for name, column in last.items()}
     return {
-        name: (np.array(sorted(values)), np.array([values[step] for step in sorted(values)]))
-        for name, values in points.items()
+        name: History(column.index.to_numpy(np.float64), column.to_numpy(np.float64))
+        for name, column in known.items()
+        if len(column)
     }
 
 
@@ -197,11 +205,11 @@ def _test_images(path: Path) -> str:
     if not path.is_file():
         return ""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row.get("part") == "test"]
-    except (OSError, ValueError, csv.Error) as error:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        names = table.loc[table["part"] == "test", "rlnImageName"]
+    except (OSError, ValueError, KeyError) as error:
         raise InputError("this split cannot be read", file=path, found=error, remedy=_WITHOUT) from error
-    return sha256("\n".join(str(row.get("rlnImageName")) for row in rows).encode()).hexdigest()
+    return sha256("\n".join(names).encode()).hexdigest()
 
 
 def _newest_evaluation(folder: Path) -> Document | None:

@@ -2,30 +2,77 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
 from cryoalign.evaluate.digits import spread_text
 from cryoalign.io.output import atomic_write
-from cryoalign.report.arms import MEASURES, REFERENCES, measured, spread
+from cryoalign.report.measures import (
+    MEASURES,
+    REFERENCES,
+    SHOWN,
+    Spread,
+    measured,
+    measurements,
+    spread,
+    spreads,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from cryoalign.report.arms import Comparison
 
-Plain = dict[str, Any]
 
-SHOWN = {key: name for key, name in MEASURES.items() if not key.endswith("MSE")}
-"""What is shown; the CSV files hold all."""
+@dataclass(frozen=True)
+class SummaryRow:
+    """Mean and spread of an arm's tests, or of sim or the floor in all of them.
+
+    Attributes
+    ----------
+    title : str
+        Letter of the arm, or what was measured for comparison.
+    name : str
+        What sets the arm apart.
+    settings : dict of str to str
+        Of the keys that differ; empty for what is no arm.
+    count : int or None
+        Runs of the arm.
+    cells : dict of str to Spread
+        By measure.
+    """
+
+    title: str
+    name: str
+    settings: dict[str, str]
+    count: int | None
+    cells: dict[str, Spread]
 
 
-def summary_rows(comparison: Comparison) -> list[Plain]:
+@dataclass(frozen=True)
+class RunRow:
+    """A run, and the numbers of its test in the order of `SHOWN`."""
+
+    arm: str
+    name: str
+    folder: str
+    cells: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class DifferenceRow:
+    """A key that differs, and which arms have which of its values."""
+
+    key: str
+    arms: dict[str, str]
+
+
+def summary_rows(comparison: Comparison) -> list[SummaryRow]:
     """Return a row for each arm, then sim and the floor, each with mean and spread of every measure.
 
     Sim and the floor are left out where the runs were not tested on the same images.
@@ -36,28 +83,27 @@ def summary_rows(comparison: Comparison) -> list[Plain]:
 
     Returns
     -------
-    list of dict
-        ``name``, ``words`` (what sets the arm apart), ``values`` (of the keys that differ), ``count`` and
-        ``cells`` (mean and deviation by measure).
+    list of SummaryRow
     """
+    table = measurements({arm.letter: arm.runs for arm in comparison.arms})
+    fakes = table[table["of"] == "fake"]
     rows = [
-        {
-            "name": arm.letter,
-            "words": comparison.name(arm),
-            "values": list(arm.values.values()),
-            "count": len(arm.runs),
-            "cells": {name: spread([measured(run, name) for run in arm.runs]) for name in MEASURES},
-        }
+        SummaryRow(
+            arm.letter,
+            arm.name or "all runs",
+            arm.settings,
+            len(arm.runs),
+            spreads(fakes[fakes["arm"] == arm.letter]),
+        )
         for arm in comparison.arms
     ]
-    runs = [run for arm in comparison.arms for run in arm.runs]
-    if len({run.images for run in runs}) > 1:  # a mean over other images is nobody's floor
+    if not comparison.same_images:  # a mean over other images is nobody's floor
         return rows
-    for prefix, title in REFERENCES.items():
-        cells = {name: spread([measured(run, prefix + name) for run in runs]) for name in MEASURES}
-        cells = {name: (mean, deviation or None) for name, (mean, deviation) in cells.items()}
-        if any(mean is not None for mean, _ in cells.values()):
-            rows.append({"name": title, "words": "", "values": [], "count": None, "cells": cells})
+    for kind in REFERENCES.values():
+        cells = spreads(table[table["of"] == kind])
+        cells = {name: Spread(cell.mean, cell.deviation or None) for name, cell in cells.items()}
+        if any(cell.mean is not None for cell in cells.values()):
+            rows.append(SummaryRow(kind, "", {}, None, cells))
     return rows
 
 
@@ -82,14 +128,14 @@ def summary_table(comparison: Comparison, title: str) -> Table:
     for name in SHOWN.values():
         table.add_column(name, justify="right", no_wrap=True)
     for row in summary_rows(comparison):
-        pairs = [row["cells"][key] for key in SHOWN]
-        cells = ["" if mean is None else spread_text(mean, deviation) for mean, deviation in pairs]
-        table.add_row(row["name"], Text(row["words"]), str(row["count"] or ""), *cells)
+        shown = [row.cells[key] for key in SHOWN]
+        cells = ["" if cell.mean is None else spread_text(cell.mean, cell.deviation) for cell in shown]
+        table.add_row(row.title, Text(row.name), str(row.count or ""), *cells)
     return table
 
 
-def run_rows(comparison: Comparison) -> list[Plain]:
-    """Return a row for each run: arm, seed, folder and the numbers of its test.
+def run_rows(comparison: Comparison) -> list[RunRow]:
+    """Return a row for each run: its name, its folder and the numbers of its test.
 
     Parameters
     ----------
@@ -97,22 +143,17 @@ def run_rows(comparison: Comparison) -> list[Plain]:
 
     Returns
     -------
-    list of dict
+    list of RunRow
     """
     return [
-        {
-            "arm": arm.letter,
-            "seed": run.seed,
-            "run": str(run.folder),
-            "cells": [measured(run, name) for name in SHOWN],
-        }
+        RunRow(arm.letter, arm.run_name(run), str(run.folder), tuple(measured(run, name) for name in SHOWN))
         for arm in comparison.arms
         for run in arm.runs
     ]
 
 
-def difference_rows(comparison: Comparison) -> list[Plain]:
-    """Return a row for each value of every key that differs, with the arms that have it.
+def difference_rows(comparison: Comparison) -> list[DifferenceRow]:
+    """Return a row for each key that differs, with the letters of the arms that have each of its values.
 
     Parameters
     ----------
@@ -120,15 +161,14 @@ def difference_rows(comparison: Comparison) -> list[Plain]:
 
     Returns
     -------
-    list of dict
-        ``key`` and ``values``: by value the letters of its arms.
+    list of DifferenceRow
     """
+    letters = pd.Series([arm.letter for arm in comparison.arms])
+    values = pd.DataFrame([arm.settings for arm in comparison.arms])
     rows = []
     for key in comparison.names:
-        values: dict[str, list[str]] = {}
-        for arm in comparison.arms:
-            values.setdefault(arm.values[key], []).append(arm.letter)
-        rows.append({"key": key, "values": {value: ", ".join(found) for value, found in values.items()}})
+        found = letters.groupby(values[key], sort=False).agg(", ".join)
+        rows.append(DifferenceRow(key, {str(value): text for value, text in found.items()}))
     return rows
 
 
@@ -141,40 +181,28 @@ def write_tables(folder: Path, comparison: Comparison) -> None:
     comparison : Comparison
     """
     keys = list(comparison.names)
-    runs = [(arm, run) for arm in comparison.arms for run in arm.runs]
-    metrics = list(dict.fromkeys(name for _, run in runs for name in run.metrics))
-    _write(
-        folder / "runs.csv",
-        ["arm", "seed", "run", *keys, *metrics],
-        (
-            [
-                arm.letter,
-                run.seed,
-                run.folder,
-                *arm.values.values(),
-                *(run.metrics.get(name) for name in metrics),
-            ]
-            for arm, run in runs
-        ),
-    )
+    metrics = dict.fromkeys(name for run in comparison.runs for name in run.metrics)
+    runs = [
+        {"arm": arm.letter, "seed": run.seed, "run": str(run.folder)}
+        | arm.settings
+        | {name: run.metrics.get(name) for name in metrics}
+        for arm in comparison.arms
+        for run in arm.runs
+    ]
+    _write(folder / "runs.csv", pd.DataFrame(runs, dtype=object))
+    summary = [
+        {"arm": row.title, "n": row.count}
+        | {key: row.settings.get(key, "") for key in keys}
+        | {f"{name}_mean": cell.mean for name, cell in row.cells.items()}
+        | {f"{name}_sd": cell.deviation for name, cell in row.cells.items()}
+        for row in summary_rows(comparison)
+    ]
     head = [f"{name}_{part}" for name in MEASURES for part in ("mean", "sd")]
-    _write(
-        folder / "summary.csv",
-        ["arm", "n", *keys, *head],
-        (
-            [
-                row["name"],
-                row["count"],
-                *(row["values"] or [""] * len(keys)),
-                *(value for cell in row["cells"].values() for value in cell),
-            ]
-            for row in summary_rows(comparison)
-        ),
-    )
+    _write(folder / "summary.csv", pd.DataFrame(summary, columns=["arm", "n", *keys, *head], dtype=object))
 
 
-def distance_words(comparison: Comparison) -> str:
-    """Describe between which values the arms' distance from raw's spectrum lies, and what it does not tell.
+def distance_sentence(comparison: Comparison) -> str:
+    """Describe between which values the arms' distance from raw's spectrum lies, and what it leaves open.
 
     Parameters
     ----------
@@ -185,23 +213,22 @@ def distance_words(comparison: Comparison) -> str:
     str
         Empty where there is but one arm, or no RPSD was measured.
     """
-    runs = [run for arm in comparison.arms for run in arm.runs]
-    means = [spread([measured(run, "RPSD_L1") for run in arm.runs])[0] for arm in comparison.arms]
-    known = [mean for mean in means if mean is not None and math.isfinite(mean)]
+    cells = [row.cells["RPSD_L1"].mean for row in summary_rows(comparison) if row.count is not None]
+    known = [mean for mean in cells if mean is not None and math.isfinite(mean)]
     if len(known) < 2:
         return ""
-    if len({run.images for run in runs}) > 1:
+    if not comparison.same_images:
         return "They were not tested on the same images: their numbers do not tell which is better."
-    floor, _ = spread([measured(run, "floor_RPSD_L1") for run in runs])
-    beside = "" if floor is None else f"; another raw image, the floor, has {spread_text(floor)}"
+    floors = [measured(run, "floor_RPSD_L1") for run in comparison.runs]
+    floor = spread(value for value in floors if value is not None).mean
+    compared = "" if floor is None else f"; another raw image, the floor, has {spread_text(floor)}"
     return (
         f"RPSD L1 on the test set lies between {spread_text(min(known))} and {spread_text(max(known))} over "
-        f"the arms{beside}. RPSD alone does not tell which generator is better."
+        f"the arms{compared}. RPSD alone does not tell which generator is better."
     )
 
 
-def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with atomic_write(path) as place, place.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(head)
-        writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
+def _write(path: Path, table: pd.DataFrame) -> None:
+    cells = table.map(lambda cell: "" if cell is None else cell)  # NaN is a number that a run had
+    with atomic_write(path) as place:
+        cells.to_csv(place, index=False, na_rep="nan", lineterminator="\r\n", encoding="utf-8")

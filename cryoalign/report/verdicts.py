@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from cryoalign.evaluate.finding import Verdict
-from cryoalign.evaluate.terminal import answers
-from cryoalign.report.arms import spread
+from cryoalign.evaluate.rendering import labelled
+from cryoalign.report.measures import Spread, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cryoalign.evaluate.finding import Answer, Finding, Quantity
     from cryoalign.report.arms import Arm, Comparison
     from cryoalign.report.run_result import RunResult
-
-Plain = dict[str, Any]
 
 NOT_EVALUATED = "not evaluated"
 
@@ -30,11 +30,63 @@ SETTINGS = {
 }
 """Facts of an evaluation on which its verdicts depend, and their names."""
 
-_WORDS = (Verdict.FAIL, Verdict.UNDECIDED, Verdict.PASS)
+_ORDER = (Verdict.FAIL, Verdict.UNDECIDED, Verdict.PASS)
 _PAST = {Verdict.FAIL: "failed", Verdict.UNDECIDED: "undecided", Verdict.PASS: "passed"}
 
 
-def verdict_rows(comparison: Comparison) -> list[Plain]:
+@dataclass(frozen=True)
+class VerdictRow:
+    """How many runs of each arm got which answer to a question.
+
+    Attributes
+    ----------
+    question : str
+    cells : tuple of dict of Verdict to int, or None
+        For each arm; None for one that was not evaluated.
+    """
+
+    question: str
+    cells: tuple[dict[Verdict, int] | None, ...]
+
+
+@dataclass(frozen=True)
+class QuantityRow:
+    """Mean and spread of one quantity over the runs of each evaluated arm.
+
+    Attributes
+    ----------
+    measure, label : str
+        The label with its unit.
+    target : float or None
+        What is perfect, where all evaluations agree on it.
+    cells : tuple of Spread
+    """
+
+    measure: str
+    label: str
+    target: float | None
+    cells: tuple[Spread, ...]
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """Where the verdicts of a run come from.
+
+    Attributes
+    ----------
+    arm, run, made : str
+        Letter, folder, and when it was evaluated.
+    cells : tuple of str, or None
+        In the order of `SETTINGS`; None for a run that was not evaluated.
+    """
+
+    arm: str
+    run: str
+    made: str
+    cells: tuple[str, ...] | None
+
+
+def verdict_rows(comparison: Comparison) -> list[VerdictRow]:
     """Count the verdicts of each arm's evaluations.
 
     Parameters
@@ -43,28 +95,24 @@ def verdict_rows(comparison: Comparison) -> list[Plain]:
 
     Returns
     -------
-    list of dict
-        ``question`` and ``cells``, for each arm how many of its runs got which verdict, None for an arm that
-        was not evaluated; no row where no run was evaluated.
+    list of VerdictRow
+        A row a question; none where no run was evaluated.
     """
-    questions: dict[tuple[str, str], str] = {}
-    for arm in comparison.arms:
-        for finding, answer in _answers(arm):
-            questions.setdefault((finding.measure, answer.key), answer.question)
     rows = []
-    for (measure, key), question in questions.items():
-        cells = []
-        for arm in comparison.arms:
-            found = (_measures(run).get(measure) for run in evaluated(arm))
-            count = Counter(
-                finding.answers[key].verdict for finding in found if finding and key in finding.answers
-            )
-            cells.append({word: count[word] for word in _WORDS if count[word]} if evaluated(arm) else None)
-        rows.append({"question": question, "cells": cells})
+    for key, answers in _answers(comparison).groupby(["measure", "key", "question"], sort=False):
+        verdicts = answers.groupby("arm")["verdict"]
+        counts = {str(letter): Counter(found) for letter, found in verdicts}
+        cells = (
+            {verdict: count for verdict in _ORDER if (count := counts.get(arm.letter, Counter())[verdict])}
+            if evaluated(arm)
+            else None
+            for arm in comparison.arms
+        )
+        rows.append(VerdictRow(str(key[2]), tuple(cells)))
     return rows
 
 
-def quantity_rows(comparison: Comparison) -> list[Plain]:
+def quantity_rows(comparison: Comparison) -> list[QuantityRow]:
     """Return mean and spread of what the evaluations measured.
 
     Parameters
@@ -73,37 +121,27 @@ def quantity_rows(comparison: Comparison) -> list[Plain]:
 
     Returns
     -------
-    list of dict
-        ``measure``, ``quantity`` (that of the first evaluation that has it) and ``cells``, mean and deviation
-        by evaluated arm.
+    list of QuantityRow
+        Evaluations share a row only where they give a quantity the same key, label and unit.
     """
-    arms = [arm for arm in comparison.arms if evaluated(arm)]
-    first: dict[tuple[str, str], Quantity] = {}
-    for arm in arms:
-        for run in evaluated(arm):
-            for measure, finding in _measures(run).items():
-                for key, quantity in finding.quantities.items():
-                    first.setdefault((measure, key), quantity)
-    return [
-        {
-            "measure": measure,
-            "quantity": quantity,
-            "cells": [
-                spread(
-                    [
-                        of_run.quantities[key].fake.value
-                        for run in evaluated(arm)
-                        if (of_run := _measures(run).get(measure)) and key in of_run.quantities
-                    ]
-                )
-                for arm in arms
-            ],
-        }
-        for (measure, key), quantity in first.items()
-    ]
+    rows = []
+    letters = [arm.letter for arm in comparison.arms if evaluated(arm)]
+    for key, found in _quantities(comparison).groupby(["measure", "key", "label"], sort=False):
+        by_arm = found.groupby("arm")["value"]
+        values = {str(letter): spread(column.dropna()) for letter, column in by_arm}
+        targets = set(found["target"])
+        rows.append(
+            QuantityRow(
+                str(key[0]),
+                str(key[2]),
+                targets.pop() if len(targets) == 1 else None,
+                tuple(values.get(letter, Spread(None, None)) for letter in letters),
+            )
+        )
+    return rows
 
 
-def source_rows(comparison: Comparison) -> list[Plain]:
+def source_rows(comparison: Comparison) -> list[SourceRow]:
     """Describe for every run of which part, and with which settings, its verdicts are.
 
     Parameters
@@ -112,21 +150,20 @@ def source_rows(comparison: Comparison) -> list[Plain]:
 
     Returns
     -------
-    list of dict
-        ``arm``, ``run``, ``made`` and ``cells``, the settings in the order of `SETTINGS`; ``cells`` is None
-        for a run that was not evaluated. No row where no run was.
+    list of SourceRow
+        Empty where no run was evaluated.
     """
-    runs = [(arm.letter, run) for arm in comparison.arms for run in arm.runs]
-    if all(run.evaluation is None for _, run in runs):
+    if not any(evaluated(arm) for arm in comparison.arms):
         return []
     return [
-        {
-            "arm": letter,
-            "run": str(run.folder),
-            "made": (run.evaluation and run.evaluation.facts.created) or "",
-            "cells": None if run.evaluation is None else [_setting(run, key) for key in SETTINGS],
-        }
-        for letter, run in runs
+        SourceRow(
+            arm.letter,
+            str(run.folder),
+            "" if run.evaluation is None else run.evaluation.facts.created or "",
+            None if run.evaluation is None else tuple(_setting(run, key) for key in SETTINGS),
+        )
+        for arm in comparison.arms
+        for run in arm.runs
     ]
 
 
@@ -143,14 +180,14 @@ def setting_notes(comparison: Comparison) -> Iterator[str]:
         A sentence.
     """
     runs = [run for arm in comparison.arms for run in evaluated(arm)]
-    for key, words in {
+    for key, difference in {
         "part": "are of different parts of the split",
         "checkpoint": "are of different checkpoints",
         "draws": "have different numbers of bootstrap draws",
     }.items():
         values = {_setting(run, key) for run in runs}
         if len(values) > 1:
-            yield f"The evaluations {words}: {', '.join(sorted(values))}."
+            yield f"The evaluations {difference}: {', '.join(sorted(values))}."
 
 
 def tallies(comparison: Comparison) -> list[str]:
@@ -165,9 +202,13 @@ def tallies(comparison: Comparison) -> list[str]:
     list of str
         A sentence an arm; empty where no run was evaluated.
     """
+    answers = _answers(comparison)
     if not any(evaluated(arm) for arm in comparison.arms):
         return []
-    return [f"{comparison.label(arm)}: {_tally(arm)}" for arm in comparison.arms]
+    return [
+        f"{comparison.label(arm)}: {_tally(arm, answers[answers['arm'] == arm.letter])}"
+        for arm in comparison.arms
+    ]
 
 
 def evaluated(arm: Arm) -> list[RunResult]:
@@ -184,32 +225,49 @@ def evaluated(arm: Arm) -> list[RunResult]:
     return [run for run in arm.runs if run.evaluation is not None]
 
 
-def _tally(arm: Arm) -> str:
+def _tally(arm: Arm, answers: pd.DataFrame) -> str:
     runs = evaluated(arm)
     if not runs:
         return f"{NOT_EVALUATED}."
-    given = [answer for _, answer in _answers(arm)]
-    count = Counter(answer.verdict for answer in given)
-    failed = Counter(answer.question for answer in given if answer.verdict is Verdict.FAIL)
+    count = Counter(answers["verdict"])
+    failed = Counter(answers.loc[answers["verdict"] == Verdict.FAIL, "question"])
     parts = sorted({_setting(run, "part") for run in runs})
     over = "1 evaluation" if len(runs) == 1 else f"{len(runs)} evaluations"
-    words = ", ".join(f"{count[word]} {_PAST[word]}" for word in _WORDS)
-    counted = f"{words} in {over} (part: {', '.join(parts)})."
-    several = {question: f" ({times} times)" if times > 1 else "" for question, times in failed.items()}
-    names = " ".join(f"{question}{several[question]}" for question in failed)
-    return f"{counted} Failed: {names}" if names else counted
+    counts = ", ".join(f"{count[verdict]} {_PAST[verdict]}" for verdict in _ORDER)
+    sentence = f"{counts} in {over} (part: {', '.join(parts)})."
+    names = " ".join(
+        f"{question} ({times} times)" if times > 1 else str(question) for question, times in failed.items()
+    )
+    return f"{sentence} Failed: {names}" if names else sentence
 
 
-def _answers(arm: Arm) -> Iterator[tuple[Finding, Answer]]:
-    for run in evaluated(arm):
-        if run.evaluation is not None:
-            yield from answers(run.evaluation)
+def _answers(comparison: Comparison) -> pd.DataFrame:
+    """Every answer of every evaluation, a row each."""
+    rows = [
+        (arm.letter, measure, answer.key, answer.question, answer.verdict)
+        for arm in comparison.arms
+        for run in arm.runs
+        if run.evaluation is not None
+        for measure, finding in run.evaluation.judged.items()
+        for answer in finding.answers.values()
+    ]
+    return pd.DataFrame(rows, columns=["arm", "measure", "key", "question", "verdict"], dtype=object)
+
+
+def _quantities(comparison: Comparison) -> pd.DataFrame:
+    """Every quantity of every evaluation, a row each."""
+    rows = [
+        (arm.letter, measure, quantity.key, labelled(quantity), quantity.target, quantity.fake.value)
+        for arm in comparison.arms
+        for run in arm.runs
+        if run.evaluation is not None
+        for measure, finding in run.evaluation.judged.items()
+        for quantity in finding.quantities.values()
+    ]
+    columns = ["arm", "measure", "key", "label", "target", "value"]
+    return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
 def _setting(run: RunResult, key: str) -> str:
     value = None if run.evaluation is None else getattr(run.evaluation.facts, key)
-    return "not told" if value is None else str(value)
-
-
-def _measures(run: RunResult) -> dict[str, Finding]:
-    return {} if run.evaluation is None else run.evaluation.judged
+    return "not known" if value is None else str(value)

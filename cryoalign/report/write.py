@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cryoalign.io.output import atomic_write
 from cryoalign.report.curves import charts, undrawn
-from cryoalign.report.page import comparison_page
+from cryoalign.report.notes import comparison_notes
+from cryoalign.report.page import Page, comparison_page
+from cryoalign.report.particles import particle_gallery
 from cryoalign.report.tables import (
-    SHOWN,
     difference_rows,
-    distance_words,
+    distance_sentence,
     run_rows,
     summary_rows,
     write_tables,
 )
 from cryoalign.report.verdicts import (
-    SETTINGS,
     evaluated,
     quantity_rows,
     setting_notes,
@@ -48,13 +48,16 @@ def notes(comparison: Comparison) -> list[str]:
     list of str
         A sentence each.
     """
-    runs = [run for arm in comparison.arms for run in arm.runs]
-    said = [*comparison.notes, *setting_notes(comparison)]
-    if all(run.evaluation is None for run in runs):
-        said.append("None of the runs was evaluated: python -m cryoalign.evaluate run=RUN gives verdicts.")
-    if any(run.spectra for run in runs) and "spectra" not in charts(comparison):
-        said.append("The spectra are not drawn together: box, pixel size, test images or their norm differ.")
-    return said
+    sentences = [*comparison_notes(comparison), *setting_notes(comparison)]
+    if all(run.evaluation is None for run in comparison.runs):
+        sentences.append(
+            "None of the runs was evaluated: python -m cryoalign.evaluate run=RUN gives verdicts."
+        )
+    if any(run.spectra for run in comparison.runs) and "spectra" not in charts(comparison):
+        sentences.append(
+            "The spectra are not drawn together: box, pixel size, test images or their norm differ."
+        )
+    return sentences
 
 
 def write_comparison(
@@ -63,7 +66,7 @@ def write_comparison(
     *,
     title: str,
     left_out: Sequence[str],
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
 ) -> None:
     """Write ``report.html``, ``runs.csv`` and ``summary.csv``.
 
@@ -77,31 +80,30 @@ def write_comparison(
     facts : mapping
         When and by which command it was made, as `cryoalign.runs.provenance` says it.
     """
-    sizes = {run.pixel_size for arm in comparison.arms for run in arm.runs}
-    page = comparison_page(
+    sizes = {run.pixel_size for run in comparison.runs}
+    page = Page(
         title=title,
         summary=summary(comparison),
         tallies=tallies(comparison),
         notes=notes(comparison),
-        left_out=left_out,
-        facts=facts,
-        measures=SHOWN,
-        settings=SETTINGS,
-        letters=[arm.letter for arm in comparison.arms],
-        evaluated=[arm.letter for arm in comparison.arms if evaluated(arm)],
-        differences=difference_rows(comparison),
         summary_rows=summary_rows(comparison),
-        run_rows=run_rows(comparison),
-        verdicts=verdict_rows(comparison),
-        quantities=quantity_rows(comparison),
-        sources=source_rows(comparison),
+        gallery=particle_gallery(comparison),
         charts=charts(comparison),
         undrawn=undrawn(comparison),
         pixel_size=sizes.pop() if len(sizes) == 1 else None,
+        arms={arm.letter: arm.name for arm in comparison.arms},
+        evaluated=[arm.letter for arm in comparison.arms if evaluated(arm)],
+        verdicts=verdict_rows(comparison),
+        quantities=quantity_rows(comparison),
+        sources=source_rows(comparison),
+        differences=difference_rows(comparison),
+        run_rows=run_rows(comparison),
+        left_out=left_out,
+        facts=facts,
     )
     write_tables(folder, comparison)
     with atomic_write(folder / PAGE) as path:
-        path.write_text(page, encoding="utf-8")
+        path.write_text(comparison_page(page), encoding="utf-8")
 
 
 def summary(comparison: Comparison) -> str:
@@ -116,15 +118,14 @@ def summary(comparison: Comparison) -> str:
     str
         Two or three sentences that crown no arm.
     """
-    count = sum(len(arm.runs) for arm in comparison.arms)
+    count = len(comparison.runs)
     if count == 1:
         return "One run."
     if len(comparison.arms) == 1:
         return f"{count} runs that differ in their seed alone."
-    keys = [key for key in comparison.names if any(key in comparison.telling(arm) for arm in comparison.arms)]
-    names = [comparison.names[key] for key in keys]
+    names = [comparison.names[key] for key in comparison.naming]
     more = f" and {len(names) - _NAMED} more keys" if len(names) > _NAMED else ""
     differ = (
         f"{count} runs in {len(comparison.arms)} arms, which differ in {', '.join(names[:_NAMED])}{more}."
     )
-    return f"{differ} {distance_words(comparison)}".strip()
+    return f"{differ} {distance_sentence(comparison)}".strip()

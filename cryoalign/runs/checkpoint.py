@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from cryoalign.cli.flatten import flatten
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def read_checkpoint(path: Path, cfg: DictConfig) -> dict[str, Any]:
             found=(str(error) or type(error).__name__).splitlines()[0],
             remedy="choose another checkpoint, or train again",
         ) from error
-    wanted, found = _flat(json.loads(binding(cfg))), _flat(stored)
+    wanted, found = flatten(json.loads(binding(cfg))), flatten(stored)
     for key in sorted(wanted.keys() | found.keys()):
         if wanted.get(key) != found.get(key):
             raise InputError(
@@ -86,10 +87,3 @@ def read_checkpoint(path: Path, cfg: DictConfig) -> dict[str, Any]:
                 remedy="use the checkpoint together with the config.yaml of its own run",
             )
     return checkpoint
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

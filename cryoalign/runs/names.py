@@ -27,7 +27,7 @@ def run_name(differing: Mapping[str, object], every: Iterable[str]) -> str:
         ``rpsd=0.5,seed=2``; empty where nothing differs.
     """
     names = short_names(differing, every)
-    return ",".join(f"{names[key]}={value_text(value)}" for key, value in differing.items())
+    return ",".join(f"{names[key]}={class_name(value_text(value))}" for key, value in differing.items())
 
 
 def short_names(keys: Iterable[str], every: Iterable[str]) -> dict[str, str]:
@@ -44,31 +44,31 @@ def short_names(keys: Iterable[str], every: Iterable[str]) -> dict[str, str]:
     -------
     dict of str to str
         ``loss.weights.rpsd`` becomes ``rpsd``, and ``generator._target_`` is named by what it makes,
-        ``generator``; a key that no ending sets apart stays whole.
+        ``generator``; a key that no ending sets apart stays whole. The class of a part of the configuration
+        and a value need different names only where both are to be named.
     """
-    known = [key.removesuffix(_TARGET) for key in every]
-    return {key: _shortest(key.removesuffix(_TARGET), known) for key in keys}
+    named = list(keys)
+    classes, values = (
+        {key for key in every if key.endswith(_TARGET) == is_class} for is_class in (True, False)
+    )
+    names = {}
+    for key in named:
+        rivals = (classes if key.endswith(_TARGET) else values) | set(named)
+        names[key] = _shortest(key.removesuffix(_TARGET), [rival.removesuffix(_TARGET) for rival in rivals])
+    return names
 
 
 def value_text(value: object) -> str:
-    """Write a value of a configuration: equal numbers alike, a class without its module.
-
-    Parameters
-    ----------
-    value : object
-        A plain value, or a list of them.
-
-    Returns
-    -------
-    str
-    """
+    """Write a value of a configuration, or a list of them; numbers that are equal have the same text."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(value_text, value))}]"
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
-    if isinstance(value, int | float):
-        return f"{value:.12g}"
-    text = str(value)
+    return f"{value:.12g}" if isinstance(value, int | float) else str(value)
+
+
+def class_name(text: str) -> str:
+    """Name a class without its module; any other value stays as it is."""
     return text.rpartition(".")[2] if text.startswith(_MODULES) else text
 
 

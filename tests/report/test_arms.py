@@ -3,65 +3,35 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cryoalign.evaluate.document import Facts, to_document
 from cryoalign.evaluate.finding import Answer, Finding, Verdict, by_key
-from cryoalign.report.arms import compare, measured, short_names, spread
+from cryoalign.report.arms import compare
 from cryoalign.report.curves import charts, undrawn
-from cryoalign.report.run_result import RunResult, as_text
+from cryoalign.report.measures import measured, spread
+from cryoalign.report.notes import comparison_notes
+from cryoalign.report.run_result import History, RunResult
 from cryoalign.report.tables import summary_rows
 from cryoalign.report.verdicts import source_rows, tallies, verdict_rows
 from cryoalign.report.write import notes, summary
-
-BASE = {
-    "seed": 1,
-    "resume": None,
-    "paths": {"outputs": "outputs"},
-    "data": {"seed": 1, "raw": "raw.star", "workers": 0, "box": 64},
-    "loss": {"weights": {"gan": 1.0, "rpsd": 0.5}, "rpsd": {"norm": "backward"}},
-    "generator": {"_target_": "cryoalign.models.unet.UNet", "width": 24},
-    "discriminator": {"_target_": "cryoalign.models.patchgan.PatchGAN", "width": 64},
-    "optimizer": {"algorithm": {"lr": 2e-4, "betas": [0.5, 0.999]}},
-}
-
-
-def make(name: str, seed: int = 1, metrics: dict | None = None, **changes) -> RunResult:
-    config = as_text(BASE) | {"seed": str(seed), "data.seed": str(seed), "paths.outputs": name}
-    config |= as_text({key.replace("__", "."): value for key, value in changes.items()})
-    line = (np.array([10.0, 20.0]), np.array([1.0, 0.5 + seed / 10]))
-    level = (np.array([10.0, 20.0]), np.array([2.0, 2.0]))
-    return RunResult(
-        folder=Path(name),
-        config=config,
-        seed=str(seed),
-        metrics={"RPSD_L1": 0.4 + seed / 10, "floor_RPSD_L1": 0.25} if metrics is None else metrics,
-        curves={"RPSD_L1": line, "sim_RPSD_L1": level},
-        spectra={kind: np.full(33, float(seed)) for kind in ("sim", "fake", "raw")},
-        box=64,
-        pixel_size=3.54,
-        images="same",
-        files=("a", "b"),
-        code="abc",
-        evaluation=None,
-    )
+from tests.report.example import make
 
 
 def test_seeds_and_paths_are_one_arm():
     found = compare([make("a"), make("b", 2, data__raw="elsewhere/raw.star", data__workers=4, threads=2)])
     assert [[run.folder.name for run in arm.runs] for arm in found.arms] == [["a", "b"]]
     assert found.names == {}
-    assert found.notes == []
+    assert list(comparison_notes(found)) == []
     assert found.label(found.arms[0]) == "A: all runs"
 
 
 def test_other_data_are_a_difference():
     other = make("b", data__raw="elsewhere/raw.star")
     found = compare([make("a"), RunResult(**{**vars(other), "files": ("a", "c")})])
-    assert found.names == {"data.raw": "data.raw"}
+    assert found.names == {"data.raw": "raw"}
 
 
 def test_what_differs_tells_arms_apart_in_their_order():
@@ -71,13 +41,13 @@ def test_what_differs_tells_arms_apart_in_their_order():
         make("c", 2, loss__weights__rpsd=0.0),
     ]
     found = compare(runs)
-    assert found.names == {"loss.weights.rpsd": "weights.rpsd"}
-    assert [(arm.letter, arm.values, len(arm.runs)) for arm in found.arms] == [
+    assert found.names == {"loss.weights.rpsd": "rpsd"}
+    assert [(arm.letter, arm.settings, len(arm.runs)) for arm in found.arms] == [
         ("A", {"loss.weights.rpsd": "0"}, 2),
         ("B", {"loss.weights.rpsd": "0.5"}, 1),
     ]
-    assert found.label(found.arms[1]) == "B: weights.rpsd=0.5"
-    assert any(note.startswith("One seed only: B") for note in found.notes)
+    assert found.label(found.arms[1]) == "B: rpsd=0.5"
+    assert any(note.startswith("One seed only: B") for note in comparison_notes(found))
 
 
 def test_an_arm_is_named_by_its_class_and_not_by_what_goes_with_it():
@@ -95,13 +65,13 @@ def test_an_arm_is_named_by_its_class_and_not_by_what_goes_with_it():
         "generator.width",
         "loss.weights.rpsd",
     }
-    assert [found.name(arm) for arm in found.arms] == [
-        "generator=UNet, weights.rpsd=0.5, generator.width=24",
-        "generator=Generator, weights.rpsd=0.5",
-        "generator=UNet, weights.rpsd=0.5, generator.width=32",
-        "generator=Generator, weights.rpsd=0",
+    assert [arm.name for arm in found.arms] == [
+        "generator=UNet,rpsd=0.5,generator.width=24",
+        "generator=Generator,rpsd=0.5",
+        "generator=UNet,rpsd=0.5,generator.width=32",
+        "generator=Generator,rpsd=0",
     ]
-    assert found.arms[0].values["generator.extra"] == "absent"
+    assert found.arms[0].settings["generator.extra"] == "absent"
     assert found.label(found.arms[1]) == "arm B"  # one of the names is too long for a legend
 
 
@@ -111,9 +81,9 @@ def test_an_arm_is_named_by_its_measurement_and_not_by_what_goes_with_it():
     runs.append(make("c", **embedded))
     runs = [RunResult(**{**vars(run), "files": (run.folder.name,)}) for run in runs]
     found = compare(runs)
-    assert [found.name(arm) for arm in found.arms] == [
-        "data.raw=raw.star",
-        "data.raw=away/raw.star",
+    assert [arm.name for arm in found.arms] == [
+        "raw=raw.star",
+        "raw=away/raw.star",
         "data=Embedded",
     ]
 
@@ -123,16 +93,16 @@ def test_the_sentence_on_top_crowns_no_arm():
     words = summary(compare(runs))
     assert "lies between 0.5000 and 0.9000 over the arms" in words
     assert "the floor, has 0.2500. RPSD alone does not tell which generator is better." in words
-    assert [row["name"] for row in summary_rows(compare(runs))] == ["A", "B", "other raw"]
+    assert [row.title for row in summary_rows(compare(runs))] == ["A", "B", "other raw"]
     apart = compare([runs[0], RunResult(**{**vars(runs[1]), "images": "others"})])
-    assert [row["name"] for row in summary_rows(apart)] == ["A", "B"]
+    assert [row.title for row in summary_rows(apart)] == ["A", "B"]
     words = summary(apart)
     assert "0.5" not in words
     assert "not tested on the same images" in words
     assert any("None of the runs was evaluated" in note for note in notes(compare(runs)))
 
 
-def test_evaluations_are_told_with_their_part_and_what_failed():
+def test_evaluations_are_counted_with_their_part_and_what_failed():
     verdicts = {"a": Verdict.FAIL, "b": Verdict.UNDECIDED, "c": Verdict.PASS}
     answers = by_key(Answer(key, f"{key}?", verdict, "") for key, verdict in verdicts.items())
     runs = [make("a"), make("b", generator__width=32), make("c", 2, generator__width=32)]
@@ -144,41 +114,30 @@ def test_evaluations_are_told_with_their_part_and_what_failed():
     assert first == "A: generator.width=24: not evaluated."
     assert second.startswith("B: generator.width=32: 2 failed, 2 undecided, 2 passed in 2 evaluations")
     assert second.endswith("(part: test, val). Failed: a? (2 times)")
-    assert verdict_rows(found)[0]["cells"] == [None, {"fail": 2}]
-    assert [row["cells"] and row["cells"][0] for row in source_rows(found)] == [None, "val", "test"]
+    assert verdict_rows(found)[0].cells == (None, {"fail": 2})
+    assert [row.cells and row.cells[0] for row in source_rows(found)] == [None, "val", "test"]
     assert "The evaluations are of different parts of the split: test, val." in notes(found)
 
 
 def test_single_points_are_no_curve():
-    alone = make("a")
-    for name, (x, y) in list(alone.curves.items()):
-        alone.curves[name] = (x[:1] * 0, y[:1])
-    single = compare([alone])
+    point = make("a")
+    for name, (x, y) in list(point.curves.items()):
+        point.curves[name] = History(x[:1] * 0, y[:1])
+    single = compare([point])
     assert "RPSD_L1" not in charts(single)
     assert "RPSD L1 in validation" in undrawn(single)
-    both = compare([alone, make("b", generator__width=32)])
+    both = compare([point, make("b", generator__width=32)])
     plan = charts(both)["RPSD_L1"].series
     np.testing.assert_allclose(plan["A: generator.width=24"].x, [0])
     np.testing.assert_allclose(plan["sim"].x, [0, 20])
     assert undrawn(both) == ""
 
 
-def test_short_names_are_unique_among_all_keys():
-    every = ["a.b.c", "x.b.c", "loss.weights.rpsd", "seed", "a.b", "model._target_"]
-    names = short_names(["a.b.c", "loss.weights.rpsd", "seed", "model._target_"], every)
-    assert names == {
-        "a.b.c": "a.b.c",
-        "loss.weights.rpsd": "weights.rpsd",
-        "seed": "seed",
-        "model._target_": "model",
-    }
-
-
 def test_mean_and_spread_over_runs():
     values = [0.3, 0.5, 0.7]
     assert spread(values) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
-    assert spread([0.3, None]) == (0.3, None)
-    assert spread([None]) == (None, None)
+    assert spread([0.3]) == (0.3, None)
+    assert spread([]) == (None, None)
     assert math.isnan(spread([0.3, math.nan])[0])
     assert measured(make("a"), "RPSD_excess") == pytest.approx(0.5 / 0.25)
     assert measured(make("a"), "floor_RPSD_excess") == 1
@@ -188,7 +147,7 @@ def test_mean_and_spread_over_runs():
 def test_notes_on_what_cannot_be_compared():
     runs = [make("a"), make("b", optimizer__algorithm__lr=1e-3, metrics={"RPSD_L1": math.nan})]
     found = compare([runs[0], RunResult(**{**vars(runs[1]), "images": "others", "code": "def"}), make("c")])
-    text = " ".join(found.notes)
+    text = " ".join(comparison_notes(found))
     for words in (
         "not tested on the same images",
         "abc, def",
@@ -196,31 +155,33 @@ def test_notes_on_what_cannot_be_compared():
         "not a number: RPSD_L1",
     ):
         assert words in text
-    assert compare([make("a")]).notes == ["There is one run only: nothing to compare it with."]
+    assert list(comparison_notes(compare([make("a")]))) == [
+        "There is one run only: nothing to compare it with."
+    ]
 
 
 def test_curves_are_means_with_a_band_from_lowest_to_highest():
     plans = charts(compare([make("a"), make("b", 2), make("c", loss__weights__rpsd=0)]))
     series = plans["RPSD_L1"].series
-    assert list(series) == ["A: weights.rpsd=0.5", "B: weights.rpsd=0", "sim"]
-    first = series["A: weights.rpsd=0.5"]
+    assert list(series) == ["A: rpsd=0.5", "B: rpsd=0", "sim"]
+    first = series["A: rpsd=0.5"]
     for part, values in {"x": [10, 20], "y": [1, 0.65], "low": [1, 0.6], "high": [1, 0.7]}.items():
         np.testing.assert_allclose(getattr(first, part), values)
-    assert len(series["B: weights.rpsd=0"].low) == 0
+    assert len(series["B: rpsd=0"].low) == 0
     np.testing.assert_allclose(series["sim"].y, [2, 2])
-    away = plans["less_raw"].series
+    away = plans["minus_raw"].series
     raw = np.mean([1, 2, 1])
-    np.testing.assert_allclose(away["A: weights.rpsd=0.5"].y, 1.5 - raw, rtol=1e-5)
+    np.testing.assert_allclose(away["A: rpsd=0.5"].y, 1.5 - raw, rtol=1e-5)
     np.testing.assert_allclose(away["raw"].y, 0)
 
 
 def test_curves_of_other_steps_and_spectra_of_other_norms():
     longer = make("b", 2, loss__rpsd__norm="ortho")
-    longer.curves["RPSD_L1"] = (np.array([20.0, 30.0]), np.array([0.9, 0.8]))
-    longer.curves["sim_RPSD_L1"] = (np.array([20.0, 30.0]), np.array([3.0, 3.0]))
+    longer.curves["RPSD_L1"] = History(np.array([20.0, 30.0]), np.array([0.9, 0.8]))
+    longer.curves["sim_RPSD_L1"] = History(np.array([20.0, 30.0]), np.array([3.0, 3.0]))
     plans = charts(compare([make("a"), longer]))
     assert set(plans) == {"RPSD_L1"}
-    assert list(plans["RPSD_L1"].series) == ["A: rpsd.norm=backward", "B: rpsd.norm=ortho"]
+    assert list(plans["RPSD_L1"].series) == ["A: norm=backward", "B: norm=ortho"]
     same = make("c", 3)
     same.curves["RPSD_L1"] = longer.curves["RPSD_L1"]
     curve = charts(compare([make("a"), same]))["RPSD_L1"].series["A: all runs"]

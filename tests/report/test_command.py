@@ -24,9 +24,7 @@ JOBS = {"0": (0, 1, 0.9), "2": (0, 2, 0.7), "10": (0.5, 1, 0.42), "3": (0.5, 2, 
 
 
 def copy(run: Path, place: Path, weight: float, seed: int, value: float) -> Path:
-    shutil.copytree(
-        run, place, ignore=shutil.ignore_patterns("checkpoints", "tensorboard", "*.mrcs", "*.png")
-    )
+    shutil.copytree(run, place, ignore=shutil.ignore_patterns("checkpoints", "tensorboard", "*.png"))
     cfg = OmegaConf.load(place / "config.yaml")
     cfg.loss.weights.rpsd, cfg.seed, cfg.data.seed = weight, seed, seed
     OmegaConf.save(cfg, place / "config.yaml")
@@ -97,18 +95,20 @@ def test_the_page_of_a_sweep(sweep: Path, cli: Cli) -> None:
     assert "Are pose and shift those of the metadata?" not in page.text  # the older evaluation
     assert "RPSD L1 on the test set lies between 0.4000 and 0.8000 over the arms" in page.text
     assert "RPSD alone does not tell which generator is better." in page.text
-    assert "A: weights.rpsd=0: not evaluated." in page.text
-    tally = "B: weights.rpsd=0.5: 0 failed, 1 undecided, 0 passed in 1 evaluation (part: val)."
+    assert "A: rpsd=0: not evaluated." in page.text
+    tally = "B: rpsd=0.5: 0 failed, 1 undecided, 0 passed in 1 evaluation (part: val)."
     assert tally in page.text
     assert tally in printed
     assert {"not evaluated", "val", "200"} <= set(cells)
     assert "python -m cryoalign.report 'runs=sweep/*'" in page.text
     assert page.tags.count("svg") == 5
+    assert page.tags.count("img") == 1  # the particles
+    assert "rpsd=0.5,seed=2" in cells
     for words in (
         "RPSD L1 in validation",
         "step (updates of the generator)",
         "other raw",
-        "less that of raw",
+        "minus that of raw",
     ):
         assert words in page.text
 
@@ -155,7 +155,7 @@ def test_nothing_to_compare(run: Path, cli: Cli, tmp_path: Path) -> None:
         ("runs=nowhere/*", "there is no tested run to compare", "runs='outputs/sweep/NAME/*'"),
         ("runs=nowhere", "this folder does not exist", "give the run folder"),
         ("runs=sweep", "this folder holds runs, but is none", "runs='sweep/*'"),
-        ("runs=sweep/0", "this is not an evaluation of this version", "evaluate again"),
+        ("runs=sweep/0", "this is no evaluation of format 1", "evaluate again"),
         ("runs=[]", "there is no tested run to compare", "runs="),
     ):
         done = cli("report", argument)
@@ -166,7 +166,7 @@ def test_nothing_to_compare(run: Path, cli: Cli, tmp_path: Path) -> None:
     (place / "test" / "evaluation.json").write_text('{"format": 1, "candidates": 3}')
     done = cli("report", "runs=sweep/0")
     assert done.code == 1
-    assert "test/evaluation.json: this is not an evaluation" in done.err
+    assert "test/evaluation.json: this is no evaluation" in done.err
     assert not Path("report").exists()
     (place / "test" / "metrics.json").unlink()
     done = cli("report", "runs=sweep/0")
