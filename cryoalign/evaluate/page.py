@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cryoalign.evaluate.document import Candidate, Document, Facts
     from cryoalign.evaluate.finding import Answer, Interval, Quantity
 
-_GALLERY = "The first particles: sim, fake and raw, and their power spectra"
+_GALLERY = "Some particles: sim, fake and raw, as they are and low-passed, and their power spectra"
 _NOTHING = Finding("")
 
 

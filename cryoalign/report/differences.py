@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from cryoalign.report.run_result import RunResult
 
-#: Keys that change no result, or only name places.
+#: Keys that change no result, or only name places. Of the callbacks, only early stopping changes one.
 _IRRELEVANT = ("seed", "data.seed", "resume", "threads", "audit", "test", "data.workers", "data.check")
 _IRRELEVANT_GROUPS = ("paths.", "logger.", "callbacks.")
+_EARLY_STOPPING = "callbacks.early_stopping."
 _IRRELEVANT_ENDS = ("enable_progress_bar", "data.folder", "data.root")
 #: Keys that name the data; no difference where the files themselves are the same.
 _DATA = ("data.sim", "data.raw", "data.passthrough", "data.split.file")
@@ -42,6 +43,8 @@ def differences(runs: Sequence[RunResult]) -> pd.DataFrame:
 
 
 def _is_irrelevant(key: str, *, same_data: bool) -> bool:
+    if key.startswith(_EARLY_STOPPING):
+        return False
     fixed = key in _IRRELEVANT or key.startswith(_IRRELEVANT_GROUPS) or key.endswith(_IRRELEVANT_ENDS)
     return fixed or (same_data and key in _DATA)
 

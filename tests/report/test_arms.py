@@ -28,6 +28,13 @@ def test_seeds_and_paths_are_one_arm():
     assert found.label(found.arms[0]) == "A: all runs"
 
 
+def test_of_the_callbacks_early_stopping_alone_is_a_difference():
+    runs = [make("a"), make("b", callbacks__figures__every=5, logger__csv__every=1)]
+    assert len(compare(runs).arms) == 1
+    found = compare([*runs, make("c", callbacks__early_stopping__patience=5)])
+    assert [arm.name for arm in found.arms] == ["patience=absent", "patience=5"]
+
+
 def test_other_data_are_a_difference():
     other = make("b", data__raw="elsewhere/raw.star")
     found = compare([make("a"), RunResult(**{**vars(other), "files": ("a", "c")})])
