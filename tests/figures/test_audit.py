@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cryoalign.figures.audit import audit_figure
+from tests.figures.labels import assert_nothing_cut, assert_ticks
 
 NAMES = ["pairs as given", "contrast", "flip y"]
 BANDS = ([0.0, 0.05, 0.1], [0.5, 0.2], [0.01, 0.02])
@@ -35,6 +36,17 @@ def test_a_scan_holds_the_pairs_as_given_at_factor_one():
     )
     np.testing.assert_allclose(line.get_xdata(), [0.5, 1.0, 2.0])
     np.testing.assert_allclose(line.get_ydata(), [0.1, 0.3, 0.05])
+
+
+def test_three_ticks_or_more_and_nothing_cut():
+    figure = draw(title="pairs agree, 24 sigma")
+    figure.draw_without_rendering()
+    column, *others = figure.axes
+    assert_ticks(column.xaxis)
+    for axes in others:
+        assert_ticks(axes.xaxis)
+        assert_ticks(axes.yaxis)
+    assert_nothing_cut(figure)
 
 
 def test_it_can_be_written():

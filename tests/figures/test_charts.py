@@ -7,10 +7,10 @@ import itertools
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.text import Text
 
 from cryoalign.figures.charts import DECADES, Curve, chart, svg
 from cryoalign.figures.style import LOOKS, looks
+from tests.figures.labels import assert_nothing_cut, assert_ticks
 
 X = np.linspace(0, 1, 33)
 CURVES = {
@@ -99,32 +99,11 @@ def test_names_are_no_formulas():
     svg(chart({r"$\broken{": Curve(X, X)}, "x", "y"), "a")
 
 
-def shown_labels(axis, figure):
-    """Tick labels that can be read: within the limits, and with words."""
-    low, high = sorted(axis.get_view_interval())
-    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
-    return [t.label1 for t in ticks if low <= t.get_loc() <= high and t.label1.get_text()]
-
-
 def assert_readable(figure):
-    """Three labels or more on every axis, none across another, all words inside the figure."""
     figure.draw_without_rendering()
-    frame = figure.bbox.padded(0.5)
-    for axes in figure.axes[:1]:
-        for axis in (axes.xaxis, axes.yaxis):
-            labels = shown_labels(axis, figure)
-            assert len(labels) >= 3, [label.get_text() for label in labels]
-            boxes = [label.get_window_extent() for label in labels]
-            for first, second in itertools.combinations(boxes, 2):
-                assert not first.overlaps(second)
-    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    for text in texts:
-        box = text.get_window_extent()
-        if box.width and not any(
-            text in axis.get_ticklabels() for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)
-        ):
-            assert frame.contains(*box.min), text
-            assert frame.contains(*box.max), text
+    assert_ticks(figure.axes[0].xaxis)
+    assert_ticks(figure.axes[0].yaxis)
+    assert_nothing_cut(figure)
 
 
 RANGES = {

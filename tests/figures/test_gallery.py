@@ -10,6 +10,7 @@ import pytest
 
 from cryoalign.figures.gallery import gallery
 from cryoalign.figures.low_pass import low_pass
+from tests.figures.labels import assert_nothing_cut
 
 BOX, PIXEL_SIZE = 32, 3.54
 
@@ -43,9 +44,8 @@ def test_all_rows_have_the_scale_of_raw_but_sim(rows):
 def test_names_are_not_cut_and_are_no_formulas(rows):
     rows = {r"$generator=UNet{": rows["raw"]} | rows
     figure = gallery(rows, PIXEL_SIZE)
-    figure.savefig(BytesIO(), format="png")
-    for axes in figure.axes:
-        assert axes.yaxis.label.get_window_extent().x0 >= 0
+    figure.draw_without_rendering()
+    assert_nothing_cut(figure)
 
 
 def test_pyplot_knows_nothing_of_it_and_a_diverged_row_is_still_drawn(rows):

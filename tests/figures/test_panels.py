@@ -11,6 +11,7 @@ from matplotlib.patches import Circle, Rectangle
 
 from cryoalign.figures.low_pass import low_pass
 from cryoalign.figures.panels import panels
+from tests.figures.labels import assert_nothing_cut
 
 PIXEL_SIZE = 3.54
 BOX = 32
@@ -93,6 +94,13 @@ def test_pyplot_knows_nothing_of_it_and_it_can_be_saved(stacks):
     out = BytesIO()
     figure.savefig(out, format="png")
     assert out.getvalue().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_nothing_is_cut(stacks, rows):
+    figure = panels(*stacks, PIXEL_SIZE, title="step 3000", rows=rows)
+    figure.draw_without_rendering()
+    assert_nothing_cut(figure)
 
 
 def test_a_diverged_fake_and_a_constant_sim_are_still_drawn(stacks):

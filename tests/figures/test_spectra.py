@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cryoalign.figures.spectra import spectra
+from tests.figures.labels import assert_nothing_cut, assert_ticks
 
 BOX, PIXEL_SIZE = 64, 3.54
 
@@ -66,6 +67,17 @@ def test_where_sim_fits_on_the_scale_nothing_is_said(curves):
     assert below.get_ylabel() == "minus raw"
     assert not below.texts
     assert not spectra({kind: curves[kind] for kind in ("sim", "raw")}, BOX, PIXEL_SIZE).axes[1].texts
+
+
+@pytest.mark.parametrize("distance", [1e-3, 0.1, 0.37, 3.0, 40.0])
+def test_three_ticks_or_more_and_nothing_cut(curves, distance):
+    curves["fake"] = curves["raw"][:9] + distance
+    figure = spectra(curves, BOX, PIXEL_SIZE, title="step 3000")
+    figure.draw_without_rendering()
+    assert_ticks(figure.axes[1].xaxis)  # shared by both
+    for axes in figure.axes[:2]:
+        assert_ticks(axes.yaxis)
+    assert_nothing_cut(figure)
 
 
 def test_a_diverged_fake_and_a_fake_like_raw_are_still_drawn(curves):
