@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryoalign.cli.conf_file import CONF_DIR, ConfFile, Key, read_conf_file
+from cryoalign.cli.conf_file import CONF_DIR, ConfFile, Default, Key, read_conf_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,9 @@ class Group:
     text : str
         What the comment in the defaults list says of it.
     chosen : tuple of str
-        The defaults; empty for a group that is added with ``+``.
+        The defaults.
+    several : bool
+        Whether a choice is added with ``+`` to those that are made.
     choices : tuple of Choice
         The defaults first, then by name.
     """
@@ -54,7 +56,13 @@ class Group:
     name: str
     text: str
     chosen: tuple[str, ...]
+    several: bool
     choices: tuple[Choice, ...]
+
+    @property
+    def label(self) -> str:
+        """The name as it is given."""
+        return f"+{self.name}" if self.several else self.name
 
     @property
     def common(self) -> tuple[Key, ...]:
@@ -93,7 +101,7 @@ class Catalogue:
         yield from (("", key) for key in self.keys)
         for group in self.groups:
             for choice in group.choices:
-                made = "" if choice.name in group.chosen else f"{group.name}={choice.name}"
+                made = "" if choice.name in group.chosen else f"{group.label}={choice.name}"
                 yield from ((made, key) for key in choice.keys)
 
     def group(self, name: str) -> Group | None:
@@ -126,14 +134,11 @@ def read_catalogue(command: str) -> Catalogue:
         else:
             paragraphs.append(part)
     groups = [
-        group
-        for default in file.defaults
-        if default.group
-        for group in _groups(default.group, tuple(default.choice.split(",")), default.text)
+        group for default in file.defaults if default.group for group in _groups(default.group, default)
     ]
     for line in added.strip().splitlines():
         name, _, text = line.strip().partition(" ")
-        groups += _groups(name, (), text.strip())
+        groups += _groups(name, Default(name, (), several=True, text=text.strip()))
     return Catalogue(
         command=command,
         paragraphs=tuple(paragraphs),
@@ -150,19 +155,17 @@ def _file(name: str) -> ConfFile:
     return read_conf_file(Path(CONF_DIR) / f"{name}.yaml")
 
 
-def _groups(name: str, chosen: tuple[str, ...], text: str) -> list[Group]:
+def _groups(name: str, default: Default) -> list[Group]:
     """Read a group, and those inside it that its files choose from."""
     names = sorted(path.stem for path in (Path(CONF_DIR) / name).glob("*.yaml") if path.stem != "base")
-    ordered = sorted(names, key=lambda entry: chosen.index(entry) if entry in chosen else len(chosen))
-    found = [Group(name, text, chosen, tuple(_choice(name, entry) for entry in ordered))]
-    inner = {
-        default.group: default
-        for entry in ordered
-        for default in _file(f"{name}/{entry}").defaults
-        if default.group
-    }
-    for default in inner.values():
-        found += _groups(f"{name}/{default.group}", tuple(default.choice.split(",")), default.text)
+    first = [entry for entry in default.chosen if entry in names]
+    ordered = first + [entry for entry in names if entry not in first]
+    choices = tuple(_choice(name, entry) for entry in ordered)
+    found = [Group(name, default.text, default.chosen, default.several, choices)]
+    files = [_file(f"{name}/{entry}") for entry in ordered]
+    inside = {entry.group: entry for file in files for entry in file.defaults if entry.group}
+    for entry in inside.values():
+        found += _groups(f"{name}/{entry.group}", entry)
     return found
 
 
@@ -172,7 +175,7 @@ def _choice(group: str, name: str) -> Choice:
         return Choice(name, file.paragraphs[0] if file.paragraphs else "", (), {})
     keys: dict[str, Key] = {}
     nodes: dict[str, str] = {}
-    for part in (*(_choice(group, parent.choice) for parent in file.defaults if not parent.group), None):
+    for part in (*(_choice(group, parent.chosen[0]) for parent in file.defaults if not parent.group), None):
         prefix = "" if part else f"{group.replace('/', '.')}."
         for key in (part or file).keys:
             whole = f"{prefix}{key.name}"

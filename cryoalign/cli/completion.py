@@ -99,7 +99,7 @@ def candidates(commands: Sequence[str], line: str) -> list[str]:
 
 def _names(catalogue: Catalogue, words: Sequence[str], word: str) -> list[str]:
     """Complete the name of a group or a key, one level of keys at a time."""
-    found = {f"{group.name}=" if group.chosen else f"+{group.name}=" for group in catalogue.groups}
+    found = {f"{group.label}=" for group in catalogue.groups}
     for name in _keys(catalogue, words):
         level = name.find(".", len(word)) if name.startswith(word) else -1
         found.add(f"{name}=" if level < 0 else name[: level + 1])
@@ -111,7 +111,8 @@ def _keys(catalogue: Catalogue, words: Iterable[str]) -> list[str]:
     made = dict(word.lstrip("+").partition("=")[::2] for word in words)
     names = [key.name for key in catalogue.keys if key.default]
     for group in catalogue.groups:
-        chosen = made.get(group.name, ",".join(group.chosen)).strip("[]").split(",")
+        given = made.get(group.name, "").strip("[]").split(",")
+        chosen = {*given, *group.chosen} if group.several or given == [""] else given
         names += [
             key.name
             for choice in group.choices

@@ -22,10 +22,11 @@ _GLOBAL = "# @package _global_"
 
 
 class Default(NamedTuple):
-    """An entry of a defaults list: a group, what is chosen, and the comment behind it."""
+    """An entry of a defaults list: a group, what is chosen of it, whether as a list, and the comment."""
 
     group: str
-    choice: str
+    chosen: tuple[str, ...]
+    several: bool
     text: str
 
 
@@ -150,16 +151,15 @@ def _comment(lines: list[str], mark: yaml.Mark) -> str:
 def _default(entry: yaml.Node, lines: list[str]) -> Iterator[Default]:
     if isinstance(entry, yaml.ScalarNode):
         if entry.value != "_self_":
-            yield Default("", entry.value, "")
+            yield Default("", (entry.value,), several=False, text="")
         return
     for key, value in entry.value:
         group = key.value.removeprefix("override ").removeprefix("optional ")
         if group.startswith("hydra/"):
             continue
-        chosen = (
-            [node.value for node in value.value] if isinstance(value, yaml.SequenceNode) else [value.value]
-        )
-        yield Default(group, ",".join(chosen), _comment(lines, value.end_mark))
+        several = isinstance(value, yaml.SequenceNode)
+        chosen = tuple(node.value for node in value.value) if several else (value.value,)
+        yield Default(group, chosen, several, _comment(lines, value.end_mark))
 
 
 def _walk(

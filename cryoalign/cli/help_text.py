@@ -60,10 +60,10 @@ def _first_screen(catalogue: Catalogue, width: int) -> list[str]:
         known.setdefault(key.name, replace(key, text=f"with {made}: {text}" if made else text))
     lines += ["", "Most needed (KEY=VALUE):"]
     lines += _key_lines([known[name] for name in catalogue.needed], width, indent=2)
-    shown = [group for group in catalogue.groups if len(group.choices) > 1 or not group.chosen]
+    shown = [group for group in catalogue.groups if len(group.choices) > 1 or group.several]
     if shown:
         lines += ["", "Choices (GROUP=CHOICE, the default first):"]
-        names = [group.name if group.chosen else f"+{group.name}" for group in shown]
+        names = [group.label for group in shown]
         room = max(map(len, names))
         for name, group in zip(names, shown, strict=True):
             choices = ", ".join(choice.name for choice in group.choices)
@@ -88,8 +88,7 @@ def _own_keys(catalogue: Catalogue, width: int) -> list[str]:
 
 def _about_group(catalogue: Catalogue, group: Group, choices: Iterable[Choice], width: int) -> list[str]:
     """Describe a group, some choices of it, and their keys."""
-    title = f"{group.name}=" if group.chosen else f"+{group.name}="
-    lines = ["", f"{title}CHOICE{f'  {group.text}' if group.text else ''}"]
+    lines = ["", f"{group.label}=CHOICE{f'  {group.text}' if group.text else ''}"]
     choices = list(choices)
     room = max(len(choice.name) for choice in choices)
     for choice in choices:
@@ -104,7 +103,7 @@ def _about_group(catalogue: Catalogue, group: Group, choices: Iterable[Choice], 
             key for key in choice.keys if common.get(key.name) is None or _differs(common[key.name], key)
         ]
         if others:
-            lines += [f"  with {group.name}={choice.name}:", *_key_lines(others, width, catalogue.nodes)]
+            lines += [f"  with {group.label}={choice.name}:", *_key_lines(others, width, catalogue.nodes)]
     return lines
 
 

@@ -32,8 +32,10 @@ def provenance() -> dict[str, Any]:
     dict
         Plain values, for JSON.
     """
+    program = Path(sys.argv[0])
+    name = ["cryoalign", program.parent.name] if program.name == "__main__.py" else [program.name]
     return {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [*name, *sys.argv[1:]],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "platform": platform.platform(),

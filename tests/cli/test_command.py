@@ -55,7 +55,7 @@ def test_an_unknown_command_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("arguments", [["--help"], ["-h", "all"], ["--cfg", "job"]])
+@pytest.mark.parametrize("arguments", [["-h", "all"], ["--cfg", "job"]])
 def test_what_is_not_needed_is_not_imported(name: str, arguments: list[str]) -> None:
     code = (
         "import sys\n"
@@ -91,6 +91,12 @@ def test_both_forms_are_one(
     one, other = start("simulate", *arguments), start(*arguments, module="cryoalign.simulate")
     assert (one.returncode, one.stdout, one.stderr) == (code, other.stdout, other.stderr)
     assert "Traceback" not in one.stderr
+
+
+def test_the_completion_of_another_shell_is_refused() -> None:
+    done = start("-sc", "install=elvish")
+    assert done.returncode == 1
+    assert 'eval "$(cryoalign -sc install=bash)"' in done.stderr
 
 
 def test_help_in_front_of_the_command() -> None:
