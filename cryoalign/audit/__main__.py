@@ -1,4 +1,4 @@
-"""``python -m cryoalign.audit sim=X.star raw=Y.star``: are these pairs?."""
+"""``cryoalign audit sim=X.star raw=Y.star``: tests whether these are pairs."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def audit_training(mode: str, data: PairedDataModule) -> None:
         raise InputError(
             f"sim and raw are not pairs: {verdict.line}",
             file=data.sim_star,
-            remedy=f"{verdict.remedy}; python -m cryoalign.audit tells more; audit=off trains nevertheless",
+            remedy=f"{verdict.remedy}; cryoalign audit tells more; audit=off trains nevertheless",
         )
     level = logging.INFO if verdict.outcome == "agree" else logging.WARNING
     _log.log(level, "audit       %s", verdict.line)

@@ -59,6 +59,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], N
                 else:
                     from cryoalign.cli.task import run_task  # noqa: PLC0415  brings Hydra
 
+                    sys.argv[0] = f"cryoalign {name}"  # for messages, and for what a run says of its origin
                     run_task(name, task)
 
         return main

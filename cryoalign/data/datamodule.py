@@ -168,7 +168,7 @@ class PairedDataModule(LightningDataModule):
                 file=self.sim_star,
                 expected=f"box {raw.box} px at {raw.pixel_size:.4f} A/px, as in {self.raw_star}",
                 found=f"box {sim.box} px at {sim.pixel_size:.4f} A/px",
-                remedy="simulate with python -m cryoalign.simulate, or bring both to one box with data.box=",
+                remedy="simulate with cryoalign simulate, or bring both to one box with data.box=",
             )
 
     def _scan(self) -> NDArray[np.int64]:

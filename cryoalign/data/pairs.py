@@ -111,7 +111,7 @@ def match_pairs(
             file=sim.source,
             expected=f"{len(raw)} rows, as in {raw.source}",
             found=f"{len(sim)} rows",
-            remedy="simulate these raw particles with python -m cryoalign.simulate, or add that column",
+            remedy="simulate these raw particles with cryoalign simulate, or add that column",
         )
     lens = {
         "voltage": ("voltage", "kV", voltage),

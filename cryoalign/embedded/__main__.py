@@ -1,4 +1,4 @@
-"""``python -m cryoalign.embedded out=DIR``: the embedded data set as files to practise with."""
+"""``cryoalign embedded out=DIR``: the embedded data set as files to practise with."""
 
 from __future__ import annotations
 

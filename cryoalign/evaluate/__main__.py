@@ -1,4 +1,4 @@
-"""``python -m cryoalign.evaluate run=DIR``, or ``fake= raw= sim=``: judge fakes beside raw."""
+"""``cryoalign evaluate run=DIR``, or ``fake= raw= sim=``: judge fakes beside raw."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from itertools import pairwise
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from cryoalign.evaluate.digits import number
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from cryoalign.evaluate.document import Facts
-
-_COMMANDS = ("train", "simulate", "audit", "evaluate", "export", "report")
 
 
 def fact_rows(facts: Facts) -> Iterator[tuple[str, str]]:
@@ -61,31 +58,9 @@ def _other(value: JsonValue) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def command_line(command: str | Sequence[str], module: str = "evaluate") -> str:
-    """Write a command as it can be pasted into a shell.
-
-    Parameters
-    ----------
-    command : str or sequence of str
-        As `cryoalign.runs.provenance` describes it: the file's name, then the arguments.
-    module : str
-        Of cryoalign, where the file's name shows none.
-
-    Returns
-    -------
-    str
-        ``python -m cryoalign.MODULE ARGUMENTS``; empty where there is no command.
-    """
-    if not command:
-        return ""
-    first, *rest = command.split(" ", 1) if isinstance(command, str) else command
-    path = PurePath(first)
-    file = path.parent if path.name == "__main__.py" else path
-    name = file.name.removesuffix(".py").removeprefix("cryoalign.")
-    arguments = " ".join(rest) if isinstance(command, str) else shlex.join(rest)
-    if name == "python":
-        return f"{first} {arguments}".strip()
-    return f"python -m cryoalign.{name if name in _COMMANDS else module} {arguments}".strip()
+def command_line(command: str | Sequence[str]) -> str:
+    """Write a command, as `cryoalign.runs.provenance` describes it, so that it can be pasted into a shell."""
+    return command if isinstance(command, str) else shlex.join(command)
 
 
 def bin_names(edges: Sequence[float]) -> list[str]:

@@ -1,4 +1,4 @@
-"""``python -m cryoalign.export run=DIR particles=sim.star out=DIR``: refine a simulated stack."""
+"""``cryoalign export run=DIR particles=sim.star out=DIR``: refine a simulated stack."""
 
 from __future__ import annotations
 

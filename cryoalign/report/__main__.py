@@ -1,4 +1,4 @@
-"""``python -m cryoalign.report runs='outputs/sweep/NAME/*'``: compare runs of a sweep or an ablation."""
+"""``cryoalign report runs='outputs/sweep/NAME/*'``: compare runs of a sweep or an ablation."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def find_runs(patterns: Sequence[str]) -> Found:
     if not found.runs:
         raise InputError(
             "there is no tested run to compare",
-            expected="folders made by python -m cryoalign.train, with test/metrics.json in them",
+            expected="folders made by cryoalign train, with test/metrics.json in them",
             found=" | ".join(found.left_out) or f"no folder that fits {', '.join(patterns)}",
             remedy="give runs='outputs/sweep/NAME/*', or a list of run folders",
         )
@@ -106,6 +106,6 @@ def _refuse_untested(folder: Path) -> None:
         raise _UntestedError(
             "this run has no test (test/metrics.json): it is not finished, or was trained with test=false",
             file=folder,
-            remedy=f"python -m cryoalign.train resume={folder}, or "
-            f"python -m cryoalign.evaluate run={folder} out={folder / 'test'}",
+            remedy=f"cryoalign train resume={folder}, or "
+            f"cryoalign evaluate run={folder} out={folder / 'test'}",
         )

@@ -109,7 +109,7 @@ def _fact_rows(facts: Mapping[str, object]) -> list[tuple[str, str]]:
     packages = versions.items() if isinstance(versions, dict) else ()
     return [
         ("made", moment(str(facts.get("started") or ""))),
-        ("command", command_line(arguments, "report")),
+        ("command", command_line(arguments)),
         ("versions", ", ".join(f"{name} {entry}" for name, entry in packages)),
     ]
 

@@ -50,9 +50,7 @@ def notes(comparison: Comparison) -> list[str]:
     """
     sentences = [*comparison_notes(comparison), *setting_notes(comparison)]
     if all(run.evaluation is None for run in comparison.runs):
-        sentences.append(
-            "None of the runs was evaluated: python -m cryoalign.evaluate run=RUN gives verdicts."
-        )
+        sentences.append("None of the runs was evaluated: cryoalign evaluate run=RUN gives verdicts.")
     if any(run.spectra for run in comparison.runs) and "spectra" not in charts(comparison):
         sentences.append(
             "The spectra are not drawn together: box, pixel size, test images or their norm differ."

@@ -130,7 +130,7 @@ def read_run(folder: str | Path) -> Run:
         raise InputError(
             "this is not the folder of a run" if folder.is_dir() else "this folder does not exist",
             file=folder,
-            expected="a folder made by python -m cryoalign.train, with config.yaml and data.json",
+            expected="a folder made by cryoalign train, with config.yaml and data.json",
             remedy="give the run folder that the training printed",
         )
     path = folder / "config.yaml"

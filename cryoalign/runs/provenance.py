@@ -32,10 +32,10 @@ def provenance() -> dict[str, Any]:
     dict
         Plain values, for JSON.
     """
-    program = Path(sys.argv[0])
-    name = ["cryoalign", program.parent.name] if program.name == "__main__.py" else [program.name]
+    program, *arguments = sys.argv
+    named = program.split() if program.startswith("cryoalign ") else [Path(program).name]
     return {
-        "command": [*name, *sys.argv[1:]],
+        "command": [*named, *arguments],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "platform": platform.platform(),

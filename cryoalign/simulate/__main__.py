@@ -1,4 +1,4 @@
-"""``python -m cryoalign.simulate particles=X.star volume=Y.mrc out=DIR``: an image for each particle."""
+"""``cryoalign simulate particles=X.star volume=Y.mrc out=DIR``: an image for each particle."""
 
 from __future__ import annotations
 

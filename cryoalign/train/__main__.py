@@ -1,4 +1,4 @@
-"""``python -m cryoalign.train``: train a generator on simulated and measured particles, then test it."""
+"""``cryoalign train``: train a generator on simulated and measured particles, then test it."""
 
 from __future__ import annotations
 

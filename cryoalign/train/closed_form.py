@@ -57,7 +57,7 @@ def refuse_continuing(run: Run) -> None:
             file=run.folder,
             expected="a run whose generator is trained step by step",
             found=f"generator {generator.__name__}",
-            remedy="leave resume= out and start a new run; python -m cryoalign.evaluate tests this one again",
+            remedy="leave resume= out and start a new run; cryoalign evaluate tests this one again",
         )
 
 

@@ -94,12 +94,8 @@ def test_facts_words_and_left_outs(page):
 @pytest.mark.parametrize(
     ("words", "pasted"),
     [
-        (["evaluate.py", "run=a b", "part=test"], "python -m cryoalign.evaluate 'run=a b' part=test"),
-        (["/x/cryoalign/train/__main__.py"], "python -m cryoalign.train"),
-        (["__main__.py", "run=a"], "python -m cryoalign.evaluate run=a"),
-        (["cryoalign.evaluate", "run=a"], "python -m cryoalign.evaluate run=a"),
-        ("evaluate.py run=a part=val", "python -m cryoalign.evaluate run=a part=val"),
-        ("python -m cryoalign.evaluate run=a", "python -m cryoalign.evaluate run=a"),
+        (["cryoalign", "evaluate", "run=a b", "part=test"], "cryoalign evaluate 'run=a b' part=test"),
+        ("cryoalign evaluate run=a part=val", "cryoalign evaluate run=a part=val"),
         ([], ""),
     ],
 )

@@ -100,7 +100,7 @@ def test_the_page_of_a_sweep(sweep: Path, cli: Cli) -> None:
     assert tally in page.text
     assert tally in printed
     assert {"not evaluated", "val", "200"} <= set(cells)
-    assert "python -m cryoalign.report 'runs=sweep/*'" in page.text
+    assert "cryoalign report 'runs=sweep/*'" in page.text
     assert page.tags.count("svg") == 5
     assert page.tags.count("img") == 1  # the particles
     assert "rpsd=0.5,seed=2" in cells
@@ -123,7 +123,7 @@ def test_what_cannot_be_used_is_left_out_and_named(sweep: Path, cli: Cli) -> Non
     page = self_contained(Path("new/report.html").read_text())
     for words in (
         "sweep/0: this run has no test (test/metrics.json)",
-        "remedy: python -m cryoalign.train resume=sweep/0",
+        "remedy: cryoalign train resume=sweep/0",
         "sweep/2/test/metrics.json: this file cannot be read",
         "sweep/3/test/rpsd.npz: these spectra cannot be read",
         "a folder that holds no run: sweep/empty",

@@ -202,10 +202,7 @@ def _mean_correlation(cross: Tensor, power: Tensor, truth: Tensor) -> Tensor:
 def _answer(overall: Quantity, sigma: float, judged: list[Quantity]) -> Answer:
     question = "Does fake show the particle of sim as raw does?"
     if not sigma >= SEEN:
-        words = (
-            f"Raw shows sim with {fixed(sigma, 1)} sigma only: are these pairs? python -m cryoalign.audit"
-            " tells."
-        )
+        words = f"Raw shows sim with {fixed(sigma, 1)} sigma only: are these pairs? cryoalign audit tells."
         return Answer("content", question, Verdict.UNDECIDED, words, overall.key)
     whole = within(overall.fake, CONTENT)
     verdict = together(whole, *(within(band.fake, BAND_CONTENT) for band in judged))
