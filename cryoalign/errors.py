@@ -166,7 +166,7 @@ def within(
     raise InputError(
         f"{name} is out of range",
         expected=f"a whole number, {expected}" if whole else expected,
-        found=value,
+        found=f"{value} {unit}" if unit else value,
         remedy=remedy,
     )
 

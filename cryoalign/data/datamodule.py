@@ -18,7 +18,7 @@ from cryoalign.data.normalize import Normalization
 from cryoalign.data.pairs import match_pairs, refuse_swapped
 from cryoalign.data.partners import partners_of_like_defocus
 from cryoalign.data.split import split_particles
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, choice, within
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import passthrough_files, read_particles
 
@@ -96,20 +96,10 @@ class PairedDataModule(LightningDataModule):
         seed: int = 1,
     ) -> None:
         super().__init__()
-        for name, value, choices in (
-            ("check", check, ("read", "all")),
-            ("bad_images", bad_images, ("refuse", "leave_out")),
-        ):
-            if value not in choices:
-                raise InputError(
-                    f"unknown choice for data.{name}", expected=" or ".join(choices), found=value
-                )
-        if batch_size < 1 or workers < 0:
-            raise InputError(
-                "no batches can be made",
-                expected="data.batch_size >= 1 and data.workers >= 0",
-                found=f"{batch_size}, {workers}",
-            )
+        choice("data.check", check, ("read", "all"))
+        choice("data.bad_images", bad_images, ("refuse", "leave_out"))
+        within("data.batch_size", batch_size, 1)
+        within("data.workers", workers, 0)
         self.sim_star, self.raw_star = Path(sim), Path(raw)
         self.root = None if root is None else Path(root)
         self.passthrough = passthrough_files(passthrough)

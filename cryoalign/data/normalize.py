@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, choice, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,19 +60,8 @@ class Normalization:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "percentiles", (float(self.percentiles[0]), float(self.percentiles[1])))
-        if self.range not in {"none", "minmax", "percentiles"}:
-            raise InputError(
-                "unknown normalization range",
-                expected="none, minmax or percentiles",
-                found=self.range,
-                remedy="set data.normalization.range",
-            )
-        if not 0.0 < self.radius <= 1.0:
-            raise InputError(
-                "the circle of the particle does not lie in the box",
-                expected="data.normalization.radius in (0, 1]",
-                found=self.radius,
-            )
+        choice("data.normalization.range", self.range, ("none", "minmax", "percentiles"))
+        within("data.normalization.radius", self.radius, above=0, most=1)
         low, high = self.percentiles
         if not 0 <= low < high <= 100:
             raise InputError(

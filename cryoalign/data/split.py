@@ -11,7 +11,7 @@ import pandas as pd
 
 from cryoalign.data.groups import group_names
 from cryoalign.data.partition import partition
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, choice, existing
 from cryoalign.io.relion.read import HALF, IMAGE, MICROGRAPH, parse_image_names
 from cryoalign.io.relion.star import read_star
 
@@ -89,8 +89,7 @@ def split_particles(
         If a column is missing, a row does not match `pattern`, there are fewer groups than parts, the
         fractions make no sense, or a particle is not in `file`.
     """
-    if kind not in {"groups", "half", "file"}:
-        raise InputError("unknown choice for data.split.kind", expected="groups, half or file", found=kind)
+    choice("data.split.kind", kind, ("groups", "half", "file"))
     shares = _check_fractions(FRACTIONS if fractions is None else fractions)
     if kind == "file":
         return _from_file(particles, by, pattern, file)
@@ -202,9 +201,8 @@ def _read_split(path: Path, by: str) -> pd.DataFrame:
     if path.suffix.lower() != ".csv":
         tables = [table for table in read_star(path).values() if PART in table]
         table = tables[0] if tables else pd.DataFrame()
-    elif not path.is_file():
-        raise InputError("there is no such file", file=path, expected="a CSV or STAR table of a split")
     else:
+        existing(path, "a CSV or STAR table of a split")
         try:
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
         except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from cryoalign.cli import command
-from cryoalign.errors import InputError
+from cryoalign.errors import within
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -22,13 +22,7 @@ def main(cfg: DictConfig) -> None:
     from cryoalign.embedded.projects import write_projects  # noqa: PLC0415
     from cryoalign.embedded.recipe import Recipe  # noqa: PLC0415
 
-    if cfg.batch_size < 1:
-        raise InputError(
-            "batch_size is out of range",
-            expected="1 or more",
-            found=cfg.batch_size,
-            remedy="leave batch_size= out",
-        )
+    within("batch_size", cfg.batch_size, 1, remedy="leave batch_size= out")
     plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     recipe = Recipe.of({name: value for name, value in plain.items() if name not in _HOW})
     made = write_projects(

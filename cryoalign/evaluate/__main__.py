@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cryoalign.cli import command
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, within
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -39,13 +39,9 @@ def _check_numbers(cfg: DictConfig) -> None:
     for key, value, low, high in (
         ("seed", cfg.seed, 0, 2**32 - 1), ("threads", cfg.threads, 1, 1024), ("bins", cfg.bins, 1, 100)
     ):  # fmt: skip
-        if value is not None and not low <= value <= high:
-            raise InputError(
-                f"{key} is out of range",
-                expected=f"a whole number, {low} to {high}",
-                found=value,
-                remedy=f"leave {key}= out, or give a number in that range",
-            )
+        if value is not None:
+            remedy = f"leave {key}= out, or give a number in that range"
+            within(key, value, low, high, whole=True, remedy=remedy)
 
 
 def _refuse_both(cfg: DictConfig) -> None:

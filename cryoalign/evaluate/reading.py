@@ -11,7 +11,7 @@ from cryoalign.data.groups import group_names, number_groups
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.data.normalize import Normalization, background
 from cryoalign.data.pairs import match_pairs, refuse_swapped
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, choice, within
 from cryoalign.evaluate.stacks import NORMALIZE, Probe, Stacks
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
@@ -71,20 +71,9 @@ class Reader:
     groups: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
-        if self.normalize not in NORMALIZE:
-            raise InputError(
-                "unknown choice for normalize",
-                expected=", ".join(NORMALIZE),
-                found=self.normalize,
-                remedy="leave it out if fakes have raw's scale, or give both",
-            )
-        if self.bins < 1:
-            raise InputError(
-                "there has to be a defocus bin",
-                expected="bins of 1 or more",
-                found=self.bins,
-                remedy="leave bins= out",
-            )
+        remedy = "leave it out if fakes have raw's scale, or give both"
+        choice("normalize", self.normalize, NORMALIZE, remedy=remedy)
+        within("bins", self.bins, 1, remedy="leave bins= out")
 
     def pairs(self, raw: Path | str, **others: Path | str | None) -> Stacks:
         """Read and match stacks.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
-from cryoalign.errors import InputError
+from cryoalign.errors import choice
 from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
 
 if TYPE_CHECKING:
@@ -37,12 +37,8 @@ class RPSDLoss(nn.Module):
 
     def __init__(self, power: Literal[1, 2] = 1, norm: Norm = "backward") -> None:
         super().__init__()
-        if power not in {1, 2}:
-            raise InputError("loss.rpsd.power cannot be used", expected="1 or 2", found=power)
-        if norm not in {"backward", "ortho", "forward"}:
-            raise InputError(
-                "loss.rpsd.norm cannot be used", expected="backward, ortho or forward", found=norm
-            )
+        choice("loss.rpsd.power", power, (1, 2))
+        choice("loss.rpsd.norm", norm, ("backward", "ortho", "forward"))
         self.power = power
         self.norm: Norm = norm
 

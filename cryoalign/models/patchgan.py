@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, choice
 from cryoalign.models.layers import init_normal
 
 FIELDS = (70, 34, 16, 1)
@@ -51,10 +51,7 @@ class PatchGAN(nn.Module):
         norm: Literal["instance", "batch", "none"] = "instance",
     ) -> None:
         super().__init__()
-        if norm not in {"instance", "batch", "none"}:
-            raise InputError(
-                "discriminator.norm cannot be used", expected="instance, batch or none", found=norm
-            )
+        choice("discriminator.norm", norm, ("instance", "batch", "none"))
         self.field = _fitting_field(box, field)
         if self.field == 1:
             layers = [
@@ -105,8 +102,7 @@ def _layer(inputs: int, outputs: int, norm: str, *, kernel: int, stride: int = 1
 def _fitting_field(box: int, field: int | str) -> int:
     if field == "auto":
         return next(size for size in FIELDS if size <= box)
-    if field not in FIELDS:
-        raise InputError("discriminator.field cannot be used", expected="auto, 70, 34, 16 or 1", found=field)
+    choice("discriminator.field", field, ("auto", *FIELDS))
     if int(field) > box:
         fitting = next(size for size in FIELDS if size <= box)
         raise InputError(

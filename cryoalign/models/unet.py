@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, choice, within
 from cryoalign.models.layers import Dropout, ReflectPad, with_noise
 
 SMALLEST_BOX = 16
@@ -183,12 +183,8 @@ def _levels(box: int, depth: int | Literal["auto"]) -> int:
 
 
 def _check(width: int, upsampling: str, head: str, noise_channels: int, dropout: float) -> None:
-    for name, value, valid, expected in (
-        ("width", width, width >= 1, "1 or more"),
-        ("upsampling", upsampling, upsampling in {"resize", "transposed"}, "resize or transposed"),
-        ("head", head, head in {"linear", "tanh"}, "linear or tanh"),
-        ("noise_channels", noise_channels, noise_channels >= 0, "0 or more"),
-        ("dropout", dropout, 0 <= dropout < 1, "at least 0 and less than 1"),
-    ):
-        if not valid:
-            raise InputError(f"generator.{name} cannot be used", expected=expected, found=value)
+    within("generator.width", width, 1)
+    choice("generator.upsampling", upsampling, ("resize", "transposed"))
+    choice("generator.head", head, ("linear", "tanh"))
+    within("generator.noise_channels", noise_channels, 0)
+    within("generator.dropout", dropout, 0, below=1)

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Callback
 
 from cryoalign.data.normalize import PARAMETERS, Normalization, undo
-from cryoalign.errors import InputError
+from cryoalign.errors import choice
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.relion import write_particles
 from cryoalign.train.fixed_batch import curves, draw_panels, draw_spectra
@@ -66,8 +66,7 @@ class Predictions(Callback):
         shown: int = 4,
         sim: Particles | None = None,
     ) -> None:
-        if scale not in {"background", "raw"}:
-            raise InputError("unknown choice for scale", expected="background or raw", found=scale)
+        choice("scale", scale, ("background", "raw"))
         self.folder, self.particles, self.normalization = folder, particles, normalization
         self.box, self.pixel_size, self.scale, self.shown = box, pixel_size, scale, shown
         sim = particles if sim is None else sim

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from rich.console import Console
 
 from cryoalign.audit.before_training import audit_training
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, choice, within
 from cryoalign.io.output import MARKER, atomic_write
 from cryoalign.runs.checkpoint import find_checkpoint, read_checkpoint
 from cryoalign.runs.folder import absolute_paths, check_same_data, describe, read_run
@@ -133,16 +133,12 @@ def _claim(folder: Path) -> None:
 
 
 def _check(cfg: DictConfig) -> None:
-    for keys, low, high in ((_COUNTS + _OPTIONAL_COUNTS, 1, sys.maxsize), (_SEEDS, 0, 2**32 - 1)):
+    for keys, low, high in ((_COUNTS + _OPTIONAL_COUNTS, 1, None), (_SEEDS, 0, 2**32 - 1)):
         for key in keys:
             value = OmegaConf.select(cfg, key)
             if value is None and key in _OPTIONAL_COUNTS:
                 continue
-            if not isinstance(value, int) or not low <= value <= high:
-                expected = (
-                    f"a whole number, {low} to {high}" if keys is _SEEDS else f"a whole number, {low} or more"
-                )
-                raise InputError(f"{key} is out of range", expected=expected, found=value)
+            within(key, value, low, high, whole=True)
     try:
         Timer(cfg.trainer.max_time)
     except (ValueError, MisconfigurationException) as error:
@@ -157,8 +153,7 @@ def _check(cfg: DictConfig) -> None:
             remedy=f"give trainer=ddp trainer.devices={cfg.trainer.devices}",
         )
     for key, choices in (("test_checkpoint", ("last", "best")), ("monitor", _MONITORED)):
-        if cfg[key] not in choices:
-            raise InputError(f"unknown choice for {key}", expected=" or ".join(choices), found=cfg[key])
+        choice(key, cfg[key], choices)
 
 
 def _fit(cfg: DictConfig, folder: Path, data: PairedDataModule, run: Run | None) -> float:

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MeanMetric
 
-from cryoalign.errors import InputError
+from cryoalign.errors import within
 from cryoalign.metrics.suite import PairedSuite
 from cryoalign.models.generation import generate
 from cryoalign.train.random_state import capture, restore
@@ -107,22 +107,14 @@ class PairedGAN(LightningModule):
         self._random_state: dict[str, Any] | None = None
 
     def _check_numbers(self, ema_decay: float | None) -> None:
-        for name, value, holds in (
-            ("optimizer.accumulate", self.accumulate, self.accumulate >= 1),
-            ("optimizer.clip", self.clip, self.clip is None or self.clip > 0),
-            ("optimizer.ema_decay", ema_decay, ema_decay is None or 0 <= ema_decay < 1),
-            (
-                "optimizer.decay_start",
-                self.decay_start,
-                self.decay_start is None or self.decay_start < (self.decay_end or 0),
-            ),
-        ):
-            if not holds:
-                raise InputError(
-                    f"{name} is out of range",
-                    expected="accumulate >= 1, clip > 0, 0 <= ema_decay < 1, decay_start < decay_end",
-                    found=value,
-                )
+        within("optimizer.accumulate", self.accumulate, 1)
+        if self.clip is not None:
+            within("optimizer.clip", self.clip, above=0)
+        if ema_decay is not None:
+            within("optimizer.ema_decay", ema_decay, 0, below=1)
+        if self.decay_start is not None:
+            remedy = "let it begin before optimizer.decay_end"
+            within("optimizer.decay_start", self.decay_start, below=self.decay_end or 0, remedy=remedy)
 
     # networks
 
