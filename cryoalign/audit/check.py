@@ -1,4 +1,4 @@
-"""Hold every hypothesis against the pairs, and simulated images against their own metadata."""
+"""Hold every hypothesis against the pairs, and simulated images against their metadata."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Score:
 
     @property
     def power(self) -> float:
-        """By how many sigma it could be told from the pairs as given, with the signal that there is."""
+        """By how many sigma the signal could distinguish it from the pairs as given."""
         if self.difference.error == 0:
             return 0.0
         signal = max(abs(self.correlation.mean - self.difference.mean), abs(self.correlation.mean))

@@ -215,7 +215,7 @@ class Scorer:
 
 
 def spread_rings(values: torch.Tensor, box: int) -> torch.Tensor:
-    """Lay the values of rings out on the half plane.
+    """Spread the values of rings over the half plane.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def spread_rings(values: torch.Tensor, box: int) -> torch.Tensor:
 
 
 def _half_plane_weights(box: int) -> torch.Tensor:
-    """How often each entry of the half plane stands in the full one; 0 for the origin and the corners."""
+    """Return each entry's count in the full plane; 0 for the origin and the corners."""
     plane = half_plane(box)
     return plane.weight.float() * ((plane.ring > 0) & (plane.ring < ring_count(box)))
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def audit_table(evidence: Evidence, *, every: bool = False) -> Table:
-    """Lay out the hypotheses for the terminal.
+    """Return the table of hypotheses for the terminal.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from cryoalign.particles import Particles
 
-#: Boxes are Fourier-cropped to this: what tells right from wrong lies at low frequencies.
+#: Boxes are Fourier-cropped to this: right pairs differ from wrong ones at low frequencies.
 WORKING_BOX = 64
 FEWEST = 20
 _ANYTHING = float("inf")
@@ -170,12 +170,12 @@ def sample_images(
     measured = torch.stack(_read(raw, rows, size, "raw", progress))
     sets = {name: torch.stack([known[row] for row in others.tolist()]) for name, others in places.items()}
     groups = number_groups(raw.particles.micrograph[rows])
-    simulated, told = sim.particles.take(rows), raw.particles.take(rows)
+    simulated, claims = sim.particles.take(rows), raw.particles.take(rows)
     if without_aberrations(simulated).optics == simulated.optics:
-        told = without_aberrations(told)  # left out by the simulation, which is a choice and no mistake
+        claims = without_aberrations(claims)  # left out by the simulation, which is a choice and no mistake
     return Sample(
         sim=simulated,
-        raw=told,
+        raw=claims,
         sims=sets.pop(""),
         raws=measured,
         shifted=sets,

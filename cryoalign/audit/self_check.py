@@ -73,7 +73,7 @@ class SelfCheck:
 
 
 def check_simulated(sample: Sample, radius: float, *, poses: bool) -> SelfCheck:
-    """Ask the simulated images what they show.
+    """Measure which CTF, shifts, poses and order the simulated images show.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def corrections(sample: Sample, check: SelfCheck) -> Iterator[CorrectedCtf | Cor
 
 
 def contradictions(check: SelfCheck, corrected: Sequence[Hypothesis]) -> dict[str, Explanation]:
-    """Explain where the simulated images seem to contradict their own metadata.
+    """Explain where the simulated images seem to contradict their metadata.
 
     Parameters
     ----------

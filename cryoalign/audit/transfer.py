@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cryoalign.audit.sample import Sample
     from cryoalign.particles import Particles
 
-#: Floors under CTF^2, of which each candidate takes the best, beside that of white noise: numerical leakage
+#: Floors under CTF^2, of which each candidate takes the best, besides that of white noise: numerical leakage
 #: at the least, noise of a simulated detector or ice at the most.
 _FLOORS = (0.01, 0.1, 1.0)
 _HIGHEST = 1e3
@@ -123,7 +123,7 @@ def carried_transfer(
     """Hold candidates against the power spectra of simulated images, which have little or no noise.
 
     Within a ring the power of image i is taken as exponentially distributed about M(ring) (CTF_i^2)^power, M
-    the same for all images: the azimuth and the differences of defocus tell the candidates apart, whatever
+    the same for all images: the azimuth and the differences of defocus distinguish the candidates, whatever
     the specimen's spectrum. That views have one spectrum is only roughly so: where the CTF is low and smooth,
     the best candidate is a suspicion, to be confirmed by the measured images.
 
@@ -240,7 +240,7 @@ class ShiftFit:
 
 
 def carried_shift(spectra: torch.Tensor, claimed_px: NDArray[np.float64]) -> ShiftFit | None:
-    """Measure from simulated images alone how they follow the claimed shifts.
+    """Measure from simulated images how they follow the claimed shifts.
 
     The place of an image's content is read from the phase of its lowest frequency along x and y, unwrapped
     about the slope that makes the phases most alike, and regressed on the claim. The sign of the contrast

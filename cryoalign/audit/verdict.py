@@ -63,10 +63,10 @@ def conclude(evidence: Evidence) -> Conclusion:
     """Draw a conclusion from the evidence.
 
     A hypothesis is named if its correlation is significant and exceeds that of the pairs as given in the
-    paired test, both after Bonferroni's correction: the one with the highest correlation, and beside it
-    those that cannot be told from it. What simulated images seem to do against their own metadata is named
-    only if the measured images confirm it. The pairs agree if their own correlation is significant and no
-    hypothesis does better by three sigma.
+    paired test, both after Bonferroni's correction: the one with the highest correlation, and besides
+    those that cannot be distinguished from it. What simulated images seem to do against their metadata is
+    named only if the measured images confirm it. The pairs agree if the correlation of the pairs as given is
+    significant and no hypothesis does better by three sigma.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _named(evidence: Evidence, best: Score) -> Conclusion:
 
 
 def _as_good(evidence: Evidence, score: Score, best: Score) -> bool:
-    """Return whether a hypothesis cannot be told from the best one, the cost of dividing by a CTF set aside.
+    """Return whether a hypothesis fits as well as the best one, the cost of dividing by a CTF set aside.
 
     One of another kind has to be better than the pairs as given by itself.
     """
@@ -204,7 +204,7 @@ def _unrelated(evidence: Evidence) -> Conclusion:
 
 
 def _shuffled(evidence: Evidence) -> bool:
-    """Return whether images fit others' partners, and better than any hypothesis makes them fit their own."""
+    """Return whether images fit others' partners, and better than under any hypothesis of their rows."""
     matching = evidence.matching
     best = max(score.correlation.mean for score in evidence.scores)
     many = matching.other_row >= max(_MATCHED * evidence.pairs, 3) and matching.other_row > matching.same_row

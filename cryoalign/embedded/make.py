@@ -139,7 +139,7 @@ def _expose(
 def _neighbours(
     recipe: Recipe, particles: Particles, rows: NDArray[np.int64], simulator: WeakPhase
 ) -> Tensor:
-    """Simulate what stands beside the particles at `rows`: nothing for most."""
+    """Simulate what is next to the particles at `rows`: nothing for most."""
     images = torch.zeros(len(rows), recipe.box, recipe.box)
     for index, row in enumerate(rows):
         rng = generator(recipe, NEIGHBOUR, row)

@@ -151,7 +151,7 @@ class Recipe:
         Parameters
         ----------
         parameters : mapping
-            By name; ``ice``, ``envelope`` and ``detector`` may be mappings of their own.
+            By name; ``ice``, ``envelope`` and ``detector`` may be mappings.
 
         Returns
         -------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def read_particles(
     path: Path | str, passthrough: str | Path | Sequence[str | Path] | None = None
 ) -> Particles:
-    """Read particles from RELION's STAR or CryoSPARC's ``.cs`` files; the content tells which.
+    """Read particles from RELION's STAR or CryoSPARC's ``.cs`` files, whichever the content is.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MARKER = ".cryoalign"
-"""Name of the file by which a folder is known to be cryoalign's own, and may be replaced."""
+"""Name of the file by which a folder is known to be cryoalign's, and may be replaced."""
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the operating system says when a disk, a quota or a file system is full."""
@@ -115,7 +115,7 @@ def resumable(
     except OSError as error:
         raise place_error(out, error) from error
     try:
-        with _alone(folder):
+        with _locked(folder):
             if not (note.is_file() and note.read_text(encoding="utf-8") == identity):
                 if folder.exists():
                     _log.warning("starting anew: what %s holds was made with other settings", folder)
@@ -139,7 +139,7 @@ def resumable(
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Hold a lock beside `folder`; it goes with the process, and its file with the block."""
     path = folder.with_name(f"{folder.name}.lock")
     with path.open("w") as lock:
@@ -228,8 +228,10 @@ def _check_free(out: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
             file=out,
             remedy="choose another folder, or overwrite=true to replace this one",
         )
-    own = out.is_dir() and not out.is_symlink() and ((out / MARKER).is_file() or not any(out.iterdir()))
-    if not own:
+    replaceable = (
+        out.is_dir() and not out.is_symlink() and ((out / MARKER).is_file() or not any(out.iterdir()))
+    )
+    if not replaceable:
         raise InputError(
             "the output exists and cryoalign did not write it, so overwrite=true does not replace it",
             file=out,

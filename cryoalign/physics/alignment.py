@@ -147,11 +147,11 @@ def _align(
     rotation = turned[torch.arange(count)[:, None], best // len(moves)]
     shift = moves[best % len(moves)]
     score = scores.flatten(2).amax(2)
-    near, beside = _cube(), _square(1)
+    turns, steps = _cube(), _square(1)
     for level in range(1, _ROUNDS + 1):
-        finer = _matrices(near * math.radians(search.step / 2**level))
+        finer = _matrices(turns * math.radians(search.step / 2**level))
         turned = rotation[:, :, None] @ finer
-        moves = shift[:, :, None] + beside / 2**level
+        moves = shift[:, :, None] + steps / 2**level
         scores = matcher.scores(turned, moves, shared=False)
         best = scores.flatten(2).argmax(2)
         score = scores.flatten(2).amax(2)

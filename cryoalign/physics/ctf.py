@@ -65,7 +65,7 @@ def ctf(
     underfocus, so that white density gives white images, as in RELION (Rohou & Grigorieff 2015,
     doi:10.1016/j.jsb.2015.08.008, with the sign turned).
 
-    This is own code although torch-ctf exists, which returns NaN where defocus V exceeds U: see
+    This is written here although torch-ctf exists, which returns NaN where defocus V exceeds U: see
     docs/decisions/0004. Here astigmatism is a quadratic form in (kx, ky), without angles or roots of the
     frequency.
 

@@ -43,7 +43,7 @@ def irfft2(spectra: Tensor, box: int) -> Tensor:
     spectra : (..., N, N // 2 + 1) complex tensor
         Half planes as `rfft2` returns them.
     box : int
-        Box size N in px, which the half plane alone does not tell.
+        Box size N in px, which the half plane does not determine.
 
     Returns
     -------

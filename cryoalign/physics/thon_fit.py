@@ -131,8 +131,8 @@ class CrossRings:
         images: int,
     ) -> None:
         self._bins, self._moments = bins, moments
-        own = moments.cross(torch.zeros(1, len(cross), dtype=torch.float64))
-        self._per_transfer = sim_power / (own + _DAMPING)
+        unchanged = moments.cross(torch.zeros(1, len(cross), dtype=torch.float64))
+        self._per_transfer = sim_power / (unchanged + _DAMPING)
         sim_level = bins.mean(sim_power) + _DAMPING * bins.mean(bins.level(sim_power))
         variance = bins.mean(power) * sim_level / (2 * images * bins.count)
         self._weight = variance.clamp(min=1e-30).rsqrt().numpy()

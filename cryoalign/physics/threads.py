@@ -1,4 +1,4 @@
-"""Threads of a CPU that work side by side, each on something of its own.
+"""Threads of a CPU that work side by side, each on different data.
 
 torch lets all its threads work together on each operation. Those of the referee are small and many: the
 threads mostly wait for each other, and with anything else running on the machine all wait for the slowest. So

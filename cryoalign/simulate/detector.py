@@ -89,7 +89,7 @@ class Counting:
         pixel_size : (B,) tensor
             In A.
         generators : sequence of numpy.random.Generator
-            One an image, so that its noise is its own whatever the batch.
+            One an image, so that its noise does not depend on the batch.
 
         Returns
         -------

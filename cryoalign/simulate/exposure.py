@@ -94,7 +94,7 @@ class Experiment:
         return self.record(particles, index)[0]
 
     def record(
-        self, particles: Particles, index: NDArray[np.int64], beside: Tensor | None = None
+        self, particles: Particles, index: NDArray[np.int64], neighbours: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Take images with the detector.
 
@@ -103,7 +103,7 @@ class Experiment:
         particles : Particles
         index : (B,) int64
             0-based rows.
-        beside : (B, N, N) tensor, optional
+        neighbours : (B, N, N) tensor, optional
             Further contrast in the field, in the unit of the scattering.
 
         Returns
@@ -122,8 +122,8 @@ class Experiment:
         # What is premultiplied was multiplied after it was recorded.
         groups = tuple(replace(group, premultiplied=False) for group in particles.optics)
         images = self._scatter(replace(particles, optics=groups), index)
-        if beside is not None:
-            images = images + beside
+        if neighbours is not None:
+            images = images + neighbours
         optics = conditions(particles, index, images.device)
         strength = 2 * interaction_constant(optics.voltage) * optics.pixel_size
         generators = [self._generator(particles, row, _EXPOSURE) for row in index]

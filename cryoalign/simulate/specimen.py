@@ -81,7 +81,7 @@ class DensityMap:
         self.file, self.pixel_size, self.volts = Path(file), pixel_size, volts
         self.recentre, self.mirror = recentre, mirror
 
-    def volume(self, box: int, pixel_size: float) -> Volume:  # noqa: ARG002  a map brings its own grid
+    def volume(self, box: int, pixel_size: float) -> Volume:  # noqa: ARG002  a map has its grid
         """Read the map.
 
         Parameters
@@ -94,7 +94,7 @@ class DensityMap:
         Returns
         -------
         Volume
-            On the map's own grid.
+            On the map's grid.
 
         Raises
         ------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,13 @@ from cryoalign.errors import InputError
 from cryoalign.io.cryosparc.table import from_cryosparc
 from cryoalign.io.cryosparc.write import write_cryosparc
 from cryoalign.io.fingerprint import fingerprint
-from cryoalign.io.locate import locate_stacks
-from cryoalign.io.mrc import MrcStack, StackWriter
+from cryoalign.io.mrc import StackWriter
 from cryoalign.io.output import resumable, staged
 from cryoalign.io.progress import progress_bar
 from cryoalign.io.relion import write_particles
 from cryoalign.physics.conditions import without_aberrations
 from cryoalign.simulate.exposure import Experiment
+from cryoalign.simulate.framing import find_box_size, fitting_volume, warn_of_shifts
 from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
@@ -34,14 +33,11 @@ if TYPE_CHECKING:
     from cryoalign.simulate.envelope import Envelope
     from cryoalign.simulate.exposure import Scattering
     from cryoalign.simulate.solvent import Ice
-    from cryoalign.simulate.specimen import Specimen, Volume
+    from cryoalign.simulate.specimen import Specimen
 
 _log = logging.getLogger(__name__)
 
 STACK, STAR, CS = "sim.mrcs", "sim.star", "sim.cs"
-
-_MOST_OUTSIDE = 0.01  # of a map's power beyond the images' box, before one is told
-_FEWEST_PIXELS = 2  # a volume that spans less is a wrong pixel size, not a particle
 
 
 def simulate_stack(
@@ -114,10 +110,10 @@ def simulate_stack(
     if ignore_aberrations:
         particles = without_aberrations(particles)
     _refuse_aberrations(particles)
-    box, out = _box_size(particles, box, root), Path(out)
-    _warn_of_shifts(particles, box)
+    box, out = find_box_size(particles, box, root), Path(out)
+    warn_of_shifts(particles, box)
     pixel_sizes = particles.optics_column("pixel_size")
-    volume = _volume(specimen, box, pixel_sizes)
+    volume = fitting_volume(specimen, box, pixel_sizes)
     inputs = (particles.source, specimen.file)
     if parameters is None:
         place = staged(out, overwrite, inputs=inputs)
@@ -177,79 +173,6 @@ def _refuse_aberrations(particles: Particles) -> None:
             found=", ".join(columns),
             remedy="simulate without any aberrations with ignore_aberrations=true",
         )
-
-
-def _box_size(particles: Particles, box: int | None, root: Path | None) -> int:
-    """Find the box size: what was asked for, what the metadata say, what the raw stacks have."""
-    if box is not None:
-        sizes = {int(box)}
-    else:
-        groups = [particles.optics[index].box_size for index in np.unique(particles.optics_index)]
-        sizes = {size for size in groups if size is not None}
-        if len(sizes) == 0 or None in groups:
-            sizes |= _stack_boxes(particles, root)
-    if len(sizes) != 1 or min(sizes) < _FEWEST_PIXELS:
-        raise InputError(
-            "the images do not have one box size",
-            file=particles.source,
-            expected=f"one box size of {_FEWEST_PIXELS} px or more",
-            found=", ".join(f"{size} px" for size in sorted(sizes)),
-            remedy="give it with box=",
-        )
-    return sizes.pop()
-
-
-def _stack_boxes(particles: Particles, root: Path | None) -> set[int]:
-    try:
-        stacks = locate_stacks(particles, root)
-    except InputError as error:
-        raise InputError(
-            "the box size is unknown: the metadata do not say it and the raw stack is not there",
-            file=particles.source,
-            expected="rlnImageSize in the optics table, or the raw stack",
-            remedy="give it with box=",
-        ) from error
-    return {MrcStack(path).box for path in stacks.values()}
-
-
-def _warn_of_shifts(particles: Particles, box: int) -> None:
-    """Warn of particles whose centre lies outside the image: it enters again from the other side."""
-    limit = particles.optics_column("pixel_size") * box / 2
-    far = np.flatnonzero((np.abs(particles.shift) > limit[:, None]).any(axis=1))
-    if len(far):
-        _log.warning(
-            "%s: %d of %d shifts exceed half the box, the first in row %d; is their unit right?",
-            particles.source, len(far), len(particles), particles.row[far[0]],
-        )  # fmt: skip
-
-
-def _warn_of_a_cut(volume: Volume, box: int, pixel_size: float, specimen: Specimen) -> None:
-    """Warn of a map that does not fit into the images' box."""
-    size = len(volume.values)
-    side = min(size, math.ceil(box * pixel_size / volume.pixel_size))
-    first = size // 2 - side // 2
-    inner = volume.values[(slice(first, first + side),) * 3]
-    outside = 1 - float(inner.double().square().sum() / volume.values.double().square().sum())
-    if outside > _MOST_OUTSIDE:
-        _log.warning(
-            "%s: %.0f %% of the map's power lies outside the images' box of %d px and is cut off",
-            specimen.file, 100 * outside, box,
-        )  # fmt: skip
-
-
-def _volume(specimen: Specimen, box: int, pixel_sizes: NDArray[np.float64]) -> Volume:
-    volume = specimen.volume(box, float(pixel_sizes.min()))
-    span = len(volume.values) * volume.pixel_size
-    if span < _FEWEST_PIXELS * pixel_sizes.max():
-        raise InputError(
-            "the volume is smaller than the images can show",
-            file=specimen.file,
-            expected=f"{_FEWEST_PIXELS} image pixels or more, {_FEWEST_PIXELS * pixel_sizes.max():g} A",
-            found=f"{len(volume.values)} voxels of {volume.pixel_size:g} A, {span:g} A",
-            remedy="check the voxel size; give the right one with volume_pixel_size=",
-        )
-    _warn_of_a_cut(volume, box, float(pixel_sizes.max()), specimen)
-    return volume
 
 
 def _refuse_unknown_scale(specimen: Specimen) -> None:

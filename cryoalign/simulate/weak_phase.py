@@ -34,7 +34,7 @@ class WeakPhase:
 
     image = F^-1[ CTF(M k) exp(i a(M k)) slice(M k) exp(2 pi i k.origin) ], with the magnification matrix M
     and the antisymmetric aberrations a (beam tilt, odd Zernikes); the CTF (not exp(i a)) squared where the
-    particle's images are CTF-premultiplied. Each row has the values of its own optics group. Signs and units
+    particle's images are CTF-premultiplied. Each row has the values of its optics group. Signs and units
     are RELION's: the images agree with those of ``relion_project --ctf`` (``--ctf2`` where premultiplied),
     which leaves a out, and with what ``relion_reconstruct --ctf`` expects, which knows a.
 

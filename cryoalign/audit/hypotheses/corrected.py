@@ -23,7 +23,7 @@ _TIMES = {0: "no CTF", 1: "the CTF once", 2: "the CTF twice"}
 @final
 @dataclass(frozen=True)
 class CorrectedCtf(Hypothesis):
-    """The carried CTF replaced by the one that the simulated images' own metadata claim.
+    """The carried CTF replaced by the one that the simulated images' metadata claim.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class CorrectedCtf(Hypothesis):
     def line(self) -> str:
         carried = self.basis.carried
         if self.certain:
-            # Smooth and alike in all images, the CTF of a tenth of the defocus cannot be told from none.
+            # At a tenth of the defocus the CTF is smooth and alike in all images, as if there were none.
             like = ", or one of a small fraction of the claimed defocus, which looks alike"
             found = _TIMES[carried.power] + (like if carried.power == 0 else "")
             return f"sim carries {found}; its metadata claim {_TIMES[self.wanted.power]}"
@@ -79,7 +79,7 @@ class CorrectedCtf(Hypothesis):
 @final
 @dataclass(frozen=True)
 class CorrectedShift(Hypothesis):
-    """Images moved to where the simulated images' own metadata claim that they are."""
+    """Images moved to where the simulated images' metadata claim that they are."""
 
     fit: ShiftFit
     name = "sim with the shifts of its metadata"

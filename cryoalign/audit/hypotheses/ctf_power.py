@@ -1,4 +1,4 @@
-"""The CTF applied more often, less often, or by its sign alone."""
+"""The CTF applied more often, less often, or by its sign only."""
 
 from __future__ import annotations
 

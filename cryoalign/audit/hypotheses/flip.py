@@ -52,7 +52,7 @@ def _about_pixel(*dims: int) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def _about_middle(dim: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Mirror about the middle of the box, half a pixel beside pixel ``N // 2`` if it is even."""
+    """Mirror about the middle of the box, half a pixel off pixel ``N // 2`` if it is even."""
     return lambda images: images.flip(dim)
 
 

@@ -123,7 +123,7 @@ class Hypothesis(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """A few words, unique among all hypotheses."""
+        """Short and unique among all hypotheses."""
 
     @property
     @abstractmethod

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cryoalign.io.cryosparc.read import ABERRATIONS
+from cryoalign.io.cryosparc.optics import ABERRATIONS
 from cryoalign.io.cryosparc.table import UID, from_cryosparc
 from cryoalign.io.output import atomic_write
 
@@ -100,7 +100,7 @@ def _ctf(particles: Particles) -> dict[str, NDArray[Any]]:
 
 
 def _alignments(particles: Particles) -> dict[str, NDArray[Any]]:
-    """Return poses as rotation vectors and shifts in px of the alignments' own pixel size."""
+    """Return poses as rotation vectors and shifts in px of the alignments' pixel size."""
     rotations = Rotation.from_euler("ZYZ", particles.angles, degrees=True)
     name = "alignments3D/psize_A"
     size = particles.table[name].to_numpy(dtype=np.float64)

@@ -1,36 +1,34 @@
-"""Optics groups of RELION STAR files, 3.1 (a table of their own) and 3.0 (columns of every row)."""
+"""Optics groups of RELION STAR files, 3.1 (a separate table) and 3.0 (columns of every row)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from cryoalign.errors import InputError
+from cryoalign.io.relion.aberrations import (
+    ABERRATIONS,
+    BEAM_TILT,
+    EVEN_ZERNIKE,
+    MAGNIFICATION_MATRIX,
+    ODD_ZERNIKE,
+    AberrationColumn,
+    read_aberrations,
+)
 from cryoalign.io.relion.star import numbers, whole_numbers
 from cryoalign.particles import Optics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pandas as pd
     from numpy.typing import NDArray
 
 LENS = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 PIXEL_SIZE = ("rlnImagePixelSize", "rlnPixelSize")
 MAGNIFICATION = ("rlnMagnification", "rlnDetectorPixelSize")
 OPTIONAL = ("rlnImageSize", "rlnCtfDataAreCtfPremultiplied")
-BEAM_TILT = ("rlnBeamTiltX", "rlnBeamTiltY")
-ODD_ZERNIKE, EVEN_ZERNIKE = "rlnOddZernike", "rlnEvenZernike"
-MAGNIFICATION_MATRIX = ("rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11")
-ABERRATIONS: dict[str, tuple[float, ...]] = {
-    **dict.fromkeys(BEAM_TILT, (0.0,)),
-    ODD_ZERNIKE: (),
-    EVEN_ZERNIKE: (),
-    **dict(zip(MAGNIFICATION_MATRIX, ((1.0,), (0.0,), (0.0,), (1.0,)), strict=True)),
-}
-"""Columns of higher aberrations, each with the values that mean none; a vector may be of any length."""
-
 COLUMNS = (
     "rlnOpticsGroupName", "rlnImageDimensionality",
     *LENS, *PIXEL_SIZE, *MAGNIFICATION, *OPTIONAL, *ABERRATIONS,
@@ -38,10 +36,22 @@ COLUMNS = (
 """Columns that belong into the optics table and are taken out of a single table."""
 
 
+class _Lens(NamedTuple):
+    """What M rows say of pixel size and microscope: (M,) float64 each, units as in `Optics`."""
+
+    pixel_size: NDArray[np.float64]
+    voltage: NDArray[np.float64]
+    spherical_aberration: NDArray[np.float64]
+    amplitude_contrast: NDArray[np.float64]
+    box_size: NDArray[np.float64]
+    """0 where it is not said."""
+    premultiplied: NDArray[np.float64]
+
+
 def read_optics(
     path: Path, particles: pd.DataFrame, optics: pd.DataFrame | None
 ) -> tuple[tuple[Optics, ...], NDArray[np.int64]]:
-    """Read the optics groups and give each particle its own.
+    """Read the optics groups, and which of them each particle belongs to.
 
     Parameters
     ----------
@@ -65,22 +75,22 @@ def read_optics(
         If columns are missing, a value is not usable, or a particle names a group that is not there.
     """
     if optics is None:
-        values, aberrations = _values(path, particles, ""), _aberrations(path, particles, "")
-        key = np.column_stack([values, *(column.code for column in aberrations.values())])
+        lens, aberrations = _lens(path, particles, ""), read_aberrations(path, particles, "")
+        key = np.column_stack([*lens, *(column.code for column in aberrations.values())])
         _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
         order = np.argsort(first)
         groups = tuple(
-            _optics(rank + 1, f"opticsGroup{rank + 1}", values[row], aberrations, row)
+            _optics(rank + 1, f"opticsGroup{rank + 1}", lens, aberrations, row)
             for rank, row in enumerate(first[order])
         )
         return groups, np.argsort(order)[inverse.reshape(-1)].astype(np.int64)
     if not len(optics):
         raise InputError("the table data_optics has no rows", file=path)
-    values, aberrations = _values(path, optics, "data_optics"), _aberrations(path, optics, "data_optics")
+    lens, aberrations = _lens(path, optics, "data_optics"), read_aberrations(path, optics, "data_optics")
     numbering = _group_numbers(path, optics)
     names = optics.get("rlnOpticsGroupName", [f"opticsGroup{group}" for group in numbering])
     groups = tuple(
-        _optics(int(group), str(name), values[row], aberrations, row)
+        _optics(int(group), str(name), lens, aberrations, row)
         for row, (group, name) in enumerate(zip(numbering, names, strict=True))
     )
     return groups, _match(path, particles, numbering)
@@ -130,8 +140,8 @@ def _match(path: Path, particles: pd.DataFrame, numbering: NDArray[np.int64]) ->
     return index
 
 
-def _values(path: Path, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
-    """Return (M, 6) pixel size, voltage, Cs, contrast, box or 0, premultiplied."""
+def _lens(path: Path, table: pd.DataFrame, where: str) -> _Lens:
+    """Read what all optics groups must have, and what they may."""
     missing = [name for name in LENS if name not in table]
     if missing:
         raise InputError(
@@ -155,32 +165,27 @@ def _values(path: Path, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
         numbers(table, name, path, where=where) if name in table else np.zeros(len(table))
         for name in OPTIONAL
     ]
-    columns = [
-        _pixel_size(path, table, where),
-        *(numbers(table, name, path, where=where) for name in LENS),
-        *optional,
-    ]
-    values = np.column_stack(columns)
-    _check_limits(path, values, where)
-    return values
+    needed = [numbers(table, name, path, where=where) for name in LENS]
+    lens = _Lens(_pixel_size(path, table, where), *needed, *optional)
+    _check_limits(path, lens, where)
+    return lens
 
 
-def _check_limits(path: Path, values: NDArray[np.float64], where: str) -> None:
+def _check_limits(path: Path, lens: _Lens, where: str) -> None:
     """Refuse what can only be a slip of the pen or of the unit."""
-    limits = {
-        "pixel size in A": (0, 1e-3, 1e3),
-        "rlnVoltage in kV": (1, 1.0, 5e3),
-        "rlnAmplitudeContrast": (3, 0.0, 1.0),
-    }
-    for what, (column, low, high) in limits.items():
-        bad = np.flatnonzero((values[:, column] < low) | (values[:, column] > high))
+    for what, values, low, high in (
+        ("pixel size in A", lens.pixel_size, 1e-3, 1e3),
+        ("rlnVoltage in kV", lens.voltage, 1.0, 5e3),
+        ("rlnAmplitudeContrast", lens.amplitude_contrast, 0.0, 1.0),
+    ):
+        bad = np.flatnonzero((values < low) | (values > high))
         if len(bad):
             raise InputError(
                 f"the {what} is not possible{f' in table {where}' if where else ''}",
                 file=path,
                 row=int(bad[0]) + 1,
                 expected=f"{low:g} to {high:g}",
-                found=f"{values[bad[0], column]:g}",
+                found=f"{values[bad[0]]:g}",
             )
 
 
@@ -208,84 +213,19 @@ def _pixel_size(path: Path, table: pd.DataFrame, where: str) -> NDArray[np.float
     return 1e4 * detector / magnification
 
 
-class _Column(NamedTuple):
-    """A column whose cells are few different ones: their values, and which of them each row has."""
-
-    code: NDArray[np.int64]
-    distinct: list[tuple[float, ...]]
-
-    def at(self, row: int) -> tuple[float, ...]:
-        return self.distinct[int(self.code[row])]
-
-
-def _aberrations(path: Path, table: pd.DataFrame, where: str) -> dict[str, _Column]:
-    """Read numbers and vectors such as ``[0.1,0.2]``; a cell that says nothing means no aberration."""
-    columns = {}
-    for name, none in ABERRATIONS.items():
-        cells = table[name].astype(str) if name in table else pd.Series("none", index=range(len(table)))
-        code, distinct = pd.factorize(cells)
-        values = [_parse(cell, none) for cell in distinct]
-        wrong = next((place for place, value in enumerate(values) if value is None), None)
-        if wrong is not None:
-            raise InputError(
-                f"{name} cannot be read{f' in table {where}' if where else ''}",
-                file=path,
-                row=int(np.flatnonzero(code == wrong)[0]) + 1,
-                expected="a finite number" if none else "finite numbers in brackets, as in [0.1,0.2]",
-                found=distinct[wrong],
-            )
-        columns[name] = _Column(code.astype(np.int64), [value for value in values if value is not None])
-    _check_magnification(path, columns, len(table))
-    return columns
-
-
-def _parse(cell: str, none: tuple[float, ...]) -> tuple[float, ...] | None:
-    """Read one cell; None if it cannot be."""
-    inner = cell.strip()
-    if inner.lower() in {"", "none", "nan", "<na>"}:
-        return none
-    if inner.startswith("[") and inner.endswith("]") and not none:
-        inner = inner[1:-1]
-    try:
-        values = tuple(float(part) for part in inner.split(",")) if inner.strip() else ()
-    except ValueError:
-        return None
-    return values if np.isfinite(values).all() and (not none or len(values) == 1) else None
-
-
-def _check_magnification(path: Path, columns: dict[str, _Column], rows: int) -> None:
-    """Refuse a matrix that mirrors, flattens, or changes the area by more than a factor of two."""
-    elements = [
-        np.array([value for (value,) in columns[name].distinct])[columns[name].code]
-        for name in MAGNIFICATION_MATRIX
-    ]
-    area = elements[0] * elements[3] - elements[1] * elements[2]
-    bad = np.flatnonzero((area < 0.5) | (area > 2))
-    if rows and len(bad):
-        raise InputError(
-            "the magnification matrix is not possible",
-            file=path,
-            row=int(bad[0]) + 1,
-            expected="a determinant of 0.5 to 2",
-            found=f"{', '.join(f'{element[bad[0]]:g}' for element in elements)}: {area[bad[0]]:g}",
-        )
-
-
-def _optics(
-    group: int, name: str, values: NDArray[np.float64], aberrations: dict[str, _Column], row: int
-) -> Optics:
-    pixel_size, voltage, aberration, contrast, box, premultiplied = (float(value) for value in values)
+def _optics(group: int, name: str, lens: _Lens, aberrations: dict[str, AberrationColumn], row: int) -> Optics:
+    at_row = _Lens(*(column[row] for column in lens))
     (tilt_x,), (tilt_y,) = (aberrations[column].at(row) for column in BEAM_TILT)
     (xx,), (xy,), (yx,), (yy,) = (aberrations[column].at(row) for column in MAGNIFICATION_MATRIX)
     return Optics(
         group=group,
         name=name,
-        pixel_size=pixel_size,
-        voltage=voltage,
-        spherical_aberration=aberration,
-        amplitude_contrast=contrast,
-        box_size=int(box) or None,
-        premultiplied=bool(premultiplied),
+        pixel_size=float(at_row.pixel_size),
+        voltage=float(at_row.voltage),
+        spherical_aberration=float(at_row.spherical_aberration),
+        amplitude_contrast=float(at_row.amplitude_contrast),
+        box_size=int(at_row.box_size) or None,
+        premultiplied=bool(at_row.premultiplied),
         beam_tilt=(tilt_x, tilt_y),
         odd_zernike=aberrations[ODD_ZERNIKE].at(row),
         even_zernike=aberrations[EVEN_ZERNIKE].at(row),

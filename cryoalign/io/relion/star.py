@@ -1,7 +1,7 @@
 """STAR files as tables of strings, with errors that name the row.
 
-The reading is starfile's. What it would pass over in silence (short rows, comments that cut a row,
-tables of one name) is looked for first, and every cell is kept as the text in the file, so that a name
+The reading is starfile's. What it would pass over in silence (rows with too few cells, comments within a
+row, tables of one name) is looked for first, and every cell is kept as the text in the file, so that a name
 such as ``0012`` stays a name and a cell that should be a number can be quoted when it is not one.
 """
 

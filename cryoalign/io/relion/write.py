@@ -1,4 +1,4 @@
-"""The vocabulary into RELION STAR files (3.1: optics groups in a table of their own)."""
+"""The vocabulary into RELION STAR files (3.1: optics groups in a separate table)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cryoalign.io.cryosparc.table import from_cryosparc
-from cryoalign.io.relion.optics import BEAM_TILT, EVEN_ZERNIKE, MAGNIFICATION_MATRIX, ODD_ZERNIKE
+from cryoalign.io.relion.aberrations import BEAM_TILT, EVEN_ZERNIKE, MAGNIFICATION_MATRIX, ODD_ZERNIKE
 from cryoalign.io.relion.optics import COLUMNS as OPTICS_COLUMNS
 from cryoalign.io.relion.read import (
     DEFOCUS,
@@ -104,7 +104,7 @@ def write_particles(
 
 
 def _flat(notes: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """Return dotted names and values; a value of several words or none is written as JSON."""
+    """Return dotted names and values; a value other than non-empty text is written as JSON."""
     rows: list[tuple[str, str]] = []
     for name, value in notes.items():
         if isinstance(value, Mapping):

@@ -9,7 +9,7 @@ import pytest
 
 from cryoalign.errors import InputError
 from cryoalign.io.relion import read_particles
-from cryoalign.io.relion.optics import ABERRATIONS
+from cryoalign.io.relion.aberrations import ABERRATIONS
 from cryoalign.io.relion.star import read_star
 
 if TYPE_CHECKING:
