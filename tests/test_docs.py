@@ -12,7 +12,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from cryoalign.audit.hypotheses.flip import Contrast
 from cryoalign.cli import CONF_DIR
+from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.finding import Verdict
 from tests.conftest import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -41,18 +44,32 @@ def test_every_command_of_a_page_is_understood(page: Path) -> None:
             assert compose(name, keys)
 
 
-def test_examples_of_extensions_are_true() -> None:
-    Hypothesis = pytest.importorskip("cryoalign.audit.hypotheses.hypothesis").Hypothesis
-    pytest.importorskip("cryoalign.models.generator")
+def example(name: str) -> Any:
+    """Run the block of the page on extensions that defines a class, and return the class."""
     page = (REPOSITORY / "docs" / "how-to" / "extend.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (block,) = (block for block in blocks if re.search(rf"^class {name}\b", block, re.MULTILINE))
     names: dict[str, Any] = {}
-    for block in blocks:
-        exec(block, names)  # noqa: S102  the documentation's own code
-    noise = {"seed": 1, "index": torch.arange(2), "draw": torch.zeros(2, dtype=torch.int64)}
-    fake = names["Gain"](box=16).generate(torch.zeros(2, 1, 16, 16), **noise)
+    exec(block, names)  # noqa: S102  the documentation's own code
+    return names[name]
+
+
+def test_the_generator_of_the_page_makes_noise() -> None:
+    pytest.importorskip("cryoalign.models.generator")
+    rows = torch.arange(2)
+    fake = example("Gain")(box=16).generate(torch.zeros(2, 1, 16, 16), seed=1, index=rows, draw=0 * rows)
     assert 0.8 < fake.std() < 1.2
-    assert issubclass(names["Contrast"], Hypothesis)
+
+
+def test_the_measure_of_the_page_passes_the_oracle(honest: Case) -> None:
+    finding = example("PowerMeasure")()(honest)
+    assert [answer.verdict for answer in finding.answers.values()] == [Verdict.PASS]
+
+
+def test_the_hypothesis_of_the_page_is_the_one_there_is() -> None:
+    written = example("Contrast")
+    assert (written.name, written.family, written.remedy) == (Contrast.name, Contrast.family, Contrast.remedy)
+    assert written.line == Contrast.line
 
 
 def test_there_are_commands_in_the_documentation() -> None:
