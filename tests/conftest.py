@@ -37,13 +37,16 @@ def shared_data() -> Path:
 
 #: What takes seconds to make: tests that ask for it are slow, and left out by ``make test-fast``.
 SLOW_FIXTURES = {"cache", "run"}
+#: Files whose tests judge many images, train classifiers, build a wheel, or watch a process's memory.
+SLOW_FILES = {"test_sabotage.py", "test_two_sample.py", "test_packaging.py", "test_ram.py"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need a training or the embedded data set."""
+    """Mark the slow tests; others say so themselves, with ``@pytest.mark.slow``."""
     for item in items:
-        if isinstance(item, pytest.Function) and SLOW_FIXTURES & set(item.fixturenames):
+        fixtures = set(item.fixturenames) if isinstance(item, pytest.Function) else set()
+        if SLOW_FIXTURES & fixtures or item.path.name in SLOW_FILES:
             item.add_marker(pytest.mark.slow)
 
 
