@@ -14,12 +14,12 @@ from hydra.core.global_hydra import GlobalHydra
 
 from cryoalign.audit.hypotheses.flip import Contrast
 from cryoalign.cli import CONF_DIR
+from cryoalign.cli.command import COMMANDS
 from cryoalign.evaluate.case import Case
 from cryoalign.evaluate.finding import Verdict
 from tests.conftest import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
-COMMANDS = ("simulate", "audit", "train", "evaluate", "export", "report")
 
 
 def commands(page: Path) -> list[tuple[str, list[str]]]:
