@@ -21,6 +21,8 @@ _IRRELEVANT_ENDS = ("enable_progress_bar", "data.folder", "data.root")
 #: Keys that name the data; no difference where the files themselves are the same.
 _DATA = ("data.sim", "data.raw", "data.passthrough", "data.split.file")
 _MEASUREMENT = "data.raw"
+#: Keys that follow another one where they are not given.
+_FOLLOWS = {"optimizer.decay_end": "trainer.max_steps"}
 _PATH_PARTS = 2  # of a file's path, in a name
 
 
@@ -53,7 +55,7 @@ def naming_keys(arms: pd.DataFrame, letter: str) -> list[str]:
     """Choose the keys by which an arm is named.
 
     A key that always goes with the class it belongs to is left out (``generator.noise_channels`` with
-    ``generator._target_``), and so is what always goes with the measurement.
+    ``generator._target_``), and so is what always goes with the measurement, or follows another key.
 
     Parameters
     ----------
@@ -84,11 +86,12 @@ def _is_implied(arms: pd.DataFrame, key: str, owner: str, letter: str) -> bool:
 
 
 def _owners(key: str) -> list[str]:
-    """Keys that may imply this one: the classes it belongs to, and the measurement."""
+    """Keys that may imply this one: the measurement, what it follows, and the classes it belongs to."""
     parts = key.removesuffix("._target_").split(".")
     classes = [".".join(parts[:count]) + "._target_" for count in range(1, len(parts) + 1)]
     measurement = [_MEASUREMENT] if key.startswith("data.") else []
-    return [owner for owner in (*measurement, *classes) if owner != key]
+    followed = [_FOLLOWS[key]] if key in _FOLLOWS else []
+    return [owner for owner in (*measurement, *followed, *classes) if owner != key]
 
 
 def shortened(value: str, key: str) -> str:

@@ -35,6 +35,16 @@ def test_of_the_callbacks_early_stopping_alone_is_a_difference():
     assert [arm.name for arm in found.arms] == ["patience=absent", "patience=5"]
 
 
+def test_an_arm_is_not_named_by_what_follows_another_key():
+    def steps(count: int, end: int) -> dict[str, int]:
+        return {"trainer__max_steps": count, "optimizer__decay_end": end}
+
+    found = compare([make("a", **steps(100, 100)), make("b", **steps(200, 200))])
+    assert [arm.name for arm in found.arms] == ["max_steps=100", "max_steps=200"]
+    given = compare([make("a", **steps(100, 100)), make("b", **steps(100, 50))])
+    assert [arm.name for arm in given.arms] == ["decay_end=100", "decay_end=50"]
+
+
 def test_other_data_are_a_difference():
     other = make("b", data__raw="elsewhere/raw.star")
     found = compare([make("a"), RunResult(**{**vars(other), "files": ("a", "c")})])
