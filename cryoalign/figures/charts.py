@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 from io import StringIO
-from textwrap import fill
+from textwrap import fill, wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
@@ -114,15 +114,15 @@ def chart(
         _limit_decades(axes)
     dress(axes)
     readable_ticks(axes)
-    axes.set_xlabel(fill(x_label, _X_LABEL), fontsize=9, color=INK)
-    axes.set_ylabel(fill(y_label, _Y_LABEL), fontsize=9, color=INK)
+    axes.set_xlabel(_broken(x_label, _X_LABEL), fontsize=9, color=INK)
+    axes.set_ylabel(_broken(y_label, _Y_LABEL), fontsize=9, color=INK)
     if pixel_size is not None:
         resolution_axis(axes, pixel_size)
     figure.legend(
         loc="outside lower center", ncols=_columns(names), frameon=False, fontsize=9, labelcolor=INK
     )
     if title:
-        figure.suptitle(fill(title, _X_LABEL), fontsize=10, color=INK)
+        figure.suptitle(_broken(title, _X_LABEL), fontsize=10, color=INK)
     return figure
 
 
@@ -157,6 +157,14 @@ def svg(figure: Figure, name: str, label: str = "") -> str:
     body = re.sub(r'\bid="', f'id="{prefix}-', body)
     body = body.replace("url(#", f"url(#{prefix}-").replace('xlink:href="#', f'href="#{prefix}-')
     return f'<svg {view.group() if view else ""} role="img" aria-label="{escape(label)}">{body.strip()}'
+
+
+def _broken(label: str, width: int) -> str:
+    """Break a label into lines of like length, if possible not within parentheses."""
+    held = re.sub(r"\([^)]*\)", lambda part: part.group().replace(" ", "\N{NO-BREAK SPACE}"), label)
+    count = len(wrap(held, width))
+    balanced = next(size for size in range(1, width + 1) if len(wrap(held, size)) <= count)
+    return fill(held, balanced).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _table(name: str, curve: Curve) -> NDArray[np.float64]:

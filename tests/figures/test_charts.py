@@ -142,6 +142,16 @@ def test_long_labels_are_broken_not_cut():
     assert "\n" in figure.axes[0].get_ylabel()
 
 
+def test_a_label_is_not_broken_within_parentheses():
+    axes = chart(CURVES, "u", "s(u) = ring mean of ln(1 + |F|²)").axes[0]
+    assert axes.get_ylabel() == "s(u) = ring mean of\nln(1 + |F|²)"
+
+
+def test_a_label_is_broken_into_lines_of_like_length():
+    axes = chart(CURVES, "u", "fraction of the images within it").axes[0]
+    assert axes.get_ylabel() == "fraction of the\nimages within it"
+
+
 def test_pyplot_knows_nothing_of_it():
     before = plt.get_fignums()
     chart(CURVES, "x", "y")
