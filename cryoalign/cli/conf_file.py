@@ -179,6 +179,8 @@ def _walk(
         yield name, default or "null", _comment(lines, end)
         return
     holds_keys = any(not inner_key.value.startswith("_") for inner_key, _ in value.value)
-    yield name, None if holds_keys else "", _comment(lines, key.end_mark)
+    comment = _comment(lines, key.end_mark)
+    if holds_keys or comment:
+        yield name, None if holds_keys else "", comment
     for inner_key, inner_value in value.value:
         yield from _walk(inner_key, inner_value, lines, f"{name}.")

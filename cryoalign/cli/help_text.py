@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cryoalign.cli.conf_file import Key
 
-_WIDEST_NAME, _WIDEST_DEFAULT = 34, 24
+_WIDEST_DEFAULT = 24
 _INTERPOLATION = re.compile(r"\$\{([a-z_.]+)\}")
 
 
@@ -62,7 +62,8 @@ def _first_screen(catalogue: Catalogue, width: int) -> list[str]:
     lines += _key_lines([known[name] for name in catalogue.needed], width, indent=2)
     shown = [group for group in catalogue.groups if len(group.choices) > 1 or group.several]
     if shown:
-        lines += ["", "Choices (GROUP=CHOICE, the default first):"]
+        added = "; + adds one to the defaults" if any(group.several for group in shown) else ""
+        lines += ["", f"Choices (GROUP=CHOICE, the default first{added}):"]
         names = [group.label for group in shown]
         room = max(map(len, names))
         for name, group in zip(names, shown, strict=True):
@@ -150,7 +151,7 @@ def _key_lines(
     said: set[str] = set()
     if not keys:
         return []
-    name_room = min(_WIDEST_NAME, max(len(key.name) for key in keys))
+    name_room = min(width * 2 // 5, max(len(key.name) for key in keys))
     default_room = min(_WIDEST_DEFAULT, max(len(_default(key)) for key in keys))
     lines = []
     section = ""
@@ -161,7 +162,7 @@ def _key_lines(
         parts = key.name.split(".")
         for depth in range(1, len(parts)):
             node = ".".join(parts[:depth])
-            if nodes and node in nodes and node not in said:
+            if nodes and nodes.get(node) and node not in said:
                 said.add(node)
                 lines += _hang(
                     f"{' ' * indent}{node:<{name_room}}  {'':<{default_room}}  ", nodes[node], width
