@@ -12,9 +12,30 @@ from cryoalign.evaluate.resampling import Resampling
 from cryoalign.evaluate.sums import Sums, gather
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
+    from cryoalign.evaluate.finding import Quantity
     from cryoalign.evaluate.stacks import Probe, Stacks
+
+
+class Floors:
+    """What raw and sim give where a fake stands, kept for all fakes of the same particles.
+
+    Cases of a run and of its baselines share one, so that what does not depend on the fake is found once.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str | int, ...], dict[str, Quantity]] = {}
+
+    def find(
+        self, what: tuple[str | int, ...], measure: Callable[[], dict[str, Quantity]]
+    ) -> dict[str, Quantity]:
+        """Return what is known under a name, or measure it."""
+        if what not in self._known:
+            self._known[what] = measure()
+        return self._known[what]
 
 
 @dataclass
@@ -32,7 +53,7 @@ class Case:
     cut : Probe or None
         Fakes of sims of the map without a domain.
     domain : (M, M, M) tensor or None
-        Density of that domain alone, on the grid of `volume`.
+        Density of that domain, on the grid of `volume`.
     volume : (M, M, M) tensor or None
         Reference map, axes [z, y, x].
     voxel_size : float or None
@@ -44,6 +65,8 @@ class Case:
     progress : bool
         Show progress bars on standard error.
     seed : int
+    floors : Floors
+        Shared by cases that differ in their fakes alone.
     threads : int
         Of the CPU, that work side by side; as many as torch uses if not given.
     """
@@ -59,6 +82,7 @@ class Case:
     draws: int = 1000
     progress: bool = False
     seed: int = 0
+    floors: Floors = field(default_factory=Floors)
     threads: int = field(default_factory=torch.get_num_threads)
 
     @cached_property

@@ -272,6 +272,21 @@ def decide(value: Interval, limit: float, *, above: bool = True) -> Verdict:
     return Verdict.PASS if middle <= border else Verdict.UNDECIDED
 
 
+def within(value: Interval, limits: tuple[float, float]) -> Verdict:
+    """Hold a value against a lower and an upper limit.
+
+    Parameters
+    ----------
+    value : Interval
+    limits : (float, float)
+
+    Returns
+    -------
+    Verdict
+    """
+    return together(decide(value, limits[0], above=False), decide(value, limits[1]))
+
+
 def together(*verdicts: Verdict) -> Verdict:
     """Join the verdicts of several conditions: one that fails fails all, one undecided leaves all so."""
     for verdict in (Verdict.FAIL, Verdict.UNDECIDED):

@@ -12,7 +12,7 @@ import torch
 from cryoalign.data.images import ParticleImages
 from cryoalign.data.pairs import match_pairs
 from cryoalign.errors import InputError
-from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.case import Case, Floors
 from cryoalign.evaluate.measures.invention.domain import remove_domain
 from cryoalign.evaluate.measures.reference import lay_in
 from cryoalign.evaluate.probes import Bench, Refiner
@@ -80,7 +80,7 @@ class RunCase:
         self.rows = data.rows[part]
         self.seed, self.progress = int(settings["seed"]), bool(settings["progress"])
         threads = torch.get_num_threads()
-        self.settings = settings | {"threads": threads}
+        self.settings = settings | {"threads": threads, "floors": Floors()}
         self.refining: dict[str, Any] = {"device": device, "threads": threads, "progress": self.progress}
         self.bench = Bench(work, data, self.rows)
         self.common = {"raw": self.bench.measured(), "sim": self.bench.simulated()}

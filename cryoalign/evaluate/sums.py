@@ -7,7 +7,7 @@ sums over the whole plane by at most 16 blocks of units.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -36,6 +36,14 @@ _CROSS = (
 )
 
 
+class BackgroundSums(NamedTuple):
+    """Images, and sums over them of the mean and the standard deviation of the background, (units,) each."""
+
+    images: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+
 @dataclass
 class Sums:
     """Sums over images.
@@ -62,8 +70,8 @@ class Sums:
         Sums of F of fake, raw and sim.
     grey : dict of str to (units, GREY_BINS) float64
         Histograms of the grey values of fake and raw.
-    background : dict of str to (units, 3) float64
-        Images, and sums of the mean and of the standard deviation outside the particle's circle.
+    background : dict of str to BackgroundSums
+        Of fake and raw, outside the particle's circle.
     """
 
     box: int
@@ -79,7 +87,7 @@ class Sums:
     plane: dict[str, Tensor] = field(default_factory=dict)
     total: dict[str, Tensor] = field(default_factory=dict)
     grey: dict[str, Tensor] = field(default_factory=dict)
-    background: dict[str, Tensor] = field(default_factory=dict)
+    background: dict[str, BackgroundSums] = field(default_factory=dict)
 
 
 def gather(pairs: Stacks, *, size: int | None = None, progress: bool = False) -> Sums:
@@ -171,14 +179,13 @@ def _grey_values(sums: Sums, kind: str, images: Tensor, outside: Tensor, unit: T
     flat = unit[:, None] * GREY_BINS + place.flatten(1)
     counts = torch.bincount(flat.flatten(), minlength=sums.units * GREY_BINS).double()
     background = images[:, outside].double()
-    facts = torch.stack(
-        [torch.ones(len(images)), background.mean(1), background.std(1, unbiased=False)], 1
-    ).double()
+    found = (torch.ones(len(images)), background.mean(1), background.std(1, unbiased=False))
     if kind not in sums.grey:
         sums.grey[kind] = torch.zeros(sums.units, GREY_BINS, dtype=torch.float64)
-        sums.background[kind] = torch.zeros(sums.units, 3, dtype=torch.float64)
+        sums.background[kind] = BackgroundSums(*torch.zeros(3, sums.units, dtype=torch.float64))
     sums.grey[kind] += counts.view(sums.units, GREY_BINS)
-    sums.background[kind].index_add_(0, unit, facts)
+    for total, values in zip(sums.background[kind], found, strict=True):
+        total.index_add_(0, unit, values.double())
 
 
 def by_block(values: Tensor, blocks: int) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,7 +19,9 @@ from cryoalign.evaluate.finding import (
     by_key,
     decide,
     together,
+    within,
 )
+from cryoalign.evaluate.measures.content.bands import band_masks
 from cryoalign.physics.half_plane import product
 from cryoalign.physics.spectrum import correlation_ratio, normalized_radius, ring_sum
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from cryoalign.evaluate.case import Case
     from cryoalign.evaluate.sums import Sums
 
-#: Edges of the frequency bands, as fractions of Nyquist; the mean of the image lies in none.
-BANDS = (0.0, 0.125, 0.25, 0.5, 1.0)
 #: How much of sim fakes may show, as a multiple of what raw shows: over all rings, and in a band.
 CONTENT, BAND_CONTENT = (0.75, 1.33), (0.5, 2.0)
 #: Below this many standard errors raw's own relation to sim says nothing.
@@ -109,29 +108,6 @@ def _bin_ratio(case: Case, number: int) -> Interval:
     noise = sums.power["raw"][:, number].sum(0)
     fake, raw = (sums.cross[kind, "sim"][:, number] for kind in ("fake", "raw"))
     return case.resampling.of(lambda a, b: (a / noise)[:, 1:].sum(-1) / (b / noise)[:, 1:].sum(-1), fake, raw)
-
-
-def band_masks(box: int, pixel_size: float) -> list[tuple[str, Tensor]]:
-    """Name the bands by their resolution and mark their rings.
-
-    Parameters
-    ----------
-    box : int
-    pixel_size : float
-        In A.
-
-    Returns
-    -------
-    list of (str, (R,) bool tensor)
-        Bands without rings are left out.
-    """
-    radius = normalized_radius(box, dtype=torch.float64)
-    masks = {}
-    for low, high in pairwise(BANDS):
-        limits = [f"{2 * pixel_size / u:.3g}" for u in (low, high) if u]
-        name = f"{' to '.join(limits)} Å" if low else f"coarser than {limits[0]} Å"
-        masks[name] = (radius > low) & (radius <= high)
-    return [(name, mask) for name, mask in masks.items() if mask.any()]
 
 
 def _bands(case: Case) -> tuple[list[Quantity], list[Quantity]]:
@@ -217,21 +193,6 @@ def _answer(overall: Quantity, sigma: float, judged: list[Quantity]) -> Answer:
         words += f"; in the worst band ({name}) {fixed(worst.fake.value, 2)} times"
         told = overall if verdict is whole else worst
     return Answer("content", question, verdict, f"{words}.", told.key)
-
-
-def within(value: Interval, limits: tuple[float, float]) -> Verdict:
-    """Hold a value against a lower and an upper limit.
-
-    Parameters
-    ----------
-    value : Interval
-    limits : (float, float)
-
-    Returns
-    -------
-    Verdict
-    """
-    return together(decide(value, limits[0], above=False), decide(value, limits[1]))
 
 
 def _truth_answer(kept: Quantity) -> Answer:

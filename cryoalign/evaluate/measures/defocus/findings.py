@@ -189,9 +189,9 @@ def rings_chart(fitted: Fitted) -> Chart:
     for kind in ("fake", "raw"):
         curves = shown.fits[kind].curves
         if curves is not None:
-            at, power, model = (tuple(curve.tolist()) for curve in curves)
-            series[kind] = Series(at, power)
-            series[f"{kind}, fitted"] = Series(at, model)
+            frequency = tuple(curves.frequency.tolist())
+            series[kind] = Series(frequency, tuple(curves.power.tolist()))
+            series[f"{kind}, fitted"] = Series(frequency, tuple(curves.fitted.tolist()))
     title = f"Thon rings of {len(shown.rows)} images of {shown.defocus / 1e4:.2f} µm defocus"
     return Chart("rings", title, "spatial frequency (1/Å)", "mean power |F|²", series, log_y=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -167,6 +167,14 @@ def _optics(particles: Particles) -> NDArray[np.float64]:
     return np.column_stack([*columns, magnification])
 
 
+class RingCurves(NamedTuple):
+    """Curves of a fit, a value a ring."""
+
+    frequency: NDArray[np.float64]  # 1/A
+    power: NDArray[np.float64]
+    fitted: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class SetFit:
     """The rings of one spectrum of one set.
@@ -177,14 +185,14 @@ class SetFit:
     fit : RingFit
     margin : float
         See `cryoalign.physics.thon_fit.margin`.
-    curves : (3, R) float64, or None
-        Frequency in 1/A, mean power and fitted power; None for a cross spectrum.
+    curves : RingCurves, optional
+        None for a cross spectrum.
     """
 
     profile: Profile
     fit: RingFit
     margin: float
-    curves: NDArray[np.float64] | None = None
+    curves: RingCurves | None = None
 
     @property
     def seen(self) -> bool:
@@ -270,12 +278,10 @@ def _fit(rings: Rings, offsets: NDArray[np.float64]) -> SetFit:
     return SetFit(profile, refine(rings, profile), margin(offsets, profile.deviance))
 
 
-def _curves(bins: RingBins, rings: PowerRings, fit: RingFit) -> NDArray[np.float64]:
-    """(3, R) frequency in 1/A, mean power and fitted power by ring."""
+def _curves(bins: RingBins, rings: PowerRings, fit: RingFit) -> RingCurves:
     level = bins.mean(rings.level).numpy()
     values = [bins.radius.numpy(), level * rings.power, level * fit.explained.model]
     _, ring = np.unique(bins.ring.numpy(), return_inverse=True)
     count = bins.count.numpy()
-    sums = np.stack([np.bincount(ring, entry * count) for entry in values])
-    curves: NDArray[np.float64] = sums / np.bincount(ring, count)
-    return curves
+    pixels = np.bincount(ring, count)
+    return RingCurves(*(np.bincount(ring, entry * count) / pixels for entry in values))

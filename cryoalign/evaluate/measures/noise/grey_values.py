@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from cryoalign.evaluate.digits import fixed
-from cryoalign.evaluate.finding import Answer, Chart, Interval, Quantity, Series, decide, together
-from cryoalign.evaluate.measures.content.measure import within
+from cryoalign.evaluate.finding import Answer, Chart, Interval, Quantity, Series, decide, together, within
 from cryoalign.evaluate.sums import GREY_BINS, GREY_RANGE
 
 if TYPE_CHECKING:
@@ -37,8 +36,15 @@ def judge_grey(case: Case) -> tuple[list[Quantity], Answer, Chart]:
     Chart
     """
     background, of = case.sums.background, case.resampling.of
-    scale = of(lambda f, r: f[:, 2] / f[:, 0] / (r[:, 2] / r[:, 0]), background["fake"], background["raw"])
-    offset = of(lambda f, r: f[:, 1] / f[:, 0] - r[:, 1] / r[:, 0], background["fake"], background["raw"])
+    fakes, raws = background["fake"], background["raw"]
+    scale = of(
+        lambda fake, fakes, raw, raws: fake / fakes / (raw / raws),
+        *(fakes.deviation, fakes.images, raws.deviation, raws.images),
+    )
+    offset = of(
+        lambda fake, fakes, raw, raws: fake / fakes - raw / raws,
+        *(fakes.mean, fakes.images, raws.mean, raws.images),
+    )
     quantities = [
         Quantity("grey_scale", "spread of fake's background over raw's", scale, target=1.0),
         Quantity("grey_offset", "mean of fake's background less raw's", offset, unit="sd", target=0.0),

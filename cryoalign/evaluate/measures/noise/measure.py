@@ -19,8 +19,9 @@ from cryoalign.evaluate.finding import (
     by_key,
     decide,
     together,
+    within,
 )
-from cryoalign.evaluate.measures.content.measure import band_masks, within
+from cryoalign.evaluate.measures.content.bands import band_masks
 from cryoalign.evaluate.measures.noise.grey_values import judge_grey
 from cryoalign.evaluate.measures.noise.independence import (
     content_of,

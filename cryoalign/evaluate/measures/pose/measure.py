@@ -1,9 +1,7 @@
-"""Is the pose kept: where fakes align, beside where raw images and sims do."""
+"""Is the pose kept? Where fakes align, compared with where raw images and sims do."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,23 +20,17 @@ from cryoalign.evaluate.finding import (
     decide,
     together,
 )
-from cryoalign.evaluate.measures.reference import (
-    Reference,
-    Views,
-    centred_spectra,
-    reference_for,
-    small_pixel,
-    whitening,
-)
-from cryoalign.io.progress import progress_bar
-from cryoalign.physics.alignment import Alignment, Search, align
-from cryoalign.physics.threads import side_by_side
+from cryoalign.evaluate.measures.pose.images import align_images
+from cryoalign.evaluate.measures.reference import reference_for, small_pixel
+from cryoalign.physics.alignment import Search
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoalign.evaluate.case import Case
+    from cryoalign.evaluate.measures.reference import Reference
     from cryoalign.evaluate.resampling import Resampling
+    from cryoalign.physics.alignment import Alignment
 
 QUESTION, QUANTITY = "Is the pose kept?", "pose_angle"
 CHANCE = "other1"
@@ -48,7 +40,6 @@ _ANGLE, _PIXELS, _WORSE = 3.0, 1.0, 1.5  # material: degrees, px of the small bo
 _ALIGNABLE, _ALIGNED = 0.75, 0.5  # fractions of chance's error
 _FEWEST = 10  # images of a defocus bin
 _NEAR = 5.0  # degrees
-_AT_ONCE = 10  # particles between two steps of the progress bar
 
 
 class PoseMeasure:
@@ -89,7 +80,7 @@ class PoseMeasure:
         reference = reference_for(case, box, self.sims)
         rows = pairs.choose(self.images, case.seed)
         kinds = ["fake", "raw", "sim", CHANCE]
-        found = aligned(case, reference, rows, kinds, box)
+        found = align_images(case, reference, rows, kinds, box)
         pixel_size = small_pixel(pairs, box)
         units, bins = pairs.units[rows], pairs.bins[rows]
         errors = {
@@ -124,58 +115,6 @@ class PoseMeasure:
             quantities=by_key(quantities),
             charts=by_key([_chart(found, kinds)]),
         )
-
-
-def aligned(
-    case: Case, reference: Reference, rows: NDArray[np.int64], kinds: list[str], box: int
-) -> Alignment:
-    """Align all kinds of images of some particles.
-
-    Parameters
-    ----------
-    case : Case
-    reference : Reference
-        For images of `box`.
-    rows : (B,) int64
-        Of the pairs.
-    kinds : list of str
-        K kinds.
-    box : int
-        Small box in px.
-
-    Returns
-    -------
-    Alignment
-    """
-    views = Views.of(case.pairs.particles, rows, box, small_pixel(case.pairs, box))
-    spectra = {
-        kind: centred_spectra(
-            partial(case.pairs.images, kind), rows, views, label=f"reading {kind}", progress=case.progress
-        )
-        for kind in kinds
-    }
-    stack = torch.stack([spectra[kind] for kind in kinds], 1)
-    weights = torch.stack([whitening(spectra[kind]) for kind in kinds])
-
-    def few(start: int) -> Alignment:
-        of = views.part(start, start + _AT_ONCE)
-        return align(
-            reference.projector,
-            stack[start : start + _AT_ONCE],
-            transfers=of.transfers,
-            weights=weights,
-            rotations=of.rotations,
-            pixel_ratio=reference.pixel_ratio,
-            magnification=of.magnification,
-            seed=case.seed + start,
-        )
-
-    starts = range(0, len(rows), _AT_ONCE)
-    parts, count = side_by_side(few, starts, case.threads), len(starts)
-    bar = progress_bar(parts, "aligning", shown=case.progress, total=count)
-    found = list(bar)
-    names = [field.name for field in fields(Alignment)]
-    return Alignment(*(torch.cat([getattr(part, name) for part in found]) for name in names))
 
 
 _LABELS = {
@@ -233,12 +172,13 @@ def _answer(
         f"{reference.made_of}). "
     )
     if not raw.high < _ALIGNABLE * chance.value:
-        alone = fake.high < _ALIGNED * chance.value
+        fakes_align = fake.high < _ALIGNED * chance.value
+        remark = "Fakes do align." if fakes_align else "That says nothing of the fakes."
         words += (
             "Raw images are too noisy or too small to be aligned one by one: those of other particles are "
-            f"{chance.value:.0f}° off. {'Fakes do align.' if alone else 'That says nothing of the fakes.'}"
+            f"{chance.value:.0f}° off. {remark}"
         )
-        return Answer("pose", QUESTION, Verdict.PASS if alone else Verdict.UNDECIDED, words, QUANTITY)
+        return Answer("pose", QUESTION, Verdict.PASS if fakes_align else Verdict.UNDECIDED, words, QUANTITY)
     most = max(_ANGLE, _WORSE * raw.value)
     furthest = max(_PIXELS * pixel_size, _WORSE * shift["raw"].value)
     verdicts = {

@@ -9,10 +9,9 @@ it learned by heart (Lopez-Paz and Oquab 2017, Revisiting classifier two-sample 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from cryoalign.evaluate.digits import interval_text
 from cryoalign.evaluate.finding import (
@@ -26,7 +25,6 @@ from cryoalign.evaluate.finding import (
     decide,
     together,
 )
-from cryoalign.evaluate.measures.two_sample.classifiers import spectral_features
 from cryoalign.evaluate.measures.two_sample.held_out import (
     NAMES,
     Side,
@@ -35,32 +33,19 @@ from cryoalign.evaluate.measures.two_sample.held_out import (
     held_out_roc,
     two_folds,
 )
+from cryoalign.evaluate.measures.two_sample.sides import read_sides, split_in_two
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-    from torch import Tensor
-
     from cryoalign.evaluate.case import Case
     from cryoalign.evaluate.measures.two_sample.held_out import Method, Rows
-    from cryoalign.evaluate.stacks import Stacks
 
 FEWEST_GROUPS = 4
 FEWEST_PAIRS = 40
 """In each half: with fewer, neither does a classifier learn nor is its AUC known."""
 
 _FEWEST_IN_BIN = 20  # pairs
-_WINDOW = 64  # px, of what the CNN sees
-_WINDOWS = 4  # of each image that is larger
-
-
-class _Beside(NamedTuple):
-    """What is the same for all fakes that are held against the same raw images."""
-
-    made_of: tuple[Tensor, ...]
-    floors: dict[Method, Quantity]
-    ceiling: Interval | None
 
 
 class TwoSampleMeasure:
@@ -84,7 +69,6 @@ class TwoSampleMeasure:
 
     def __init__(self, images: int = 1000, epochs: int = 6, limit: float = 0.6) -> None:
         self.images, self.epochs, self.limit = images, epochs, limit
-        self._beside: _Beside | None = None
 
     def __call__(self, case: Case) -> Finding:
         """Judge.
@@ -104,40 +88,35 @@ class TwoSampleMeasure:
         if reason is not None:
             return Finding(self.name, left_out=(f"Two-sample test: {reason}.",))
         sides = read_sides(case.pairs, rows, seed=case.seed, progress=case.progress)
-        beside = self._beside = self._of_raw(case, sides, groups)
+        settings = (self.name, self.images, self.epochs, case.seed, case.draws)
+        references = case.floors.find(settings, lambda: self._references(case, sides, groups))
         quantities, chart = [], {"guessing": Series((0.0, 1.0), (0.0, 1.0))}
         for method in NAMES:
-            quantity, curve = self._ask(case, method, sides["fake"], sides["raw"])
-            floor = beside.floors[method]
-            ceiling = beside.ceiling if method == "spectrum" else None
+            quantity, curve = self._classify(case, method, sides["fake"], sides["raw"])
+            floor, sim = (references.get(f"{method}_{kind}") for kind in ("raw", "sim"))
             quantities.append(
-                replace(quantity, floor=floor.fake, ceiling=ceiling, note=hints(quantity, floor))
+                replace(
+                    quantity,
+                    floor=None if floor is None else floor.fake,
+                    ceiling=None if sim is None else sim.fake,
+                    note=hints(quantity, floor),
+                )
             )
             chart[NAMES[method]] = curve
         roc = Chart("two_sample_roc", "Telling fake from raw", "raw taken for fake", "fake recognized", chart)
         answer = self._answer(quantities)
         return Finding(self.name, by_key([answer]), by_key(quantities), by_key([roc]))
 
-    def _of_raw(self, case: Case, sides: dict[str, Side], groups: Rows) -> _Beside:
-        """Ask for floors and ceiling, unless they are known from other fakes of the same particles."""
+    def _references(self, case: Case, sides: dict[str, Side], groups: Rows) -> dict[str, Quantity]:
+        """AUCs of raw against raw by both methods, and of sim against raw by the one on spectra."""
         raw, sim = sides["raw"], sides.get("sim")
-        weights = case.resampling.weights
-        made_of = (
-            raw.features,
-            weights[:0] if sim is None else sim.features,
-            weights,
-            *(torch.from_numpy(facts) for facts in (groups, raw.fold, raw.unit)),
-            torch.tensor(case.seed),
-        )
-        known = self._beside
-        if known is not None and all(map(torch.equal, made_of, known.made_of)):
-            return known
-        one, other = (raw.take(part) for part in deal_in_two(groups, case.seed))
-        floors = {method: self._ask(case, method, one, other)[0] for method in NAMES}
-        ceiling = None if sim is None else self._ask(case, "spectrum", sim, raw)[0].fake
-        return _Beside(made_of, floors, ceiling)
+        one, other = (raw.take(part) for part in split_in_two(groups, case.seed))
+        found = {f"{method}_raw": self._classify(case, method, one, other)[0] for method in NAMES}
+        if sim is not None:
+            found["spectrum_sim"] = self._classify(case, "spectrum", sim, raw)[0]
+        return found
 
-    def _ask(self, case: Case, method: Method, fakes: Side, raws: Side) -> tuple[Quantity, Series]:
+    def _classify(self, case: Case, method: Method, fakes: Side, raws: Side) -> tuple[Quantity, Series]:
         """Cross-fit one method: its AUC, also by defocus bin, and its ROC curve."""
         scores = cross_fit(
             fakes,
@@ -165,47 +144,49 @@ class TwoSampleMeasure:
 
     def _answer(self, quantities: Sequence[Quantity]) -> Answer:
         verdict = together(*(decide(quantity.fake, self.limit) for quantity in quantities))
-        told = " and ".join(
-            f"{name} with an AUC of {_words(quantity.fake)}"
+        aucs = " and ".join(
+            f"{name} with an AUC of {_text(quantity.fake)}"
             for name, quantity in zip(NAMES.values(), quantities, strict=True)
         )
         words = (
-            f"On groups held out, {told} (0.5 is guessing, 1 always right; up to {self.limit:g} passes)."
+            f"On groups held out, {aucs} (0.5 is guessing, 1 always right; up to {self.limit:g} passes)."
             f" {' '.join(quantity.note for quantity in quantities if quantity.note)}"
         )
-        beside = max(quantities, key=lambda quantity: quantity.fake.value).key
-        return Answer(self.name, "Can a classifier tell fake from raw?", verdict, words.strip(), beside)
+        shown = max(quantities, key=lambda quantity: quantity.fake.value).key
+        return Answer(self.name, "Can a classifier tell fake from raw?", verdict, words.strip(), shown)
 
 
-def _words(interval: Interval) -> str:
+def _text(interval: Interval) -> str:
     return interval_text(interval.value, interval.low, interval.high)
 
 
-def hints(fake: Quantity, floor: Quantity) -> str:
+def hints(fake: Quantity, floor: Quantity | None) -> str:
     """Describe what hints at a mistake of the test itself.
 
     Parameters
     ----------
-    fake, floor : Quantity
-        AUCs of fake against raw, and of raw against raw.
+    fake : Quantity
+        AUC of fake against raw.
+    floor : Quantity or None
+        That of raw against raw.
 
     Returns
     -------
     str
         Empty where nothing does.
     """
-    said = []
+    sentences = []
     if fake.fake.high < 0.5:
-        said.append(
+        sentences.append(
             f"The {fake.label} lies below 0.5: by chance, once in 40 times, or because images of different"
             " groups are related (one micrograph under several names, the noise of one image in others)."
         )
-    if not floor.fake.low <= 0.5 <= floor.fake.high:
-        said.append(
-            f"Raw against raw the {fake.label} is {_words(floor.fake)}, where 0.5 is expected: chance does"
+    if floor is not None and not floor.fake.low <= 0.5 <= floor.fake.high:
+        sentences.append(
+            f"Raw against raw the {fake.label} is {_text(floor.fake)}, where 0.5 is expected: chance does"
             " that once in 20 times; else the intervals are too narrow for so few groups."
         )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def _too_few(groups: Rows, seed: int) -> str | None:
@@ -219,73 +200,3 @@ def _too_few(groups: Rows, seed: int) -> str | None:
             f"the smaller half of the groups holds {fewest} pairs, and it needs {FEWEST_PAIRS} in each half"
         )
     return None
-
-
-def deal_in_two(groups: Rows, seed: int) -> tuple[Rows, Rows]:
-    """Deal the images of each group out to two classes at random, as evenly as can be.
-
-    Parameters
-    ----------
-    groups : (n,) int64
-    seed : int
-
-    Returns
-    -------
-    one, other : int64
-        Rows, none of them in both.
-    """
-    order = np.lexsort((np.random.default_rng([seed, 2]).random(len(groups)), groups))
-    return order[::2], order[1::2]
-
-
-def read_sides(pairs: Stacks, rows: Rows, *, seed: int, progress: bool = False) -> dict[str, Side]:
-    """Read what the classifiers see of fake, raw and, where there is one, sim.
-
-    Images of more than 64 px are shown to the CNN by four windows of 64 px at random places, the same for
-    both images of a pair, so that it sees the highest frequencies and memory does not grow with the box.
-
-    Parameters
-    ----------
-    pairs : Stacks
-    rows : (n,) int64
-    seed : int
-        Of the folds and the windows.
-    progress : bool
-        Show a progress bar.
-
-    Returns
-    -------
-    dict of str to Side
-    """
-    kinds = [kind for kind in ("fake", "raw", "sim") if kind in pairs.kinds]
-    count = 1 if pairs.box <= _WINDOW else _WINDOWS
-    free = max(pairs.box - _WINDOW, 0) + 1
-    corners = np.random.default_rng([seed, 3]).integers(0, free, (len(rows), count, 2))
-    features: dict[str, list[Tensor]] = {kind: [] for kind in kinds}
-    windows: dict[str, list[Tensor]] = {kind: [] for kind in kinds}
-    start = 0
-    for part, images in pairs.batches(kinds, rows=rows, label="two-sample test: reading", progress=progress):
-        for kind in kinds:
-            features[kind].append(spectral_features(images[kind]))
-            if kind != "sim":
-                windows[kind].append(_windows(images[kind], corners[start : start + len(part)]))
-        start += len(part)
-    facts = (two_folds(pairs.groups[rows], seed), pairs.units[rows], pairs.bins[rows])
-    return {
-        kind: Side(
-            torch.cat(features[kind]),
-            torch.cat(windows[kind]) if windows[kind] else torch.empty(len(rows), 0),
-            *facts,
-        )
-        for kind in kinds
-    }
-
-
-def _windows(images: Tensor, corners: NDArray[np.int64]) -> Tensor:
-    """Cut (B, W, S, S) windows out of (B, N, N) images."""
-    return torch.stack(
-        [
-            torch.stack([image[y : y + _WINDOW, x : x + _WINDOW] for y, x in places.tolist()])
-            for image, places in zip(images, corners, strict=True)
-        ]
-    )
