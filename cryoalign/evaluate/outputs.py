@@ -235,6 +235,6 @@ def tell(console: Console, document: Document, title: str) -> None:
         console.print(line, soft_wrap=True)
     for note in document.facts.notes:
         console.print(f"note: {note}", soft_wrap=True, markup=False, highlight=False)
-    beside = baseline_table(document, "beside baselines")
-    if beside is not None:
-        console.print(beside)
+    compared = baseline_table(document, "compared with baselines")
+    if compared is not None:
+        console.print(compared)

@@ -140,7 +140,7 @@ def test_little_is_enough():
     )
     assert "No question was asked." in page.text
     assert "No map." in page.text
-    assert "Beside the baselines" not in page.text
+    assert "Compared with the baselines" not in page.text
     finding = Finding("spectrum", by_key([answer("a", "Good?", "pass", "Yes.")]))
     page = self_contained(evaluation_page(to_document({"fake": [finding]}, Facts())))
     assert "None of 1 questions failed." in page.text

@@ -178,27 +178,27 @@ def _mean_correlation(cross: Tensor, power: Tensor, truth: Tensor) -> Tensor:
 def _answer(overall: Quantity, sigma: float, judged: list[Quantity]) -> Answer:
     question = "Does fake show the particle of sim as raw does?"
     if not sigma >= SEEN:
-        words = f"Raw shows sim with {fixed(sigma, 1)} sigma only: are these pairs? cryoalign audit tells."
-        return Answer("content", question, Verdict.UNDECIDED, words, overall.key)
+        text = f"Raw shows sim with {fixed(sigma, 1)} sigma only: are these pairs? cryoalign audit tells."
+        return Answer("content", question, Verdict.UNDECIDED, text, overall.key)
     whole = within(overall.fake, CONTENT)
     verdict = together(whole, *(within(band.fake, BAND_CONTENT) for band in judged))
-    words, told = f"Fake shows {fixed(overall.fake.value, 2)} times as much of sim as raw does", overall
+    text, shown = f"Fake shows {fixed(overall.fake.value, 2)} times as much of sim as raw does", overall
     if overall.fake.high < -_FOREIGN:
-        words += ": its contrast looks inverted"
+        text += ": its contrast looks inverted"
     elif overall.fake.high < _FOREIGN:
-        words += ": another particle, another order of the images, or none at all"
+        text += ": another particle, another order of the images, or none at all"
     if judged:
         worst = min(judged, key=lambda band: min(band.fake.value, 1 / max(band.fake.value, 1e-9)))
         name = worst.label.rpartition(", ")[2]
-        words += f"; in the worst band ({name}) {fixed(worst.fake.value, 2)} times"
-        told = overall if verdict is whole else worst
-    return Answer("content", question, verdict, f"{words}.", told.key)
+        text += f"; in the worst band ({name}) {fixed(worst.fake.value, 2)} times"
+        shown = overall if verdict is whole else worst
+    return Answer("content", question, verdict, f"{text}.", shown.key)
 
 
 def _truth_answer(kept: Quantity) -> Answer:
-    words = f"Fake's ring correlation with the truth is {fixed(kept.fake.value, 2)} times raw's."
+    text = f"Fake's ring correlation with the truth is {fixed(kept.fake.value, 2)} times raw's."
     verdict = decide(kept.fake, CONTENT[0], above=False)
-    return Answer("truth", "Does fake show the truth as well as raw does?", verdict, words, kept.key)
+    return Answer("truth", "Does fake show the truth as well as raw does?", verdict, text, kept.key)
 
 
 def _charts(case: Case) -> tuple[Chart, ...]:

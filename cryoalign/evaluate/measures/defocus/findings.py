@@ -69,7 +69,7 @@ class Fitted:
             profiles, weights = profiles[which], weights[:, which]
         return locate(self.relative, profiles, weights)
 
-    def tells(self, located: Located) -> bool:
+    def shows_defocus(self, located: Located) -> bool:
         """Whether the defocus can be told from one half the limit away, and from any other one."""
         return located.half <= self.limit / 2 and located.margin >= SEEN
 
@@ -122,7 +122,7 @@ def _common(fitted: Fitted, key: str, label: str, names: Sequence[str]) -> Quant
     for number in range(fitted.pairs.bin_count):
         inside = fitted.bins == number
         part = fitted.located(names[0], inside) if inside.any() else None
-        bins.append(part.interval if part is not None and fitted.tells(part) else None)
+        bins.append(part.interval if part is not None and fitted.shows_defocus(part) else None)
     floor, ceiling = ([*whole[1:], None, None])[:2]
     return Quantity(key, label, whole[0], floor, ceiling, unit="%", target=0.0, bins=tuple(bins))
 
@@ -140,15 +140,15 @@ def _over_sets(
 
     Only those sets count whose own rings tell the defocus, unless `every` one does.
     """
-    values, told = {}, []
+    values, counts = {}, []
     for kind in _KINDS:
         if kind not in fitted.spectra:
             continue
         fits = [entry.fits[kind] for entry in fitted.sets]
         chosen = [fit for fit in fits if every or fit.seen]
-        told.append(f"{len(chosen)} of {kind}")
+        counts.append(f"{len(chosen)} of {kind}")
         values[kind] = _median(fitted, [value(fit) for fit in chosen])
-    note = "" if every else f"of the {len(fitted.sets)} sets, those whose own rings tell: {', '.join(told)}"
+    note = "" if every else f"of the {len(fitted.sets)} sets, those whose own rings tell: {', '.join(counts)}"
     return Quantity(
         key, label, values["fake"], values.get("raw"), values.get("sim"),
         unit="" if every else "A", target=target, note=note,

@@ -57,12 +57,12 @@ class DefocusMeasure:
         chosen = deal_sets(pairs, self.sets, self.images, case.seed)
         sets, relative = fit_sets(pairs, chosen, progress=case.progress)
         if not sets:
-            words = (
+            sentences = (
                 f"The first zero of the CTF is not well within what images of {pairs.pixel_size:.3g} Å/px "
                 f"and {pairs.box} px resolve: there are no rings whose place would tell the defocus."
             )
-            answer = Answer("ctf", QUESTION, Verdict.UNDECIDED, words)
-            return Finding(self.name, by_key([answer]), left_out=(f"Defocus and astigmatism: {words}",))
+            answer = Answer("ctf", QUESTION, Verdict.UNDECIDED, sentences)
+            return Finding(self.name, by_key([answer]), left_out=(f"Defocus and astigmatism: {sentences}",))
         fitted = Fitted(pairs, sets, relative, Resampling(len(sets), case.draws, case.seed), self.limit)
         answer, left_out = self._answer(fitted)
         return Finding(
@@ -75,7 +75,7 @@ class DefocusMeasure:
 
     def _answer(self, fitted: Fitted) -> tuple[Answer, tuple[str, ...]]:
         """Judge by each spectrum that shows the defocus, and say so in words."""
-        verdicts, words, left_out = [], [], []
+        verdicts, sentences, left_out = [], [], []
         spectra: dict[str, dict[str, str]] = {"Thon rings": {"fake": "fake", "raw": "raw"}}
         trouble = self._sim_trouble(fitted)
         if trouble:
@@ -84,23 +84,23 @@ class DefocusMeasure:
             spectra["the cross spectrum with sim"] = CROSS
         for label, names in spectra.items():
             fake, raw = (fitted.located(names[kind]) for kind in ("fake", "raw"))
-            if not fitted.tells(fake):
-                words.append(f"In {label} fake's defocus cannot be seen: {_unseen(fake, self.limit)}.")
+            if not fitted.shows_defocus(fake):
+                sentences.append(f"In {label} fake's defocus cannot be seen: {_unseen(fake, self.limit)}.")
                 continue
-            beside = f"raw's {_percent(raw)}" if fitted.tells(raw) else "raw's cannot be seen"
-            words.append(f"By {label} fake's defocus is off by {_percent(fake)}, {beside}.")
+            of_raw = f"raw's {_percent(raw)}" if fitted.shows_defocus(raw) else "raw's cannot be seen"
+            sentences.append(f"By {label} fake's defocus is off by {_percent(fake)}, {of_raw}.")
             verdicts.append(self._verdict(fitted, fake, raw))
         verdict = Verdict.UNDECIDED
         if Verdict.FAIL in verdicts:
             verdict = Verdict.FAIL
         elif Verdict.PASS in verdicts:
             verdict = Verdict.PASS
-        return Answer("ctf", QUESTION, verdict, " ".join(words), "thon_error"), tuple(left_out)
+        return Answer("ctf", QUESTION, verdict, " ".join(sentences), "thon_error"), tuple(left_out)
 
     def _verdict(self, fitted: Fitted, fake: Located, raw: Located) -> Verdict:
         """Fail what differs from the metadata and, where it shows, from raw."""
         verdicts = {decide(_size(fake.interval), self.limit)}
-        if fitted.tells(raw):
+        if fitted.shows_defocus(raw):
             verdicts.add(decide(_size(difference(fake, raw)), self.limit))
         if verdicts == {Verdict.FAIL}:
             return Verdict.FAIL
@@ -111,7 +111,7 @@ class DefocusMeasure:
         if "sim" not in fitted.spectra:
             return "there are no sims."
         sim = fitted.located("sim")
-        if not fitted.tells(sim):
+        if not fitted.shows_defocus(sim):
             return f"sim's own Thon rings do not tell the defocus: {_unseen(sim, self.limit)}."
         if abs(sim.interval.value) > self.limit:
             return f"sim's own Thon rings are off the metadata's defocus by {_percent(sim)}."

@@ -103,15 +103,15 @@ class InventionMeasure:
             return Finding(self.name, left_out=(reason,))
         voxel_size = case.voxel_size or case.pairs.pixel_size
         parts = Parts(case.volume - case.domain, case.domain, voxel_size)
-        cut = self._of_cut(case, case.cut, parts)
+        lacking = self._of_lacking(case, case.cut, parts)
         whole = {kind: self._of_pairs(case, kind, parts) for kind in ("raw", "fake")}
         return Finding(
             self.name,
-            answers=by_key([_domain_answer(cut, whole)]),
-            quantities=by_key(_domain_quantities(cut, whole)),
+            answers=by_key([_domain_answer(lacking, whole)]),
+            quantities=by_key(_domain_quantities(lacking, whole)),
         )
 
-    def _of_cut(self, case: Case, probe: Probe, parts: Parts) -> Presence:
+    def _of_lacking(self, case: Case, probe: Probe, parts: Parts) -> Presence:
         """Look for the domain in fakes of sims that lack it."""
         box = min(self.box, probe.stack.box)
         order = np.random.default_rng([case.seed, 4]).permutation(len(probe))
@@ -142,10 +142,8 @@ class InventionMeasure:
 def _empty_answer(empty: Likeness, raw: Likeness, *, seen: bool) -> Answer:
     """Hold what empties show against chance and against what raw images show of the particle."""
     if not seen:
-        words = (
-            "Raw images do not show the reference at their poses, so that nothing can be compared with it."
-        )
-        return Answer("invented_empty", EMPTY, Verdict.UNDECIDED, words, "empty_particle")
+        text = "Raw images do not show the reference at their poses, so that nothing can be compared with it."
+        return Answer("invented_empty", EMPTY, Verdict.UNDECIDED, text, "empty_particle")
     chance = empty.chance
     material = {
         "particle": _MATERIAL,
@@ -159,20 +157,20 @@ def _empty_answer(empty: Likeness, raw: Likeness, *, seen: bool) -> Answer:
         del verdicts["map"]  # a map brings out what is far too faint to matter in an image
     verdict = together(*verdicts.values())
     strength = fixed(100 * max(empty.common.value, 0.0) ** 0.5, 0)
-    words = (
+    text = (
         f"At random poses, {empty.count} fakes of empty sims show {_text(empty.particle)} of the contrast "
         f"that the particle has in raw images (by chance up to {number(chance['particle'].high, 2)}); their "
         f"map correlates with the reference by {_text(empty.map)} (by chance up to "
         f"{number(chance['map'].high, 2)}; a map of raw images {number(raw.map.value, 2)}). "
     )
     if verdict is not Verdict.FAIL and chance["particle"].high > _BLIND:
-        words += "Half a particle would not stand out from chance among so few."
-        return Answer("invented_empty", EMPTY, Verdict.UNDECIDED, words, "empty_particle")
+        text += "Half a particle would not stand out from chance among so few."
+        return Answer("invented_empty", EMPTY, Verdict.UNDECIDED, text, "empty_particle")
     if verdicts["common"] is Verdict.FAIL:
-        words += f"All have something in common, {strength} % as strong as the particle in raw images."
+        text += f"All have something in common, {strength} % as strong as the particle in raw images."
     elif verdicts["common"] is Verdict.PASS:
-        words += "They have nothing in common that would matter."
-    return Answer("invented_empty", EMPTY, verdict, words.strip(), "empty_particle")
+        text += "They have nothing in common that would matter."
+    return Answer("invented_empty", EMPTY, verdict, text.strip(), "empty_particle")
 
 
 def _text(value: Interval) -> str:
@@ -200,28 +198,28 @@ def _empty_quantities(empty: Likeness, raw: Likeness) -> tuple[Quantity, ...]:
     )
 
 
-def _domain_answer(cut: Presence, whole: dict[str, Presence]) -> Answer:
+def _domain_answer(lacking: Presence, whole: dict[str, Presence]) -> Answer:
     """Hold the domain's amplitude in fakes of sims that lack it against none and all of it."""
-    found, raw = cut.images, whole["raw"].images
+    found, raw = lacking.images, whole["raw"].images
     verdict = decide(found, _RETURNED)
-    words = (
-        f"Fakes of {cut.count} sims without the domain show {_text(found)} of its contrast, their map "
-        f"{_text(cut.map)}; 0 is none, 1 all of it. Raw images, which have it, show {_text(raw)}."
+    text = (
+        f"Fakes of {lacking.count} sims without the domain show {_text(found)} of its contrast, their map "
+        f"{_text(lacking.map)}; 0 is none, 1 all of it. Raw images, which have it, show {_text(raw)}."
     )
     if verdict is Verdict.PASS and not found.high < _EXCLUDED:
         verdict = Verdict.UNDECIDED
-        words += " That half of it comes back is not excluded by so few, or so noisy images."
-    return Answer("invented_domain", DOMAIN, verdict, words, "domain_returned")
+        text += " That half of it comes back is not excluded by so few, or so noisy images."
+    return Answer("invented_domain", DOMAIN, verdict, text, "domain_returned")
 
 
-def _domain_quantities(cut: Presence, whole: dict[str, Presence]) -> tuple[Quantity, ...]:
+def _domain_quantities(lacking: Presence, whole: dict[str, Presence]) -> tuple[Quantity, ...]:
     note = "0: it stays away, 1: it is invented in full; ceiling: raw, which has it"
     of_fakes = whole["fake"]
     return (
         Quantity(
             "domain_returned",
             "removed domain, in fakes",
-            cut.images,
+            lacking.images,
             None,
             whole["raw"].images,
             target=0.0,
@@ -230,7 +228,7 @@ def _domain_quantities(cut: Presence, whole: dict[str, Presence]) -> tuple[Quant
         Quantity(
             "domain_returned_map",
             "removed domain, in their map",
-            cut.map,
+            lacking.map,
             None,
             whole["raw"].map,
             target=0.0,

@@ -143,20 +143,22 @@ def _answer(quantities: Sequence[Quantity]) -> Answer:
     of = {quantity.key: quantity.fake for quantity in quantities}
     verdicts = {key: decide(of[key], limit) for key, limit in limits.items() if key in of}
     text = {key: interval_text(value.value, value.low, value.high) for key, value in of.items()}
-    words = []
+    sentences = []
     if "memory_gap" in of:
-        words.append(
+        sentences.append(
             f"The noise of fakes correlates with that of their own raw images by {text['memory_gap']} more on"
             f" training pairs than on held-out ones (up to {MOST_GAP:g} passes)."
         )
     if "copied" in of:
         share = fixed(100 * of["copied"].value, 1)
-        words.append(
+        sentences.append(
             f"{share} % of held-out fakes resemble a training image more than chance"
             f" allows; on average the largest correlation with one exceeds chance by {text['copy_excess']}."
         )
     shown = "copied" if verdicts.get("copied") is Verdict.FAIL else next(iter(verdicts))
-    return Answer("memorized", "Is anything memorized?", together(*verdicts.values()), " ".join(words), shown)
+    return Answer(
+        "memorized", "Is anything memorized?", together(*verdicts.values()), " ".join(sentences), shown
+    )
 
 
 def _chart(found: Largest) -> Chart:

@@ -60,13 +60,13 @@ def judge_grey(case: Case) -> tuple[list[Quantity], Answer, Chart]:
         within(kurtosis, (-MOST_KURTOSIS, MOST_KURTOSIS)),
     ]
     deciding = ("grey_scale", "grey_offset", "grey_distance", "grey_skewness", "grey_kurtosis")
-    told = deciding[verdicts.index(together(*verdicts))]
-    words = (
+    shown = deciding[verdicts.index(together(*verdicts))]
+    text = (
         f"Fake's background spreads {fixed(scale.value, 3)} times as wide as raw's; the distributions "
         f"are {fixed(quantities[2].fake.value, 3)} standard deviations apart; excess kurtosis differs by "
         f"{fixed(kurtosis.value, 2)}."
     )
-    answer = Answer("grey", "Are the grey values those of the measurement?", together(*verdicts), words, told)
+    answer = Answer("grey", "Are the grey values those of the measurement?", together(*verdicts), text, shown)
     return quantities, answer, _chart(case)
 
 

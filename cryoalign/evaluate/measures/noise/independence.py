@@ -152,14 +152,14 @@ def _shared(case: Case) -> tuple[list[Quantity], Answer]:
         note=f"beyond raw's: {fixed(more.value, 4)}",
     )  # fmt: skip
     verdict = decide(more, MOST_SHARED) if has_noise(sums) else Verdict.UNDECIDED
-    words = (
+    text = (
         f"The noise of two particles correlates by {fixed(fake.value, 4)} in fake, {fixed(raw.value, 4)} in"
         " raw."
     )
     if not has_noise(sums):
-        words = "Fake has no noise to speak of."
+        text = "Fake has no noise to speak of."
     return [quantity], Answer(
-        "shared", "Is the noise of every particle its own?", verdict, words, quantity.key
+        "shared", "Is the noise of every particle its own?", verdict, text, quantity.key
     )
 
 
@@ -199,11 +199,11 @@ def _repeated(case: Case, content: str) -> tuple[Quantity, Answer]:
         "repeated_noise", "correlation of the noise of two draws from one sim", value, target=0.0,
         bins=bins if sums.bins > 1 else (), note="0: honest noise; 1: a function of sim",
     )  # fmt: skip
-    words = (
+    text = (
         f"Two fakes of one sim share {fixed(value.value, 2)} of their noise; a function of sim would share 1."
     )
     question = "Is the noise new in every draw?"
-    return quantity, Answer("repeated", question, decide(value, MOST_REPEATED), words, quantity.key)
+    return quantity, Answer("repeated", question, decide(value, MOST_REPEATED), text, quantity.key)
 
 
 def _copied(case: Case, content: str) -> tuple[Quantity, Answer]:
@@ -218,9 +218,9 @@ def _copied(case: Case, content: str) -> tuple[Quantity, Answer]:
     quantity = Quantity(
         "copied_noise", "correlation of fake's noise with that of its own raw image", value, target=0.0
     )
-    words = f"The noise of a fake correlates with that of its own raw image by {fixed(value.value, 3)}."
+    text = f"The noise of a fake correlates with that of its own raw image by {fixed(value.value, 3)}."
     verdict = decide(value, MOST_COPIED)
     if verdict is Verdict.FAIL:
-        words += " It cannot be foreseen: these fakes were made with their raw images at hand, or are copies."
+        text += " It cannot be foreseen: these fakes were made with their raw images at hand, or are copies."
     question = "Is fake's noise another than that of its raw image?"
-    return quantity, Answer("copied", question, verdict, words, quantity.key)
+    return quantity, Answer("copied", question, verdict, text, quantity.key)

@@ -61,10 +61,12 @@ class NoiseMeasure:
         content = content_of(case)
         bands, power_answer = _powers(case, content)
         grey, grey_answer, grey_chart = judge_grey(case)
-        own, own_answers, left_out = judge_independence(case)
+        independence, independence_answers, left_out = judge_independence(case)
         charts = (_power_chart(sums, content), _lag_chart(sums), grey_chart)
-        answers = (power_answer, grey_answer, *own_answers)
-        return Finding(self.name, by_key(answers), by_key((*bands, *grey, *own)), by_key(charts), left_out)
+        answers = (power_answer, grey_answer, *independence_answers)
+        return Finding(
+            self.name, by_key(answers), by_key((*bands, *grey, *independence)), by_key(charts), left_out
+        )
 
 
 def _parts(sums: Sums, kind: str, content: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -107,14 +109,14 @@ def _powers(case: Case, content: str) -> tuple[list[Quantity], Answer]:
         (entry for entry in found if entry.key.startswith("noise_power")),
         key=lambda entry: abs(entry.fake.value - 1) if entry.fake.value == entry.fake.value else 0.0,
     )
-    words = (
+    text = (
         f"In the band where it is furthest off ({worst.label.rpartition(', ')[2]}) fake's noise has "
         f"{fixed(worst.fake.value, 2)} times the power of raw's; autocorrelations differ by "
         f"{fixed(lags.fake.value, 3)}."
     )
     question = "Has the noise the power and the colour of raw's?"
-    told = lags if verdicts[-1] is not Verdict.PASS and together(*verdicts[:-1]) is Verdict.PASS else worst
-    return found, Answer("noise", question, together(*verdicts), words, told.key)
+    shown = lags if verdicts[-1] is not Verdict.PASS and together(*verdicts[:-1]) is Verdict.PASS else worst
+    return found, Answer("noise", question, together(*verdicts), text, shown.key)
 
 
 def _autocovariance(residual: Tensor) -> Tensor:

@@ -166,7 +166,7 @@ def _answer(
 ) -> Answer:
     """Hold fake's errors against raw's; where raw does not align, against chance alone."""
     fake, raw, chance = angle["fake"], angle["raw"], angle[CHANCE]
-    words = (
+    text = (
         f"The median fake is {_text(fake, 'degree')} and {_text(shift['fake'], 'A')} off its pose, the "
         f"median raw image {_text(raw, 'degree')} and {_text(shift['raw'], 'A')} ({count} particles, "
         f"{reference.made_of}). "
@@ -174,11 +174,11 @@ def _answer(
     if not raw.high < _ALIGNABLE * chance.value:
         fakes_align = fake.high < _ALIGNED * chance.value
         remark = "Fakes do align." if fakes_align else "That says nothing of the fakes."
-        words += (
+        text += (
             "Raw images are too noisy or too small to be aligned one by one: those of other particles are "
             f"{chance.value:.0f}° off. {remark}"
         )
-        return Answer("pose", QUESTION, Verdict.PASS if fakes_align else Verdict.UNDECIDED, words, QUANTITY)
+        return Answer("pose", QUESTION, Verdict.PASS if fakes_align else Verdict.UNDECIDED, text, QUANTITY)
     most = max(_ANGLE, _WORSE * raw.value)
     furthest = max(_PIXELS * pixel_size, _WORSE * shift["raw"].value)
     verdicts = {
@@ -192,7 +192,7 @@ def _answer(
         Verdict.FAIL: f"That is beyond {limits}, more than noise explains.",
         Verdict.UNDECIDED: f"Whether that is beyond {limits} cannot be told from so few.",
     }
-    return Answer("pose", QUESTION, verdict, words + ending[verdict], QUANTITY)
+    return Answer("pose", QUESTION, verdict, text + ending[verdict], QUANTITY)
 
 
 def _text(value: Interval, unit: str) -> str:

@@ -116,9 +116,9 @@ class SpectrumMeasure:
                 torch.multinomial(half, int(half.sum()), replacement=True, generator=generator)
                 for half in halves
             ]
-            again = tuple(torch.bincount(chosen, minlength=blocks).double() for chosen in resampled)
+            drawn_halves = tuple(torch.bincount(chosen, minlength=blocks).double() for chosen in resampled)
             point.append(_halves(images, raw, count, halves, distance))
-            drawn.append(_halves(images, raw, count, again, distance))
+            drawn.append(_halves(images, raw, count, drawn_halves, distance))
         whole, replicates = torch.stack(point).mean(0), torch.stack(drawn)
         ratio = replicates[:, 0] / replicates[:, 1]
         return _around(whole[0], replicates[:, 0]), _around(whole[0] / whole[1], ratio)
@@ -188,10 +188,10 @@ def _around(value: Tensor, replicates: Tensor) -> Interval:
 
 def _answer(quantities: Mapping[str, Quantity]) -> Answer:
     excess = quantities["rpsd_l1_excess"]
-    verdicts, told = [decide(excess.fake, MOST_EXCESS)], excess
-    words = f"RPSD L1 is {fixed(excess.fake.value, 2)} times that of two raw images of like defocus"
+    verdicts, shown = [decide(excess.fake, MOST_EXCESS)], excess
+    text = f"RPSD L1 is {fixed(excess.fake.value, 2)} times that of two raw images of like defocus"
     if excess.ceiling is not None:
-        words += f" (sim: {fixed(excess.ceiling.value, 2)})"
+        text += f" (sim: {fixed(excess.ceiling.value, 2)})"
     mean, over = quantities.get("mean_rpsd_l1"), quantities.get("mean_rpsd_l1_excess")
     if mean is not None and over is not None:
         signs = {decide(mean.fake, MOST_MEAN_DISTANCE), decide(over.fake, MOST_MEAN_EXCESS)}
@@ -199,14 +199,14 @@ def _answer(quantities: Mapping[str, Quantity]) -> Answer:
         verdicts.append(
             Verdict.PASS if Verdict.PASS in signs else Verdict.UNDECIDED if len(signs) > 1 else signs.pop()
         )
-        words += (
+        text += (
             f", where up to {MOST_EXCESS:g} passes; the mean curves are {fixed(mean.fake.value, 3)} apart "
             f"(up to {MOST_MEAN_DISTANCE:g}), {fixed(over.fake.value, 1)} times as far as halves of raw "
             f"(up to {MOST_MEAN_EXCESS:g})"
         )
-        told = mean if verdicts[0] is not together(*verdicts) else excess
+        shown = mean if verdicts[0] is not together(*verdicts) else excess
     question = "Is the power spectrum that of the measurement?"
-    return Answer("spectrum", question, together(*verdicts), words + ".", told.key)
+    return Answer("spectrum", question, together(*verdicts), text + ".", shown.key)
 
 
 def _curves(case: Case) -> Chart:

@@ -91,18 +91,18 @@ def judge_peaks(sums: Sums) -> tuple[Quantity, Answer]:
     )
     found = sigma > PEAK_SIGMA and factor > PEAK_FACTOR
     verdict = Verdict.FAIL if found else Verdict.PASS
-    words = (
+    text = (
         f"There is a pattern with {period}: {factor:.1f} times the power around it, {sigma:.0f} sigma."
         if found
         else f"No frequency stands out: at most {factor:.2f} times the power around it, {sigma:.1f} sigma."
     )
     if raw[0].numel() < _FEWEST_FREQUENCIES:
-        verdict, words = Verdict.UNDECIDED, f"A box of {sums.box} px has too few frequencies to tell."
+        verdict, text = Verdict.UNDECIDED, f"A box of {sums.box} px has too few frequencies to tell."
     elif not has_noise(sums):
         verdict = Verdict.UNDECIDED
-        words = "Fake has no noise to speak of: its particle's own spectrum is as uneven as a pattern."
+        text = "Fake has no noise to speak of: its particle's own spectrum is as uneven as a pattern."
     question = "Are the images free of a periodic pattern?"
-    return quantity, Answer("peaks", question, verdict, words, quantity.key)
+    return quantity, Answer("peaks", question, verdict, text, quantity.key)
 
 
 def _raw_peak(raw: Tensor, count: Tensor) -> float:

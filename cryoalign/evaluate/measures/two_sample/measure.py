@@ -148,12 +148,12 @@ class TwoSampleMeasure:
             f"{name} with an AUC of {_text(quantity.fake)}"
             for name, quantity in zip(NAMES.values(), quantities, strict=True)
         )
-        words = (
+        text = (
             f"On groups held out, {aucs} (0.5 is guessing, 1 always right; up to {self.limit:g} passes)."
             f" {' '.join(quantity.note for quantity in quantities if quantity.note)}"
         )
         shown = max(quantities, key=lambda quantity: quantity.fake.value).key
-        return Answer(self.name, "Can a classifier tell fake from raw?", verdict, words.strip(), shown)
+        return Answer(self.name, "Can a classifier tell fake from raw?", verdict, text.strip(), shown)
 
 
 def _text(interval: Interval) -> str:
