@@ -144,7 +144,7 @@ def test_long_labels_are_broken_not_cut():
 
 def test_a_label_is_not_broken_within_parentheses():
     axes = chart(CURVES, "u", "s(u) = ring mean of ln(1 + |F|²)").axes[0]
-    assert axes.get_ylabel() == "s(u) = ring mean of\nln(1 + |F|²)"
+    assert axes.get_ylabel() == "s(u) = ring mean\nof ln(1 + |F|²)"
 
 
 def test_a_label_is_broken_into_lines_of_like_length():
