@@ -79,10 +79,6 @@ def estimate(values: Vector, groups: NDArray[np.int64]) -> Estimate:
     values : (n,) float64
     groups : (n,) int64
         Number of the group of each value.
-
-    Returns
-    -------
-    Estimate
     """
     mean = float(values.mean())
     index = number_groups(groups)
@@ -130,10 +126,6 @@ class Scorer:
         ----------
         templates : (n, N, N // 2 + 1) complex tensor
             Half planes; their mean is taken away.
-
-        Returns
-        -------
-        Rings
         """
         templates = templates - templates.mean(0)
         cross, power = product(templates, self.spectra), squared(templates) / self.noise

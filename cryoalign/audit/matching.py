@@ -52,10 +52,6 @@ def match_any(
     groups : (n,) int64
     envelope : float
         See `Scorer.correlation`.
-
-    Returns
-    -------
-    Matching
     """
     matrix = scorer.matrix(templates, envelope)
     level = matrix - np.median(matrix, axis=1, keepdims=True)

@@ -28,10 +28,6 @@ def audit_table(evidence: Evidence, *, every: bool = False) -> Table:
     evidence : Evidence
     every : bool
         Every hypothesis; otherwise the two best of each family.
-
-    Returns
-    -------
-    rich.table.Table
     """
     table = Table(
         title=f"{evidence.pairs} pairs: correlation of sim and raw",
@@ -71,17 +67,7 @@ def _shown(evidence: Evidence) -> list[Score]:
 
 
 def report_lines(verdict: Conclusion, evidence: Evidence) -> list[str]:
-    """Return the lines below the table, the verdict first.
-
-    Parameters
-    ----------
-    verdict : Conclusion
-    evidence : Evidence
-
-    Returns
-    -------
-    list of str
-    """
+    """Return the lines below the table, the verdict first."""
     lines = [verdict.line]
     if verdict.remedy is not None:
         lines.append(f"  remedy: {verdict.remedy}")
@@ -92,17 +78,7 @@ def report_lines(verdict: Conclusion, evidence: Evidence) -> list[str]:
 
 
 def as_json(verdict: Conclusion, evidence: Evidence) -> dict[str, Any]:
-    """Return verdict and evidence as plain values.
-
-    Parameters
-    ----------
-    verdict : Conclusion
-    evidence : Evidence
-
-    Returns
-    -------
-    dict
-    """
+    """Return verdict and evidence as plain values."""
     check = evidence.self_check
     return {
         "outcome": verdict.outcome,

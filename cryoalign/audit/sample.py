@@ -94,10 +94,6 @@ def read_sample(
     progress : bool
         Show a progress bar on standard error.
 
-    Returns
-    -------
-    Sample
-
     Raises
     ------
     InputError
@@ -140,10 +136,6 @@ def sample_images(
         Handed on.
     progress : bool
         Show a progress bar on standard error.
-
-    Returns
-    -------
-    Sample
 
     Raises
     ------

@@ -82,10 +82,6 @@ def check_simulated(sample: Sample, radius: float, *, poses: bool) -> SelfCheck:
         Radius of the particle's circle as a fraction of half the box.
     poses : bool
         Test the poses too, the slowest part.
-
-    Returns
-    -------
-    SelfCheck
     """
     spectra = rfft2(sample.sims)
     claimed = Transfer(claimed_power(sample.sim))

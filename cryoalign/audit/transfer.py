@@ -137,10 +137,6 @@ def carried_transfer(
     candidates : list of Transfer
         The first is what the metadata claim.
     groups : (n,) int64
-
-    Returns
-    -------
-    dict of Transfer to TransferFit
     """
     box = spectra.shape[-2]
     power = squared(spectra)

@@ -216,16 +216,7 @@ def _mean(entry: Estimate) -> float:
 
 
 def undecided_families(evidence: Evidence) -> dict[str, str]:
-    """Return the ways of being wrong that these pairs cannot exclude, each with its reason.
-
-    Parameters
-    ----------
-    evidence : Evidence
-
-    Returns
-    -------
-    dict of str to str
-    """
+    """Return the ways of being wrong that these pairs cannot exclude, each with its reason."""
     reasons: dict[str, str] = {}
     if evidence.shift_rms == 0:
         reasons["shift"] = "the claimed shifts do not vary"

@@ -72,10 +72,6 @@ def find_or_make(
     **parameters
         Those of `Recipe`; ``ice``, ``envelope`` and ``detector`` may be mappings.
 
-    Returns
-    -------
-    CachedSet
-
     Raises
     ------
     InputError

@@ -87,10 +87,6 @@ def write_projects(
     progress : bool
         Show a progress bar.
 
-    Returns
-    -------
-    EmbeddedProjects
-
     Raises
     ------
     InputError

@@ -153,10 +153,6 @@ class Recipe:
         parameters : mapping
             By name; ``ice``, ``envelope`` and ``detector`` may be mappings.
 
-        Returns
-        -------
-        Recipe
-
         Raises
         ------
         InputError
@@ -269,10 +265,6 @@ def generator(recipe: Recipe, stream: int, number: int) -> np.random.Generator:
         ``VIEW``, ``NEIGHBOUR``, ``MICROGRAPH`` or ``UIDS``.
     number : int
         0-based number of the particle, or of the micrograph.
-
-    Returns
-    -------
-    numpy.random.Generator
     """
     return np.random.default_rng([recipe.seed, int(number), stream])
 

@@ -17,10 +17,6 @@ _BLOCKS, _BLOCK = 64, 4096
 def fingerprint(files: Iterable[Path]) -> dict[str, str]:
     """Compute a fingerprint, by which data sets are known again, without reading them whole.
 
-    Parameters
-    ----------
-    files : iterable of Path
-
     Returns
     -------
     dict

@@ -69,14 +69,6 @@ def read_particles(
 def passthrough_files(given: str | Path | Sequence[str | Path] | None) -> list[Path]:
     """Return one or several paths, or none, as a list.
 
-    Parameters
-    ----------
-    given : Path or str, or sequence of them, optional
-
-    Returns
-    -------
-    list of Path
-
     Raises
     ------
     InputError

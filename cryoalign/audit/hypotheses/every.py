@@ -29,10 +29,6 @@ def every_hypothesis(basis: Basis, *, poses: bool = True) -> Iterator[Hypothesis
     basis : Basis
     poses : bool
         Make maps of the simulated images and test the poses: the slowest part.
-
-    Yields
-    ------
-    Hypothesis
     """
     disagree = basis.sample.disagreement is not None
     yield Contrast(basis)

@@ -22,11 +22,6 @@ def treated(basis: Basis, treatment: Treatment) -> torch.Tensor:
     Dividing by a CTF and interpolating cost correlation where images are clean, and win some by removing
     noise where simulated images have it. Either way that says nothing of the hypothesis.
 
-    Parameters
-    ----------
-    basis : Basis
-    treatment : Treatment
-
     Returns
     -------
     (n, N, N // 2 + 1) complex tensor
