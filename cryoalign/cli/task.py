@@ -7,6 +7,7 @@ import functools
 import os
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from cryoalign.cli.conf_file import CONF_DIR
 from cryoalign.cli.explain import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 
 def _run_folder(resume: str | None, fresh: str) -> str:
@@ -28,7 +29,13 @@ def _run_folder(resume: str | None, fresh: str) -> str:
     return fresh if resume is None else "."
 
 
+def _job_folder(number: int, overrides: Sequence[str], sweeper: Mapping[str, Any]) -> str:
+    """Name the folder of a job of a sweep; how runs are named is known to the room of trainings."""
+    return str(import_module("cryoalign.train.naming").job_folder(number, overrides, sweeper))
+
+
 OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
+OmegaConf.register_new_resolver("job_folder", _job_folder, replace=True)
 
 
 class CommandError(CompactHydraException):

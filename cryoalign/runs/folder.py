@@ -27,7 +27,7 @@ from cryoalign.io.output import atomic_write
 from cryoalign.runs.provenance import provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from cryoalign.data.datamodule import PairedDataModule
     from cryoalign.particles import Particles
@@ -69,7 +69,7 @@ def absolute_paths(cfg: DictConfig) -> None:
         cfg.data.passthrough = [str(path.expanduser().absolute()) for path in others]
 
 
-def describe(folder: Path, cfg: DictConfig, data: PairedDataModule) -> None:
+def describe(folder: Path, cfg: DictConfig, data: PairedDataModule, origin: Mapping[str, Any]) -> None:
     """Write what the run folder says of itself.
 
     Parameters
@@ -79,8 +79,11 @@ def describe(folder: Path, cfg: DictConfig, data: PairedDataModule) -> None:
     cfg : DictConfig
     data : PairedDataModule
         Set up.
+    origin : mapping
+        What was given on the command line, for ``provenance.json``.
     """
     facts = provenance() | {
+        **origin,
         "seed": cfg.seed,
         "split_seed": cfg.data.split_seed,
         "data": fingerprint(data.files()),

@@ -73,7 +73,7 @@ def build_system(cfg: DictConfig, box: int) -> PairedGAN:
         algorithm,
         box=box,
         seed=cfg.seed,
-        log_every=cfg.callbacks.log_every,
+        log_every=cfg.log_every,
         configuration=binding(cfg),
         **optimizer,
     )

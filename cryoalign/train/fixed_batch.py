@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from lightning.pytorch import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
+from cryoalign.errors import InputError
 from cryoalign.figures.panels import panels
 from cryoalign.figures.spectra import spectra
 from cryoalign.io.output import atomic_write
@@ -26,20 +27,30 @@ if TYPE_CHECKING:
 
 
 class FixedBatch(Callback):
-    """Log the losses on a fixed validation batch and draw it.
+    """Log the losses on a fixed validation batch, and draw it into ``RUN/figures``, named by step.
 
     Parameters
     ----------
-    folder : str or Path
-        Where the PNG files go, named by step.
     every : int
         Steps between two drawings; the last step is always drawn.
     size : int
         Pairs in the batch, spread over the validation set.
+
+    Raises
+    ------
+    InputError
+        If one of them is below 1.
     """
 
-    def __init__(self, folder: str | Path, *, every: int = 100, size: int = 8) -> None:
-        self.folder, self.every, self.size = Path(folder), every, size
+    def __init__(self, *, every: int = 100, size: int = 8) -> None:
+        for name, value in (("every", every), ("size", size)):
+            if value < 1:
+                raise InputError(
+                    f"callbacks.figures.{name} is out of range",
+                    expected="a whole number, 1 or more",
+                    found=value,
+                )
+        self.every, self.size = every, size
         self._batch: Pair | None = None
         self._drawn = -1
 
@@ -55,8 +66,17 @@ class FixedBatch(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Draw every so many steps."""
         step = trainer.global_step
-        due = step % self.every == 0 or step == trainer.max_steps
-        if self._batch is None or step == self._drawn or not due:
+        if step % self.every == 0 or step == trainer.max_steps:
+            self._draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the last step, also where the training ended early."""
+        self._draw(trainer, pl_module)
+
+    def _draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the current step, once."""
+        step = trainer.global_step
+        if self._batch is None or step == self._drawn:
             return
         self._drawn = step
         system = cast("PairedGAN", pl_module)
@@ -98,12 +118,15 @@ class FixedBatch(Callback):
         system.publish({f"fixed/{name}": value for name, value in values.items()})
 
     def _publish(self, trainer: Trainer, name: str, figure: Figure) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(self.folder / f"{name}_step_{trainer.global_step:06d}.png") as path:
+        folder = Path(trainer.default_root_dir) / "figures"
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(folder / f"{name}_step_{trainer.global_step:06d}.png") as path:
             figure.savefig(path, format="png")
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_figure(name, figure, global_step=trainer.global_step)
+            elif isinstance(logger, WandbLogger):
+                logger.log_image(name, [figure], step=trainer.global_step)
 
 
 def curves(images: dict[str, Tensor], norm: Norm) -> dict[str, Tensor]:

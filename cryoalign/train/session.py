@@ -8,48 +8,44 @@ import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import lightning.pytorch as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Timer
-from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf, read_write
 from rich.console import Console
 
 from cryoalign.audit.before_training import audit_training
 from cryoalign.errors import InputError, choice, within
-from cryoalign.io.output import MARKER, atomic_write
+from cryoalign.io.output import MARKER
 from cryoalign.runs.checkpoint import find_checkpoint, read_checkpoint
-from cryoalign.runs.folder import absolute_paths, check_same_data, describe, read_run
+from cryoalign.runs.folder import absolute_paths, describe, read_run
 from cryoalign.train.build import build_data, build_system, load_system
-from cryoalign.train.closed_form import fit_run, refuse_continuing
+from cryoalign.train.closed_form import fit_run
+from cryoalign.train.hyperparameters import RESULTS, hyperparameters
+from cryoalign.train.loggers import build_loggers, first_process, log_hyperparameters
+from cryoalign.train.naming import find_origin, read_origin, tensorboard_folder
 from cryoalign.train.quiet import without_known_warnings
+from cryoalign.train.resume import check_continued, interrupted_run
 from cryoalign.train.table import metrics_table
 from cryoalign.train.test import evaluate
-from cryoalign.train.trainer import build_loggers, build_trainer, first_process
+from cryoalign.train.trainer import build_callbacks, build_trainer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lightning.pytorch import Callback
     from lightning.pytorch.loggers import Logger
 
     from cryoalign.data.datamodule import PairedDataModule
     from cryoalign.runs.folder import Run
 
 _log = logging.getLogger(__name__)
-#: What may differ when a run is continued: its limits.
-_LIMITS = ("trainer.max_steps", "trainer.max_time")
-_COUNTS = (
-    "trainer.max_steps",
-    "trainer.val_check_interval",
-    "callbacks.figures_every",
-    "callbacks.figures_size",
-    "callbacks.log_every",
-)
-_OPTIONAL_COUNTS = ("threads", "callbacks.checkpoint_every")
+_COUNTS = ("trainer.max_steps", "trainer.val_check_interval", "log_every")
+_OPTIONAL_COUNTS = ("threads",)
 _SEEDS = ("seed", "data.split_seed")
 _MONITORED = tuple(f"val/{name}" for name in ("RPSD_L1", "RPSD_MSE", "pixel_L1", "pixel_MSE"))
 
@@ -72,47 +68,28 @@ def train(cfg: DictConfig) -> float:
     InputError
         If the data, the configuration or the run to be continued cannot be used.
     """
-    run = None if cfg.resume is None else _continued(cfg.resume)
+    run = None if cfg.resume is None else interrupted_run(cfg.resume)
     if run is not None:
         cfg = run.cfg
     else:
         absolute_paths(cfg)
     _check(cfg)
+    callbacks = build_callbacks(cfg)  # their values are refused before the data are read
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
     if run is not None:
-        return _fit(cfg, run.folder, build_data(cfg, run.normalization), run)
+        return _fit(cfg, run.folder, build_data(cfg, run.normalization), callbacks, run)
     folder = Path(HydraConfig.get().runtime.output_dir)
     if not first_process():
-        return _fit(cfg, folder, build_data(cfg), None)
+        return _fit(cfg, folder, build_data(cfg), callbacks, None)
     _claim(folder)
     try:
-        return _fit(cfg, folder, build_data(cfg), None)
+        return _fit(cfg, folder, build_data(cfg), callbacks, None)
     except Exception:  # whatever it is, it is raised again; an unusable folder must not look like a run
-        if not any(folder.glob("checkpoints/*.ckpt")):
-            shutil.rmtree(folder, ignore_errors=True)  # there is nothing that could be continued
+        if not any(folder.glob("checkpoints/*.ckpt")):  # there is nothing that could be continued
+            for place in (tensorboard_folder(folder), folder):
+                shutil.rmtree(place, ignore_errors=True)
         raise
-
-
-def _continued(folder: str) -> Run:
-    """Read the run to be continued, with the limits that were given anew."""
-    given = [override for override in HydraConfig.get().overrides.task if not override.startswith("resume=")]
-    run = read_run(folder)
-    refuse_continuing(run)
-    for override in given:
-        key, _, value = override.lstrip("+").partition("=")
-        if key not in _LIMITS:
-            raise InputError(
-                f"{key} cannot change when a run is continued",
-                file=run.folder,
-                expected=" or ".join(_LIMITS),
-                found=override,
-                remedy="leave it out, or start a new run",
-            )
-        OmegaConf.update(
-            run.cfg, key, OmegaConf.create({"value": value}).value if key != _LIMITS[0] else int(value)
-        )
-    return run
 
 
 def _claim(folder: Path) -> None:
@@ -156,31 +133,34 @@ def _check(cfg: DictConfig) -> None:
         choice(key, cfg[key], choices)
 
 
-def _fit(cfg: DictConfig, folder: Path, data: PairedDataModule, run: Run | None) -> float:
+def _fit(
+    cfg: DictConfig, folder: Path, data: PairedDataModule, callbacks: list[Callback], run: Run | None
+) -> float:
     pl.seed_everything(cfg.seed, verbose=False)
     system = build_system(cfg, data.box)
     checkpoint = None
     if run is not None:
         checkpoint = find_checkpoint(folder, "last")
         begun = int(read_checkpoint(checkpoint, cfg)["global_step"])
-        _check_resumed(run, data, begun)
+        check_continued(run, data, begun)
     elif first_process():
         audit_training(cfg.audit, data)
-        describe(folder, cfg, data)
+        describe(folder, cfg, data, find_origin(folder).facts())
         _log.info(_summary(folder, data, system))
     loggers = build_loggers(cfg, folder, None if checkpoint is None else begun)
     if getattr(system.generator, "closed_form", False):
         trainer = fit_run(cfg, folder, system, data, loggers)
     else:
-        trainer = build_trainer(cfg, folder, loggers)
+        trainer = build_trainer(cfg, folder, loggers, callbacks)
         _tell_children(folder)
         with without_known_warnings(), _interruptible(folder, trainer):
             trainer.fit(system, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        if trainer.is_global_zero and trainer.global_step < cfg.trainer.max_steps:
+            _log.info("stopped     at step %d of %d", trainer.global_step, cfg.trainer.max_steps)
     if trainer.is_global_zero:
-        final = {
-            name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")
-        }
-        _log_hyperparameters(cfg, loggers, final)
+        chosen = hyperparameters(cfg, read_origin(folder), data.box)
+        final = {name: float(trainer.callback_metrics[name]) for name in RESULTS}
+        log_hyperparameters(loggers, chosen, final, trainer.global_step)
     if trainer.world_size > 1:  # the test runs on one process
         torch.distributed.destroy_process_group()
     if trainer.is_global_zero and cfg.test and len(data.rows["test"]):
@@ -199,22 +179,6 @@ def _interruptible(folder: Path, trainer: pl.Trainer) -> Iterator[None]:
         else:
             _log.info("interrupted at step %d, before the first checkpoint", trainer.global_step)
         raise
-
-
-def _check_resumed(run: Run, data: PairedDataModule, begun: int) -> None:
-    check_same_data(run, data)
-    if begun >= run.cfg.trainer.max_steps:
-        raise InputError(
-            "this run has reached its last step",
-            file=run.folder,
-            expected=f"trainer.max_steps above {begun}",
-            found=run.cfg.trainer.max_steps,
-            remedy=f"give a higher limit, e.g. trainer.max_steps={2 * begun}",
-        )
-    if first_process():
-        with atomic_write(run.folder / "config.yaml") as path:
-            OmegaConf.save(run.cfg, path, resolve=True)
-        _log.info("continuing %s at step %d", run.folder, begun)
 
 
 def _summary(folder: Path, data: PairedDataModule, system: pl.LightningModule) -> str:
@@ -245,18 +209,6 @@ def _tell_children(folder: Path) -> None:
     sys.argv[1:] = list(composed.hydra.overrides.task)
 
 
-def _log_hyperparameters(cfg: DictConfig, loggers: list[Logger], final: dict[str, float]) -> None:
-    plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
-    chosen = {
-        key: plain[key]
-        for key in ("seed", "data", "generator", "discriminator", "loss", "optimizer", "trainer")
-    }
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(chosen, metrics=final)
-            logger.save()
-
-
 def _test(cfg: DictConfig, folder: Path, data: PairedDataModule, loggers: list[Logger], step: int) -> None:
     system = load_system(read_run(folder), cfg.test_checkpoint)
     data.trainer = None
@@ -277,6 +229,6 @@ def _test(cfg: DictConfig, folder: Path, data: PairedDataModule, loggers: list[L
         f"figures      {folder / 'test' / 'panels.png'}",
         f"             {folder / 'test' / 'spectra.png'}",
         f"predictions  {folder / 'test' / 'fake.star'}",
-        f"to watch     tensorboard --logdir {shlex.quote(str(folder))}",
+        f"to watch     tensorboard --logdir {shlex.quote(str(tensorboard_folder(folder).parent))}",
     ):
         console.print(line, soft_wrap=True, highlight=False)

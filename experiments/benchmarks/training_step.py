@@ -161,9 +161,9 @@ def configuration(box: int, arguments: argparse.Namespace, steps: int) -> DictCo
         "trainer.accelerator": "gpu" if torch.device(arguments.device).type == "cuda" else "cpu",
         "trainer.max_steps": steps,
         "trainer.val_check_interval": steps,
-        "callbacks.figures_every": steps,
-        "callbacks.figures_size": 1,
-        "callbacks.log_every": arguments.block,
+        "callbacks.figures.every": steps,
+        "callbacks.figures.size": 1,
+        "log_every": arguments.block,
         "data.batch_size": arguments.batch,
         "data.embedded.box": box,
     }

@@ -136,7 +136,7 @@ def test_a_mistyped_key_is_refused(cli: Cli) -> None:
     [
         ("optimizer.clip=much", "a number"),
         ("threads=1.5", "a whole number"),
-        ("callbacks.checkpoint_every=some", "a whole number"),
+        ("callbacks.step_checkpoints.every=some", "a whole number"),
         ("test=1", "true or false"),
     ],
 )

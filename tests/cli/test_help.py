@@ -29,6 +29,10 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (Path(CONF_DIR) / group).glob("*.yaml") if path.stem != "base")
 
 
+#: Groups of which several can be chosen; Hydra does not list them among its choices.
+SEVERAL = {"callbacks", "logger"}
+
+
 @pytest.fixture
 def composing() -> Iterator[None]:
     with initialize_config_dir(CONF_DIR, version_base="1.3"):
@@ -43,10 +47,11 @@ def test_every_key_and_every_choice_has_its_line(command: str) -> None:
     groups = [path.relative_to(CONF_DIR).as_posix() for path in Path(CONF_DIR).rglob("*") if path.is_dir()]
     whole = compose(command, return_hydra_config=True)
     used = {group for group in whole.hydra.runtime.choices if not group.startswith("hydra/")}
-    added = {"experiment", "debug"} if command == "train" else set()
+    added = {"experiment", "debug", *SEVERAL} if command == "train" else set()
     assert used | added == {group.name for group in read_catalogue(command).groups}
     assert used | added <= set(groups)
     overrides = [[f"{group}={name}"] for group in used for name in choices(group)]
+    overrides += [[f"+{group}={name}"] for group in added & SEVERAL for name in choices(group)]
     for given in [[], *overrides]:
         for key in flatten(OmegaConf.to_container(compose(command, given))):
             if not any(part.startswith("_") for part in key.split(".")) and key not in used:

@@ -130,8 +130,8 @@ def test_a_sweep_over_generators_is_told_the_monitored_value(cli: Cli, cache: Pa
     )  # fmt: skip
     assert done.code == 0, done.err
     found = []
-    for job in range(3):
-        (row,) = read_csv(tmp_path / "sweep" / str(job))
+    for job in ("0_generator-identity", "1_generator-white_noise", "2_generator-spectral"):
+        (row,) = read_csv(tmp_path / "sweep" / job)
         found.append({name: float(row[f"val/{name}"]) for name in ("RPSD_L1", "sim_RPSD_L1", "pixel_MSE")})
     assert found[0]["RPSD_L1"] == found[0]["sim_RPSD_L1"]
     assert found[2]["RPSD_L1"] < found[1]["RPSD_L1"] < found[0]["RPSD_L1"]
@@ -207,14 +207,16 @@ def test_real_particles_at_64_px_come_to_their_floor(shared_data: Path, tmp_path
     )  # fmt: skip
     assert done.code == 0, done.err
     excess = []
-    for job in (0, 1):
-        values = json.loads((tmp_path / "sweep" / str(job) / "test" / "metrics.json").read_text())
+    for job in ("0_generator-white_noise", "1_generator-spectral"):
+        values = json.loads((tmp_path / "sweep" / job / "test" / "metrics.json").read_text())
         excess.append(values["RPSD_L1"] / values["floor_RPSD_L1"])
         assert values["sim_RPSD_L1"] / values["floor_RPSD_L1"] > 5
     assert excess[1] == pytest.approx(1, abs=0.1)
     assert excess[0] == pytest.approx(1.05, abs=0.15)
     fake, raw = (
-        radial_log_power(torch.from_numpy(mrcfile.read(tmp_path / "sweep/1/test" / f"{kind}.mrcs"))).mean(0)
+        radial_log_power(
+            torch.from_numpy(mrcfile.read(tmp_path / "sweep" / job / "test" / f"{kind}.mrcs"))
+        ).mean(0)
         for kind in ("fake", "raw")
     )
     assert float((fake - raw)[1:].abs().max()) < 0.25

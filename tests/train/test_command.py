@@ -114,8 +114,8 @@ def test_a_step_is_an_update_of_the_generator_also_with_accumulation(
 ) -> None:
     done = cli(
         "train", "+debug=smoke", *SMALL, f"paths.cache={cache}", "optimizer.accumulate=3", "optimizer.clip=1",
-        "optimizer.ema_decay=0.5", "optimizer.decay_start=1", "callbacks.checkpoint_every=3", "test=false",
-        "trainer.precision=bf16-mixed",
+        "optimizer.ema_decay=0.5", "optimizer.decay_start=1", "callbacks.step_checkpoints.every=3",
+        "test=false", "trainer.precision=bf16-mixed",
     )  # fmt: skip
     assert done.code == 0, done.err
     (run,) = (tmp_path / "outputs" / "train").iterdir()
@@ -143,16 +143,19 @@ def test_a_sweep_makes_one_folder_a_job_and_outlives_a_failure(cli: Cli, cache: 
     assert "loss.weights.rpsd cannot be used" in done.err
     assert "Traceback" not in done.err
     (sweep,) = (tmp_path / "outputs" / "sweep").iterdir()
-    assert sorted(path.parent.name for path in sweep.glob("*/checkpoints")) == ["0", "2"]
-    assert not (sweep / "1").exists()
+    assert {path.name for path in sweep.iterdir()} == {"0_rpsd-0", "2_rpsd-0.5", "tensorboard"}
+    assert all((sweep / name / "checkpoints" / "last.ckpt").is_file() for name in ("0_rpsd-0", "2_rpsd-0.5"))
+    assert {path.name for path in (sweep / "tensorboard").iterdir()} == {"rpsd=0", "rpsd=0.5"}
 
 
 def test_seeds(cli: Cli, cache: Path, tmp_path: Path) -> None:
     done = cli("train", "-m", "+debug=smoke", *SMALL, f"paths.cache={cache}", "seed=1,2,1", "test=false")
     assert done.code == 0, done.err
     (sweep,) = (tmp_path / "outputs" / "sweep").iterdir()
-    one, two, again = (checkpoint(sweep / str(job))["state_dict"] for job in range(3))
+    runs = [sweep / name for name in ("0_seed-1", "1_seed-2", "2_seed-1")]
+    one, two, again = (checkpoint(run)["state_dict"] for run in runs)
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert any(not torch.equal(one[name], two[name]) for name in one)
-    splits = {(sweep / str(job) / "split.csv").read_text() for job in range(3)}
-    assert len(splits) == 1  # data.split_seed alone decides
+    assert len({(run / "split.csv").read_text() for run in runs}) == 1  # data.split_seed alone decides
+    logs = {path.name for path in (sweep / "tensorboard").iterdir()}
+    assert logs == {"seed=1", "seed=2", "seed=1,job=2"}

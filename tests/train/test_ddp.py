@@ -22,7 +22,7 @@ def test_two_processes_in_a_sweep(cache: Path, tmp_path: Path, cli: Cli) -> None
         *base, "data.embedded.particles=57", "trainer=ddp", "trainer.accelerator=cpu", "trainer.max_steps=2",
         "trainer.val_check_interval=1",
         f"paths.cache={cache}", "data.split.fractions={train: 0.6, validation: 0.3, test: 0.1}",
-        "data.batch_size=2", "callbacks.figures_every=2", "callbacks.log_every=1", "threads=1",
+        "data.batch_size=2", "callbacks.figures.every=2", "log_every=1", "threads=1",
     ]  # fmt: skip
     command = [sys.executable, str(script), "train", "-m", "seed=1", *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)

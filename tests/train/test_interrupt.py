@@ -20,7 +20,7 @@ def test_interrupt(cache: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     arguments = [
         f"paths.cache={cache}", f"hydra.run.dir={folder}", "trainer.max_steps=100000",
-        "trainer.val_check_interval=2", "callbacks.log_every=1", "threads=1",
+        "trainer.val_check_interval=2", "log_every=1", "threads=1",
     ]  # fmt: skip
     with subprocess.Popen(
         [sys.executable, "-m", "cryoalign.train", *SMALL, *arguments],

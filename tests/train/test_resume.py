@@ -22,8 +22,8 @@ KILL_AFTER = 26
 def command(cache: Path, folder: Path, *more: str) -> list[str]:
     return [
         sys.executable, "-m", "cryoalign.train", *SMALL, f"paths.cache={cache}", f"hydra.run.dir={folder}",
-        f"trainer.max_steps={STEPS}", f"trainer.val_check_interval={EVERY}", "callbacks.log_every=1",
-        f"callbacks.figures_every={STEPS}", "optimizer.decay_start=5", "optimizer.ema_decay=0.9",
+        f"trainer.max_steps={STEPS}", f"trainer.val_check_interval={EVERY}", "log_every=1",
+        f"callbacks.figures.every={STEPS}", "optimizer.decay_start=5", "optimizer.ema_decay=0.9",
         "generator=unet", "generator.dropout=0.2", "generator.noise_channels=1", "generator.width=8",
         "discriminator.width=8", "loss.weights.rpsd=0.3", "test=false", "threads=1", *more,
     ]  # fmt: skip

@@ -1,0 +1,152 @@
+"""The loggers of a run: built by ``logger`` in the configuration, each from the run folder and the step at
+which an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, cast
+
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from cryoalign.errors import InputError
+from cryoalign.train.naming import read_origin, tensorboard_folder
+from cryoalign.train.quiet import without_known_warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from lightning.pytorch.loggers import Logger
+    from omegaconf import DictConfig
+
+
+def first_process() -> bool:
+    """Whether this process is the one that writes: the only one, or the first of several."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
+def build_loggers(cfg: DictConfig, folder: Path, begun: int | None) -> list[Logger]:
+    """Make the loggers that the configuration asks for.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        Of a run.
+    folder : Path
+        Of the run.
+    begun : int, optional
+        Step that an interrupted run is continued from: what was logged after it is dropped.
+
+    Returns
+    -------
+    list of Logger
+    """
+    wanted = (cfg.get("logger") or {}).values()
+    return [instantiate(entry, folder=folder, begun=begun, _convert_="all") for entry in wanted if entry]
+
+
+def tensorboard(folder: Path, begun: int | None) -> TensorBoardLogger:
+    """Log for TensorBoard; the runs of a sweep share a folder, where each has its name.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    begun : int, optional
+        Step that the run is continued from; TensorBoard hides what was logged after it.
+    """
+    purge: dict[str, Any] = {} if begun is None else {"purge_step": begun + 1}
+    place = tensorboard_folder(folder)
+    return TensorBoardLogger(place.parent, name=place.name, version="", default_hp_metric=False, **purge)
+
+
+def table(folder: Path, begun: int | None) -> CSVLogger:
+    """Log into ``csv/metrics.csv``.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    begun : int, optional
+        Step that the run is continued from; later rows are cut off.
+    """
+    path = folder / "csv" / "metrics.csv"
+    kept = _rows_until(path, begun) if begun is not None and path.is_file() and first_process() else []
+    logger = CSVLogger(folder, name="csv", version="", flush_logs_every_n_steps=1)
+    if kept:
+        with without_known_warnings():  # the earlier rows that it says it deletes are the ones just read
+            logger.experiment.metrics.extend(cast("Any", kept))
+    return logger
+
+
+def wandb(folder: Path, begun: int | None, *, project: str, offline: bool) -> WandbLogger:  # noqa: ARG001
+    """Log to Weights & Biases; a continued run goes on under its identity there, later rows stay.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    begun : int, optional
+        Step that the run is continued from.
+    project : str
+        Where the run is listed.
+    offline : bool
+        Write into the run folder alone, to be sent later with ``wandb sync``.
+
+    Raises
+    ------
+    InputError
+        If the package is not installed.
+    """
+    if find_spec("wandb") is None:
+        raise InputError(
+            "Weights & Biases is not installed",
+            expected="the package wandb, for logger=wandb",
+            remedy="pip install wandb, or leave +logger=wandb out",
+        )
+    identity = None
+    if first_process():  # the others log nothing
+        identity = hashlib.sha256((folder / "provenance.json").read_bytes()).hexdigest()[:16]
+    return WandbLogger(
+        name=read_origin(folder).name or folder.name,
+        save_dir=folder,
+        project=project,
+        offline=offline,
+        id=identity,
+        resume="allow",
+    )
+
+
+def log_hyperparameters(
+    loggers: list[Logger], chosen: Mapping[str, float | str], final: Mapping[str, float], step: int
+) -> None:
+    """Log what a user varies, and in TensorBoard what came of it.
+
+    Parameters
+    ----------
+    loggers : list of Logger
+    chosen : mapping
+        See `cryoalign.train.hyperparameters`.
+    final : mapping
+        Values of the last validation.
+    step : int
+        Of that validation.
+    """
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(dict(chosen), metrics=dict(final), step=step)
+            logger.save()
+        elif not isinstance(logger, CSVLogger):
+            logger.log_hyperparams(dict(chosen))
+
+
+def _rows_until(path: Path, step: int) -> list[dict[str, str]]:
+    """Read the rows up to the step that the run continues from; later ones will be written again."""
+    with path.open(newline="") as file:
+        rows = [{key: value for key, value in row.items() if value != ""} for row in csv.DictReader(file)]
+    return [row for row in rows if int(float(row["step"])) <= step]
