@@ -152,8 +152,7 @@ def _fit(
         trainer = fit_run(cfg, folder, system, data, loggers)
     else:
         trainer = build_trainer(cfg, folder, loggers, callbacks)
-        _tell_children(folder)
-        with without_known_warnings(), _interruptible(folder, trainer):
+        with without_known_warnings(), _one_job(folder), _interruptible(folder, trainer):
             trainer.fit(system, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         if trainer.is_global_zero and trainer.global_step < cfg.trainer.max_steps:
             _log.info("stopped     at step %d of %d", trainer.global_step, cfg.trainer.max_steps)
@@ -197,7 +196,8 @@ def _summary(folder: Path, data: PairedDataModule, system: pl.LightningModule) -
     )
 
 
-def _tell_children(folder: Path) -> None:
+@contextmanager
+def _one_job(folder: Path) -> Iterator[None]:
     """Let the processes that Lightning starts for DDP run this one job, in this one folder.
 
     Lightning repeats the command line with ``hydra.run.dir`` behind it; that of a sweep would start the
@@ -206,7 +206,12 @@ def _tell_children(folder: Path) -> None:
     composed = cast("DictConfig", HydraConfig.instance().cfg)
     with read_write(composed.hydra):
         composed.hydra.run.dir = str(folder)
+    given = sys.argv[1:]
     sys.argv[1:] = list(composed.hydra.overrides.task)
+    try:
+        yield
+    finally:
+        sys.argv[1:] = given
 
 
 def _test(cfg: DictConfig, folder: Path, data: PairedDataModule, loggers: list[Logger], step: int) -> None:
