@@ -14,6 +14,7 @@ from cryoalign.report.run_result import RunResult, read_result
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_LOGS = "tensorboard"  # the runs of a sweep have their logs beside them
 _SHOWN = 5  # folders that a note names
 
 
@@ -54,7 +55,7 @@ def find_runs(patterns: Sequence[str]) -> Found:
     found, others = Found(), list[Path]()
     for folder, named in _folders(patterns):
         if not named and not (folder / "config.yaml").is_file():
-            others.append(folder)
+            others += [folder] if folder.name != _LOGS else []
             continue
         try:
             _refuse_untested(folder)

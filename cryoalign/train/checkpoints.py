@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from cryoalign.errors import InputError
+from cryoalign.errors import within
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
@@ -57,10 +57,6 @@ class StepCheckpoints(_RunCheckpoint):
     """
 
     def __init__(self, every: int | None = None) -> None:
-        if every is not None and every < 1:
-            raise InputError(
-                "callbacks.step_checkpoints.every is out of range",
-                expected="a whole number, 1 or more, or null",
-                found=every,
-            )
+        if every is not None:
+            within("callbacks.step_checkpoints.every", every, 1, whole=True)
         super().__init__("step_{step:06d}", every_n_train_steps=every or 0, save_top_k=-1)

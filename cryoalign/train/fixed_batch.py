@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
-from cryoalign.errors import InputError
+from cryoalign.errors import within
 from cryoalign.figures.panels import panels
 from cryoalign.figures.spectra import spectra
 from cryoalign.io.output import atomic_write
@@ -43,14 +43,8 @@ class FixedBatch(Callback):
     """
 
     def __init__(self, *, every: int = 100, size: int = 8) -> None:
-        for name, value in (("every", every), ("size", size)):
-            if value < 1:
-                raise InputError(
-                    f"callbacks.figures.{name} is out of range",
-                    expected="a whole number, 1 or more",
-                    found=value,
-                )
-        self.every, self.size = every, size
+        self.every = within("callbacks.figures.every", every, 1, whole=True)
+        self.size = within("callbacks.figures.size", size, 1, whole=True)
         self._batch: Pair | None = None
         self._drawn = -1
 

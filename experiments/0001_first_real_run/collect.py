@@ -115,10 +115,11 @@ def main(folder: Path) -> None:
     text = summary(rows)
     (HERE / "results.md").write_text(text)
     (HERE / "figures").mkdir(exist_ok=True)
-    for sweep in sorted(path for path in folder.iterdir() if (path / "0" / "test").is_dir()):
+    for first in sorted(folder.glob("*/0*/test")):  # of each sweep
+        sweep = first.parent.parent
         for kind in ("panels", "spectra"):
             target = HERE / "figures" / f"{sweep.name}_{kind}.png"
-            shutil.copyfile(sweep / "0" / "test" / f"{kind}.png", target)
+            shutil.copyfile(first / f"{kind}.png", target)
     print(text)
 
 
