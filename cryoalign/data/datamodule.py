@@ -257,12 +257,14 @@ class PairedDataModule(LightningDataModule):
         )
         return StreamLoader(self._dataset(augment=self.augment), sampler, **self._options())
 
-    def evaluation_loader(self, part: Part, *, rank: int = 0, world_size: int = 1) -> DataLoader[Pair]:
+    def evaluation_loader(
+        self, part: Part, *, rank: int = 0, world_size: int = 1, batch_size: int | None = None
+    ) -> DataLoader[Pair]:
         """Yield each pair of a part once, in the part's order, over all processes together."""
         keys: Any = [(0, int(row)) for row in self.rows[part][rank::world_size]]
         return DataLoader(
             self._dataset(augment=False, others=self.others(part)),
-            batch_size=self.batch_size,
+            batch_size=batch_size or self.batch_size,
             sampler=keys,
             **self._options(),
         )

@@ -10,7 +10,7 @@ from cryoalign.errors import InputError, within
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-_OF_RUNS = {"checkpoint", "part", "scale", "baselines"}
+_OF_RUNS = {"checkpoint", "part", "baselines"}
 _OF_STACKS = {
     "raw", "sim", "again", "empty", "cut", "train", "root", "passthrough", "box", "by", "pattern", "normalize"
 }  # fmt: skip

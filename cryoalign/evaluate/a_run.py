@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cryoalign.cli import choose_device
 from cryoalign.embedded.datamodule import EmbeddedDataModule
 from cryoalign.evaluate.document import MAIN
 from cryoalign.evaluate.judge import judge
 from cryoalign.evaluate.outputs import group_words, measures_of, publish, settings_of, tell
-from cryoalign.evaluate.run_case import RunCase
+from cryoalign.evaluate.run_case import RunCases
+from cryoalign.evaluate.run_stacks import RunStacks
 from cryoalign.evaluate.stacks import FEWEST_PAIRS
 from cryoalign.io.output import staged
+from cryoalign.refine.load import load_refiner
 from cryoalign.runs.folder import check_same_data, read_run
 from cryoalign.train.build import build_data, load_system
 from cryoalign.train.closed_form import check_baselines
 from cryoalign.train.table import metrics_table
-from cryoalign.train.test import check_part, predict
+from cryoalign.train.test import check_part, device_of, write_part
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from cryoalign.runs.folder import Run
 
 #: What is asked of baselines beside the fakes of a run.
-BESIDE = ("spectrum", "content", "noise", "two_sample")
+OF_BASELINES = ("spectrum", "content", "noise", "two_sample")
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ def evaluate_run(cfg: DictConfig) -> float:
     check_baselines(cfg.baselines)
     run = read_run(cfg.run)
     system = load_system(run, cfg.checkpoint)
+    refiner = load_refiner(run, cfg.checkpoint, device_of(cfg.accelerator))
     data = build_data(run.cfg, run.normalization)
     check_same_data(run, data)
     check_part(data, cfg.part)
@@ -65,29 +67,15 @@ def evaluate_run(cfg: DictConfig) -> float:
     inputs = [path for path in data.files() if path.exists()]
     document = None
     with staged(out, overwrite=cfg.overwrite, inputs=inputs) as folder:
-        values = predict(
-            system,
-            data,
-            folder,
-            part=cfg.part,
-            scale=cfg.scale,
-            accelerator=cfg.accelerator,
-            progress=cfg.progress,
-        )
+        values = write_part(system, refiner, data, cfg.part, folder, progress=cfg.progress)
         if measures and len(data.rows[cfg.part]) < FEWEST_PAIRS:
             _log.warning("too few pairs for the referee: %d, not %d", len(data.rows[cfg.part]), FEWEST_PAIRS)
         elif measures:
             with tempfile.TemporaryDirectory(prefix="referee.", dir=folder) as work:
-                laid_out = RunCase(
-                    system,
-                    data,
-                    cfg.part,
-                    Path(work),
-                    settings=settings,
-                    bins=cfg.bins,
-                    device=choose_device({"gpu": "cuda"}.get(cfg.accelerator, cfg.accelerator)),
+                stacks = RunStacks(
+                    refiner, data, cfg.part, folder, Path(work), seed=cfg.seed, progress=cfg.progress
                 )
-                document = _judged(cfg, run, laid_out, measures, folder)
+                document = _judged(cfg, run, RunCases(stacks, settings, cfg.bins), measures, folder)
     console = Console(width=100)
     title = f"{cfg.part} set, {len(data.rows[cfg.part])} pairs, checkpoint {cfg.checkpoint}"
     console.print(metrics_table(values, title))
@@ -98,23 +86,23 @@ def evaluate_run(cfg: DictConfig) -> float:
 
 
 def _judged(
-    cfg: DictConfig, run: Run, laid_out: RunCase, measures: dict[str, Measure], folder: Path
+    cfg: DictConfig, run: Run, cases: RunCases, measures: dict[str, Measure], folder: Path
 ) -> Document:
     """Judge a run and its baselines, and write the report into `folder`."""
-    data = laid_out.data
+    data = cases.stacks.data
     truth = cfg.truth
     if truth is None and isinstance(data, EmbeddedDataModule):
         truth = data.truth_star
-    case = laid_out.case(
+    case = cases.of_run(
         train="memorized" in measures,
         probes="invented" in measures,
         truth=None if truth is None else Path(truth),
     )
     candidates = {MAIN: judge(case, measures)}
-    others = {name: measure for name, measure in measures.items() if name in BESIDE}
-    for name, beside in laid_out.beside(list(cfg.baselines) if others else []):
+    others = {name: measure for name, measure in measures.items() if name in OF_BASELINES}
+    for name, baseline in cases.of_baselines(list(cfg.baselines) if others else []):
         _log.info("baseline    %s", name)
-        candidates[name] = judge(beside, others)
+        candidates[name] = judge(baseline, others)
     facts = {
         "title": f"{run.folder.name}, {cfg.part}",
         "run": str(run.folder),

@@ -56,6 +56,8 @@ class Reader:
         Of `cryoalign.data.pairs.match_pairs`.
     groups : (N,) str, optional
         The group of every row of raw, in place of `by` and `pattern`.
+    row_for_row : bool
+        All files list the same particles in the same order: cryoalign wrote them.
     """
 
     root: Path | None = None
@@ -69,6 +71,7 @@ class Reader:
     seed: int = 0
     tolerances: Mapping[str, float] = field(default_factory=dict)
     groups: NDArray[np.str_] | None = None
+    row_for_row: bool = False
 
     def __post_init__(self) -> None:
         remedy = "leave it out if fakes have raw's scale, or give both"
@@ -119,6 +122,9 @@ class Reader:
         self, measured: Particles, others: Mapping[str, Path | str | None]
     ) -> tuple[dict[str, Particles], NDArray[np.int64]]:
         """Read the other tables in one order, and say which rows of `measured` they belong to."""
+        if self.row_for_row:
+            given = {kind: read_particles(path) for kind, path in others.items() if path is not None}
+            return given, np.arange(len(measured))
         tables: dict[str, Particles] = {}
         rows: NDArray[np.int64] | None = None
         for kind, path in others.items():

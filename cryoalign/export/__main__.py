@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryoalign.cli import choose_device, command
+from cryoalign.cli import command
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -14,22 +14,20 @@ if TYPE_CHECKING:
 @command("export")
 def main(cfg: DictConfig) -> None:
     """Export, and print the STAR files."""
-    from cryoalign.export.stack import refine_stack  # noqa: PLC0415  heavy imports wait until work starts
+    from cryoalign.export.fakes import export_fakes  # noqa: PLC0415  heavy imports wait until work starts
+    from cryoalign.refine.load import load_refiner  # noqa: PLC0415
     from cryoalign.runs.folder import read_run  # noqa: PLC0415
-    from cryoalign.train.build import load_system  # noqa: PLC0415
 
     run = read_run(cfg.run)
-    stars = refine_stack(
-        run,
-        load_system(run, cfg.checkpoint),
+    stars = export_fakes(
+        load_refiner(run, cfg.checkpoint, cfg.device),
         Path(cfg.particles),
         Path(cfg.out),
+        reading={name: run.cfg.data[name] for name in ("box", "resample", "check_header")},
         root=None if cfg.root is None else Path(cfg.root),
         passthrough=cfg.passthrough,
         draws=cfg.draws,
-        batch_size=cfg.batch_size,
         workers=cfg.workers,
-        device=choose_device(cfg.device),
         overwrite=cfg.overwrite,
         progress=cfg.progress,
     )

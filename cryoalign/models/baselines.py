@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cryoalign.errors import InputError
+from cryoalign.models.generator import DEFOCUS, Generator
 from cryoalign.models.ring_fit import MOST_KNOTS, Knots, RingSums, at_defocus
 from cryoalign.physics.half_plane import half_plane
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Batch: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-class Baseline(nn.Module, ABC):
+class Baseline(Generator):
     """A generator without trained parameters: what it has to know is computed from sums over the pairs.
 
     Parameters
@@ -29,21 +30,9 @@ class Baseline(nn.Module, ABC):
         Image size in px.
     noise_channels : int
         Noise maps that it is handed.
-
-    Attributes
-    ----------
-    closed_form : bool
-        True: it is fitted by `fit`, not trained.
-    uses_defocus : bool
-        Whether `forward` wants the defocus.
     """
 
     closed_form: ClassVar[bool] = True
-    uses_defocus: ClassVar[bool] = False
-
-    def __init__(self, box: int, noise_channels: int) -> None:
-        super().__init__()
-        self.box, self.noise_channels = box, noise_channels
 
     @abstractmethod
     def fit(self, batches: Iterable[Batch]) -> None:
@@ -87,7 +76,12 @@ class Identity(Baseline):
         """Report that there was nothing to fit."""
         return "nothing to fit"
 
-    def forward(self, sim: Tensor, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002  a generator's call
+    def forward(
+        self,
+        sim: Tensor,
+        noise: Tensor | None = None,  # noqa: ARG002  the call of every generator
+        defocus: Tensor | None = None,  # noqa: ARG002
+    ) -> Tensor:
         """Return the (B, 1, N, N) sims back."""
         return sim.clone()
 
@@ -142,7 +136,12 @@ class WhiteNoise(Baseline):
         """Describe gain and noise."""
         return f"{float(self.gain):.3g} sim + noise of standard deviation {float(self.sigma):.3g}"
 
-    def forward(self, sim: Tensor, noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        sim: Tensor,
+        noise: Tensor | None = None,
+        defocus: Tensor | None = None,  # noqa: ARG002  the call of every generator
+    ) -> Tensor:
         """Scale the sims and add noise.
 
         Parameters
@@ -150,6 +149,8 @@ class WhiteNoise(Baseline):
         sim : (B, 1, N, N) tensor
         noise : (B, 1, N, N) tensor
             Standard normal.
+        defocus : optional
+            Not used.
 
         Returns
         -------
@@ -194,7 +195,7 @@ class Spectral(Baseline):
         If the number of noise maps is another.
     """
 
-    uses_defocus: ClassVar[bool] = True
+    conditions: ClassVar[frozenset[str]] = frozenset({DEFOCUS})
     defocus: Tensor
     gain: Tensor
     power: Tensor

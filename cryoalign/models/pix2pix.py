@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cryoalign.errors import InputError
+from cryoalign.models.generator import Generator
 from cryoalign.models.layers import Dropout, ReflectPad, init_normal, with_noise
 
 DROPOUT_LEVELS = 3  # innermost levels of the decoder that drop values
@@ -38,7 +39,7 @@ class _Level(nn.Module):
         return torch.cat([features, self.up(self.inside(self.down(features)))], 1)
 
 
-class Pix2PixUNet(nn.Module):
+class Pix2PixUNet(Generator):
     """The published ``unet_256`` (54.41 M parameters) or ``unet_128`` (41.82 M), for one channel.
 
     8 or 7 halvings down to one pixel, 64 to 512 channels, batch norm, dropout 0.5 in the three innermost
@@ -80,11 +81,10 @@ class Pix2PixUNet(nn.Module):
         dropout_at_inference: bool = True,
         noise_channels: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(box, noise_channels)
         _check(box, size)
         depth = size.bit_length() - 1
         channels = [width * min(2**level, WIDEST) for level in range(depth)]
-        self.noise_channels = noise_channels
         self.pad = ReflectPad(box, size)
         level: _Level | None = None
         for number in reversed(range(1, depth)):
@@ -100,7 +100,12 @@ class Pix2PixUNet(nn.Module):
         self.last = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * width, 1, 4, 2, padding=1), nn.Tanh())
         self.apply(init_normal)
 
-    def forward(self, sim: Tensor, noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        sim: Tensor,
+        noise: Tensor | None = None,
+        defocus: Tensor | None = None,  # noqa: ARG002  the call of every generator
+    ) -> Tensor:
         """Refine simulated images.
 
         Parameters
@@ -109,6 +114,8 @@ class Pix2PixUNet(nn.Module):
             Simulated images, scaled to [-1, 1].
         noise : (B, noise_channels, box, box) tensor or None
             Noise maps; None where the network was built without.
+        defocus : optional
+            Not used.
 
         Returns
         -------

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from cryoalign.errors import InputError, choice, within
+from cryoalign.models.generator import Generator
 from cryoalign.models.layers import Dropout, ReflectPad, with_noise
 
 SMALLEST_BOX = 16
@@ -59,7 +60,7 @@ class _Up(nn.Module):
         return out
 
 
-class UNet(nn.Module):
+class UNet(Generator):
     """Lightweight U-Net: at most 2 M parameters at its defaults, for any box from 16 to 512 px.
 
     An encoder of strided convolutions, a decoder that adds the encoder's features of the same size (the U-Net
@@ -110,11 +111,10 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         dropout_at_inference: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(box, noise_channels)
         levels = _levels(box, depth)
         _check(width, upsampling, head, noise_channels, dropout)
         channels = [width * min(2**level, WIDEST) for level in range(levels + 1)]
-        self.noise_channels = noise_channels
         self.pad = ReflectPad(box, 2**levels)
         self.stem = _conv(1 + noise_channels, width)
         self.down = nn.ModuleList(
@@ -131,7 +131,12 @@ class UNet(nn.Module):
         # The same convolutions, on a CPU in two thirds of the time.
         convert_conv2d_weight_memory_format(self, torch.channels_last)
 
-    def forward(self, sim: Tensor, noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        sim: Tensor,
+        noise: Tensor | None = None,
+        defocus: Tensor | None = None,  # noqa: ARG002  the call of every generator
+    ) -> Tensor:
         """Refine simulated images.
 
         Parameters
@@ -140,6 +145,8 @@ class UNet(nn.Module):
             Simulated images.
         noise : (B, noise_channels, box, box) tensor or None
             Noise maps; None where the network was built without.
+        defocus : optional
+            Not used.
 
         Returns
         -------

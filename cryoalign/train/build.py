@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 
 from cryoalign.errors import InputError
 from cryoalign.runs.checkpoint import binding, find_checkpoint, read_checkpoint
+from cryoalign.runs.generator import build_generator
 from cryoalign.train.system import PairedGAN
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ def build_system(cfg: DictConfig, box: int) -> PairedGAN:
         algorithm([torch.nn.Parameter(torch.zeros(1))])
     except (ValueError, TypeError) as error:
         raise InputError("optimizer.algorithm cannot be used", found=error) from error
-    generator = instantiate(cfg.generator, box=box)
+    generator = build_generator(cfg, box)
     discriminator, weights = None, {}
-    if getattr(generator, "closed_form", False):
+    if generator.closed_form:
         optimizer["ema_decay"], weights = None, {"weights": {"gan": 0.0, "l1": 1.0, "rpsd": 1.0}}
     else:
         discriminator = instantiate(cfg.discriminator, box=box)
@@ -103,5 +104,6 @@ def load_system(run: Run, checkpoint: str) -> PairedGAN:
             "this checkpoint does not fit the networks of the configuration",
             file=path,
             found=str(error).splitlines()[0],
+            remedy="choose another checkpoint, or train again",
         ) from error
     return system.eval()

@@ -17,6 +17,7 @@ from cryoalign.data.groups import number_groups
 from cryoalign.errors import InputError
 from cryoalign.io.progress import progress_bar
 from cryoalign.models.baselines import BASELINES, Baseline
+from cryoalign.models.generator import Generator
 from cryoalign.train.quiet import without_known_warnings
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def refuse_continuing(run: Run) -> None:
         generator = get_object(run.cfg.generator["_target_"])
     except (ImportError, ValueError):
         return  # to be explained where the generator is built
-    if getattr(generator, "closed_form", False):
+    if isinstance(generator, type) and issubclass(generator, Generator) and generator.closed_form:
         raise InputError(
             "this run was fitted in closed form: there is nothing to continue",
             file=run.folder,

@@ -21,6 +21,7 @@ from rich.console import Console
 from cryoalign.audit.before_training import audit_training
 from cryoalign.errors import InputError, choice, within
 from cryoalign.io.output import MARKER
+from cryoalign.refine.load import load_refiner
 from cryoalign.runs.checkpoint import find_checkpoint, read_checkpoint
 from cryoalign.runs.folder import absolute_paths, describe, read_run
 from cryoalign.train.build import build_data, build_system, load_system
@@ -31,7 +32,7 @@ from cryoalign.train.naming import find_origin, read_origin, tensorboard_folder
 from cryoalign.train.quiet import without_known_warnings
 from cryoalign.train.resume import check_continued, interrupted_run
 from cryoalign.train.table import metrics_table
-from cryoalign.train.test import evaluate
+from cryoalign.train.test import device_of, run_test
 from cryoalign.train.trainer import build_callbacks, build_trainer
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _fit(
         describe(folder, cfg, data, find_origin(folder).facts())
         _log.info(_summary(folder, data, system))
     loggers = build_loggers(cfg, folder, None if checkpoint is None else begun)
-    if getattr(system.generator, "closed_form", False):
+    if system.generator.closed_form:
         trainer = fit_run(cfg, folder, system, data, loggers)
     else:
         trainer = build_trainer(cfg, folder, loggers, callbacks)
@@ -215,14 +216,14 @@ def _one_job(folder: Path) -> Iterator[None]:
 
 
 def _test(cfg: DictConfig, folder: Path, data: PairedDataModule, loggers: list[Logger], step: int) -> None:
-    system = load_system(read_run(folder), cfg.test_checkpoint)
+    run = read_run(folder)
     data.trainer = None
-    values = evaluate(
-        system,
+    values = run_test(
+        load_system(run, cfg.test_checkpoint),
+        load_refiner(run, cfg.test_checkpoint, device_of(cfg.trainer.accelerator)),
         data,
         folder / "test",
         overwrite=True,
-        accelerator=cfg.trainer.accelerator,
         progress=cfg.trainer.enable_progress_bar,
     )
     for logger in loggers:

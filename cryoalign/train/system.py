@@ -18,7 +18,6 @@ from torchmetrics import MeanMetric
 
 from cryoalign.errors import within
 from cryoalign.metrics.suite import PairedSuite
-from cryoalign.models.generation import generate
 from cryoalign.train.random_state import capture, restore
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from cryoalign.data.dataset import Pair
     from cryoalign.losses.objective import Objective
+    from cryoalign.models.generator import Generator
 
     OptimizerFactory = Callable[[Iterator[nn.Parameter]], Optimizer]
 
@@ -41,9 +41,7 @@ class PairedGAN(LightningModule):
 
     Parameters
     ----------
-    generator : Module
-        ``(sim (B, 1, N, N), noise (B, n, N, N) or None) -> fake (B, 1, N, N)`` with an attribute
-        ``noise_channels``; see `cryoalign.models.generation.generate`.
+    generator : Generator
     discriminator : Module, optional
         ``(sim, image) -> logits``. Not used, and not trained, where the objective's weight ``gan`` is 0.
     objective : Objective
@@ -69,7 +67,7 @@ class PairedGAN(LightningModule):
 
     def __init__(
         self,
-        generator: nn.Module,
+        generator: Generator,
         discriminator: nn.Module | None,
         objective: Objective,
         optimizer: OptimizerFactory,
@@ -120,7 +118,7 @@ class PairedGAN(LightningModule):
 
     def forward(self, sim: Tensor, index: Tensor, draw: Tensor, defocus: Tensor | None = None) -> Tensor:
         """Make (B, 1, N, N) fakes with the generator in training; `index` and `draw` say which noise."""
-        return generate(self.generator, sim, seed=self.seed, index=index, draw=draw, defocus=defocus)
+        return self.generator.generate(sim, seed=self.seed, index=index, draw=draw, defocus=defocus)
 
     @torch.no_grad()
     def refine(self, sim: Tensor, index: Tensor, draw: Tensor, defocus: Tensor | None = None) -> Tensor:
@@ -128,10 +126,10 @@ class PairedGAN(LightningModule):
 
         `defocus` is (B,), the mean in A; there are generators that depend on it.
         """
-        model = self.generator if self.average is None else self.average.module
+        model = self.generator if self.average is None else cast("Generator", self.average.module)
         training = model.training
         model.eval()
-        fake = generate(model, sim, seed=self.seed, index=index, draw=draw, defocus=defocus)
+        fake = model.generate(sim, seed=self.seed, index=index, draw=draw, defocus=defocus)
         model.train(training)
         return fake.float()
 
@@ -226,12 +224,12 @@ class PairedGAN(LightningModule):
         if 0 < self.trainer.max_steps <= self.global_step:
             self.trainer.should_stop = True
 
-    # validation and test
+    # validation; the test is cryoalign.train.test
 
     def validation_step(self, batch: Pair, batch_idx: int) -> None:  # noqa: ARG002  Lightning's signature
         """Accumulate the metrics and every term of the objective, also those of weight 0."""
         fake = self.refine(batch["sim"], batch["index"], batch["draw"], batch["defocus"])
-        judged = self._accumulate(self.validation_suite, batch, fake)
+        judged = self.add_pairs(self.validation_suite, batch, fake)
         terms = self.objective.terms(fake, batch["raw"], judged, every=True)
         for name, metric in self.validation_terms.items():
             cast("MeanMetric", metric).update(terms[name], weight=len(fake))
@@ -250,19 +248,8 @@ class PairedGAN(LightningModule):
         for metric in self.validation_terms.values():
             cast("MeanMetric", metric).reset()
 
-    def test_step(self, batch: Pair, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002  Lightning's signature
-        """Accumulate the metrics; the fakes go to the callbacks."""
-        fake = self.refine(batch["sim"], batch["index"], batch["draw"], batch["defocus"])
-        self._accumulate(self.test_suite, batch, fake)
-        return {"fake": fake}
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test set's values."""
-        self.log_dict({f"test/{name}": value for name, value in self.test_suite.compute().items()})
-        self.test_suite.reset()
-
-    def _accumulate(self, suite: PairedSuite, batch: Pair, fake: Tensor) -> Tensor | None:
-        """Update a suite of metrics; give the discriminator's view of the fakes."""
+    def add_pairs(self, suite: PairedSuite, batch: Pair, fake: Tensor) -> Tensor | None:
+        """Update a suite of metrics; return the discriminator's view of the fakes."""
         seen: dict[str, Tensor] = {}
         if self.discriminator is not None:
             seen = {

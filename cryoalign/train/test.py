@@ -2,49 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
+import torch
 
+from cryoalign.cli import choose_device
+from cryoalign.data.normalize import PARAMETERS
 from cryoalign.errors import InputError
 from cryoalign.io.output import staged
-from cryoalign.train.predictions import Predictions
-from cryoalign.train.quiet import without_known_warnings
+from cryoalign.io.progress import progress_bar
+from cryoalign.refine.stack import write_stack
+from cryoalign.train.fixed_batch import curves, draw_panels, draw_spectra
 from cryoalign.train.table import write_metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from numpy.typing import NDArray
+    from torch import Tensor
+
     from cryoalign.data.datamodule import PairedDataModule, Part
+    from cryoalign.data.dataset import Pair
+    from cryoalign.data.images import ParticleImages
     from cryoalign.data.normalize import Normalization
+    from cryoalign.refine.refiner import Refiner
     from cryoalign.train.system import PairedGAN
 
+KINDS = ("sim", "fake", "raw")
+_SHOWN = 4
 
-def evaluate(
+
+def run_test(
     system: PairedGAN,
+    refiner: Refiner,
     data: PairedDataModule,
     out: Path,
     *,
     overwrite: bool,
-    accelerator: str,
     progress: bool,
 ) -> dict[str, float]:
-    """Compute the metrics of the test part and write them with the predictions, the spectra and both figures.
+    """Compute the metrics of the test part and write them with the images, the spectra and both figures.
 
     Parameters
     ----------
     system : PairedGAN
-        Trained.
+        Its discriminator is asked, too.
+    refiner : Refiner
+        Of the same run.
     data : PairedDataModule
         Set up.
     out : Path
         The folder to make.
     overwrite : bool
-        Replace a folder of an earlier evaluation.
-    accelerator : str
-        Of the Lightning trainer.
+        Replace a folder of an earlier test.
     progress : bool
         Show a progress bar.
 
@@ -61,15 +74,7 @@ def evaluate(
     check_part(data, "test")
     inputs = [path for path in data.files() if path.exists()]
     with staged(out, overwrite=overwrite, inputs=inputs) as folder:
-        return predict(
-            system,
-            data,
-            folder,
-            part="test",
-            scale="background",
-            accelerator=accelerator,
-            progress=progress,
-        )
+        return write_part(system, refiner, data, "test", folder, progress=progress)
 
 
 def check_part(data: PairedDataModule, part: str) -> None:
@@ -96,27 +101,43 @@ def check_part(data: PairedDataModule, part: str) -> None:
         )
 
 
-def predict(
+def device_of(accelerator: str) -> str:
+    """Return the device that an accelerator of Lightning means.
+
+    Raises
+    ------
+    InputError
+        If this machine has none.
+    """
+    try:
+        return choose_device({"gpu": "cuda"}.get(accelerator, accelerator))
+    except InputError as error:
+        raise InputError(
+            "this accelerator cannot be used", expected="auto, cpu or gpu", found=error.found
+        ) from error
+
+
+def write_part(
     system: PairedGAN,
+    refiner: Refiner,
     data: PairedDataModule,
+    part: Part,
     folder: Path,
     *,
-    part: Part,
-    scale: Literal["background", "raw"],
-    accelerator: str,
     progress: bool,
 ) -> dict[str, float]:
     """Compute the metrics of a part and write what came of it into a folder that is there. One process.
 
+    ``sim.mrcs`` has the grey values of its own stack, ``raw.mrcs`` and ``fake.mrcs`` are
+    background-normalized; metrics, spectra and figures are of network values.
+
     Parameters
     ----------
-    system, data, accelerator, progress
-        As in `evaluate`.
+    system, refiner, data, progress
+        As in `run_test`.
+    part : {"train", "validation", "test", "held_out"}
     folder : Path
         Where the files go.
-    part : {"train", "validation", "test", "held_out"}
-    scale : {"background", "raw"}
-        Grey values of the predictions.
 
     Returns
     -------
@@ -124,33 +145,92 @@ def predict(
         Metric name, without prefix, to value.
     """
     sim, raw = data.particles(part)
-    predictions = Predictions(
-        folder,
-        raw,
-        cast("Normalization", data.normalization),
-        box=data.box,
-        pixel_size=data.pixel_size,
-        scale=scale,
-        sim=sim,
-    )
-    options: dict[str, Any] = {"logger": False, "enable_model_summary": False, "enable_checkpointing": False}
-    with without_known_warnings():
-        trainer = _trainer(accelerator, callbacks=[predictions], enable_progress_bar=progress, **options)
-        trainer.test(system, dataloaders=data.evaluation_loader(part), verbose=False)
-    values = {
-        name.removeprefix("test/"): float(value)
-        for name, value in trainer.callback_metrics.items()
-        if name.startswith("test/")
-    }
+    # A simulation may have left aberrations out, and what is made of its images lacks them too.
+    simulated = replace(raw, optics=sim.optics, optics_index=sim.optics_index)
+    seen = _Seen(system.to(refiner.device).eval())
+    fakes = seen.fakes(refiner, data, part, progress=progress)
+    normalization = cast("Normalization", data.normalization)
+    rows = data.rows[part]
+    for kind, images, particles in (
+        ("fake", fakes, simulated),
+        ("sim", as_read(data.sim_images, rows), simulated),
+        ("raw", background_normalized(data.raw_images, rows, normalization), raw),
+    ):
+        write_stack(
+            folder / f"{kind}.star",
+            images,
+            particles,
+            box=data.box,
+            pixel_size=data.pixel_size,
+            original_names=raw.image_name,
+        )
+    seen.write(folder, data.box, data.pixel_size)
+    values = {name: float(value) for name, value in system.test_suite.compute().items()}
+    system.test_suite.reset()
     write_metrics(folder, values)
     return values
 
 
-def _trainer(accelerator: str, **options: Any) -> Trainer:
-    """Make a Lightning trainer for one process."""
-    try:
-        return Trainer(accelerator=accelerator, devices=1, **options)
-    except (ValueError, MisconfigurationException) as error:
-        raise InputError(
-            "this accelerator cannot be used", expected="auto, cpu or gpu", found=f"{accelerator}: {error}"
-        ) from error
+def as_read(images: ParticleImages, rows: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+    """Yield (1, N, N) images in the grey values of their stack."""
+    return (images.image(int(row))[None] for row in rows)
+
+
+def background_normalized(
+    images: ParticleImages, rows: NDArray[np.int64], normalization: Normalization
+) -> Iterator[NDArray[np.float32]]:
+    """Yield (1, N, N) measured images with mean 0 and standard deviation 1 outside the particle's circle."""
+    by_background = replace(normalization, range="none")
+    return (by_background.raw(images.image(int(row)))[0][None] for row in rows)
+
+
+@dataclass
+class _Seen:
+    """What is kept of the pairs of a test while they pass: metrics, spectra, the first images."""
+
+    system: PairedGAN
+    spectra: dict[str, list[Tensor]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    first: dict[str, list[Tensor]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    parameters: list[NDArray[np.float64]] = field(default_factory=list)
+
+    def fakes(
+        self, refiner: Refiner, data: PairedDataModule, part: Part, *, progress: bool
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield (B, N, N) background-normalized fakes of a part, and look at each pair once."""
+        loader = data.evaluation_loader(part, batch_size=refiner.batch_size)
+        # An export knows the sims alone: the defocus is theirs, which may differ from raw's by a tolerance.
+        focus = torch.from_numpy(data.sim.mean_defocus).float()
+        pairs = ({**pair, "defocus": focus[pair["index"]]} for pair in loader)
+        done = refiner.refine_batches(cast("Iterator[Pair]", pairs))
+        for pair, fake in progress_bar(done, "testing", shown=progress, total=len(loader)):
+            self._add(pair, fake)
+            yield refiner.grey(fake)
+
+    @torch.no_grad()
+    def _add(self, pair: Pair, fake: Tensor) -> None:
+        values = cast("dict[str, Tensor]", pair)
+        on_device = cast("Pair", {name: value.to(fake.device) for name, value in values.items()})
+        self.system.add_pairs(self.system.test_suite, on_device, fake)
+        images = {"sim": on_device["sim"], "fake": fake, "raw": on_device["raw"]}
+        wanted = _SHOWN - sum(len(images) for images in self.first["fake"])
+        for kind, table in curves(images, self.system.objective.rpsd.norm).items():
+            self.spectra[kind].append(table)
+            if wanted > 0:
+                self.first[kind].append(images[kind][:wanted].cpu())
+        self.parameters.append(pair["raw_parameters"].numpy())
+
+    def write(self, folder: Path, box: int, pixel_size: float) -> None:
+        """Write spectra, what undoes raw's normalization, and both figures."""
+        tables = {kind: torch.cat(parts) for kind, parts in self.spectra.items()}
+        np.savez(folder / "rpsd.npz", **{kind: table.numpy() for kind, table in tables.items()})  # type: ignore[arg-type]
+        np.savetxt(
+            folder / "normalization.csv",
+            np.concatenate(self.parameters),
+            delimiter=",",
+            header=",".join(PARAMETERS),
+            comments="",
+            fmt="%.9g",
+        )
+        images = {kind: torch.cat(parts) for kind, parts in self.first.items()}
+        draw_panels(images, pixel_size, "").savefig(folder / "panels.png")
+        draw_spectra(tables, box, pixel_size, "").savefig(folder / "spectra.png")

@@ -97,11 +97,10 @@ def test_values(option: str, says: list[str], cache: Path, run: Path, refused: R
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["evaluate", "scale=log"], ["scale", "background or raw", "found: log"]),
         (["evaluate", "part=all"], ["part", "found: all"]),
         (["evaluate", "accelerator=abacus"], ["accelerator", "abacus"]),
         (["export", "draws=0"], ["draws >= 1", "found: 0"]),
-        (["export", "batch_size=many"], ["batch_size", "whole number", "found: many"]),
+        (["export", "workers=many"], ["workers", "whole number", "found: many"]),
         (["export", "device=abacus"], ["device", "auto, cpu, cuda", "abacus"]),
         (["simulate", "batch_size=0"], ["batch_size", "found: 0"]),
         (["simulate", "box=abc"], ["box", "whole number", "found: abc"]),

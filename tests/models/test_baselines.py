@@ -8,7 +8,7 @@ import torch
 
 from cryoalign.errors import InputError
 from cryoalign.models.baselines import Batch, Identity, Spectral, WhiteNoise
-from cryoalign.models.generation import generate
+from cryoalign.models.generator import Generator
 from cryoalign.models.ring_fit import Knots, at_defocus
 from cryoalign.physics.half_plane import half_plane
 
@@ -68,10 +68,10 @@ def knots(spectral: Spectral) -> int:
     return int(spectral.defocus.isfinite().sum())
 
 
-def draw(generator: torch.nn.Module, sim: np.ndarray, number: int = 0, defocus: float = 1e4) -> np.ndarray:
+def draw(generator: Generator, sim: np.ndarray, number: int = 0, defocus: float = 1e4) -> np.ndarray:
     index = torch.arange(len(sim))
-    fake = generate(
-        generator, torch.from_numpy(sim.astype(np.float32))[:, None], seed=5, index=index,
+    fake = generator.generate(
+        torch.from_numpy(sim.astype(np.float32))[:, None], seed=5, index=index,
         draw=torch.full_like(index, number), defocus=torch.full((len(sim),), defocus),
     )  # fmt: skip
     return fake.squeeze(1).double().numpy()
@@ -221,6 +221,6 @@ def test_spectral_wants_a_defocus() -> None:
     spectral = fitted(batches(*pairs(count=4)))
     image, row = torch.zeros(1, 1, BOX, BOX), torch.zeros(1, dtype=torch.int64)
     with pytest.raises(ValueError, match="defocus"):
-        generate(spectral, image, seed=0, index=row, draw=row)
+        spectral.generate(image, seed=0, index=row, draw=row)
     with pytest.raises(ValueError, match="defocus"):
         spectral(image, image)

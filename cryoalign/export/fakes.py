@@ -1,0 +1,111 @@
+"""Refine a simulated stack of any size with a trained generator."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
+from cryoalign.errors import InputError
+from cryoalign.io.locate import locate_stacks
+from cryoalign.io.metadata import passthrough_files, read_particles
+from cryoalign.io.output import staged
+from cryoalign.refine.stack import write_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from cryoalign.refine.refiner import Refiner
+
+_log = logging.getLogger(__name__)
+
+
+def export_fakes(
+    refiner: Refiner,
+    star: Path,
+    out: Path,
+    *,
+    reading: Mapping[str, Any] | None = None,
+    root: Path | None = None,
+    passthrough: str | Path | Sequence[str | Path] | None = None,
+    draws: int = 1,
+    workers: int = 0,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> list[Path]:
+    """Turn a simulated stack into fakes, batch by batch.
+
+    Grey values are background-normalized, as raw images of the training set are.
+
+    Parameters
+    ----------
+    refiner : Refiner
+        Of a run.
+    star : Path
+        STAR or ``.cs`` file of the simulated stack.
+    out : Path
+        Folder to make: ``fake.mrcs`` and ``fake.star``, or ``fake_draw01.mrcs``, ... where `draws` is above
+        1; of a ``.cs`` also ``fake.cs``, which keeps the uids.
+    reading : mapping, optional
+        ``box``, ``resample`` and ``check_header`` of `cryoalign.data.images.ParticleImages`.
+    root : Path, optional
+        Folder that the stack names are relative to.
+    passthrough : str or Path, or several, optional
+        CryoSPARC's passthrough files of the simulated stack.
+    draws : int
+        How many fakes of each sim; they differ only for a generator with noise maps or dropout.
+    workers : int
+        Processes that read sims; 0 reads here.
+    overwrite : bool
+        Replace a folder of an earlier export.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    list of Path
+        The STAR files.
+
+    Raises
+    ------
+    InputError
+        If the stack is not of the run's box and pixel size, or `out` exists.
+    """
+    if draws < 1 or workers < 0:
+        raise InputError(
+            "nothing to export",
+            expected="draws >= 1 and workers >= 0",
+            found=f"{draws} and {workers}",
+            remedy="leave both out for one fake of each sim",
+        )
+    others = passthrough_files(passthrough)
+    particles = read_particles(star, others)
+    stacks = locate_stacks(particles, root=root)
+    images = ParticleImages(particles, stacks, **(reading or {}))
+    _check_pixels(refiner, images, star)
+    names = ["fake"] if draws == 1 else [f"fake_draw{draw + 1:02d}" for draw in range(draws)]
+    if draws > 1 and not refiner.generator.is_random:
+        _log.warning("this generator has neither noise maps nor dropout at inference: all draws are alike")
+    with staged(out, overwrite=overwrite, inputs=[star, *others, *stacks.values()]) as folder:
+        for draw, name in enumerate(names):
+            write_stack(
+                folder / f"{name}.star",
+                refiner.refine_images(images, draw=draw, workers=workers, label=name, progress=progress),
+                particles,
+                box=images.box,
+                pixel_size=images.pixel_size,
+            )
+    return [out / f"{name}.star" for name in names]
+
+
+def _check_pixels(refiner: Refiner, images: ParticleImages, star: Path) -> None:
+    box, pixel_size = refiner.box, refiner.pixel_size
+    if images.box != box or abs(images.pixel_size / pixel_size - 1) > SAME_PIXEL_SIZE:
+        raise InputError(
+            "the generator was trained on other images",
+            file=star,
+            expected=f"box {box} px at {pixel_size:.4f} A/px",
+            found=f"box {images.box} px at {images.pixel_size:.4f} A/px",
+            remedy="simulate at the box and pixel size of the training data",
+        )

@@ -1,0 +1,119 @@
+"""What is refined from Python: arrays of sims, checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoalign.data.images import SAME_PIXEL_SIZE
+from cryoalign.errors import InputError
+from cryoalign.models.generator import DEFOCUS
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from cryoalign.particles import Particles
+    from cryoalign.refine.refiner import Refiner
+
+
+def checked_sims(refiner: Refiner, sim: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Return sims as float32.
+
+    Raises
+    ------
+    InputError
+        If they are no images of the generator's box, or not finite.
+    """
+    if sim.ndim != 3 or sim.shape[1:] != (refiner.box, refiner.box):
+        raise InputError(
+            "these sims do not suit the generator",
+            expected=f"images of shape (N, {refiner.box}, {refiner.box}), at {refiner.pixel_size:.4f} A/px",
+            found=f"shape {sim.shape}",
+            remedy="give a stack of images; of one image sim[None]; simulate at the box of the training data",
+        )
+    if np.iscomplexobj(sim) or not np.can_cast(sim.dtype, np.float64, "same_kind"):
+        raise InputError("these sims are no real numbers", expected="real numbers", found=sim.dtype)
+    values = sim.astype(np.float32)
+    constant = values.min(axis=(1, 2)) == values.max(axis=(1, 2))
+    wrong = ~np.isfinite(values).all(axis=(1, 2))
+    if refiner.normalization.range != "none":  # a constant image has no range to be brought to [-1, 1]
+        wrong |= constant
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        raise InputError(
+            f"image {first} of these sims cannot be used ({int(wrong.sum())} in all)",
+            expected="finite values that vary",
+            found="a constant image" if constant[first] else "NaN or infinite values",
+            remedy="leave such images out",
+        )
+    return values
+
+
+def checked_number(name: str, value: int) -> int:
+    """Return a seed or a draw.
+
+    Raises
+    ------
+    InputError
+        If it is no whole number, or negative.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise InputError(f"{name} cannot be used", expected="a whole number, 0 or more", found=value)
+    return int(value)
+
+
+def checked_defocus(
+    refiner: Refiner, count: int, particles: Particles | None, defocus: ArrayLike | None
+) -> NDArray[np.float64]:
+    """Return the mean defocus in A of every sim; NaN where the generator does not ask for it.
+
+    Raises
+    ------
+    InputError
+        If there is none and the generator is conditioned on it, or particles or numbers do not suit the sims.
+    """
+    if particles is not None:
+        _check_particles(refiner, count, particles)
+    if DEFOCUS not in refiner.generator.conditions:
+        return np.full(count, np.nan)
+    if defocus is None:
+        if particles is None:
+            raise InputError(
+                "this generator is conditioned on the defocus, but none came",
+                expected="the mean defocus of every sim in A",
+                remedy="give defocus=, one number or one a sim, or particles= as read from their STAR file",
+            )
+        return particles.mean_defocus
+    values = np.asarray(defocus, dtype=np.float64)
+    if values.shape not in {(), (count,)} or not np.isfinite(values).all():
+        raise InputError(
+            "defocus cannot be used",
+            expected=f"one finite number in A, or {count}",
+            found=f"shape {values.shape}" if np.isfinite(values).all() else "NaN or infinite values",
+            remedy="give the mean of defocus U and V of every sim",
+        )
+    return np.broadcast_to(values, count).copy()
+
+
+def _check_particles(refiner: Refiner, count: int, particles: Particles) -> None:
+    if len(particles) != count:
+        raise InputError(
+            "particles and sims are not as many",
+            file=particles.source,
+            expected=f"{count} particles, row for row those of the sims",
+            found=len(particles),
+            remedy="give the particles that these sims show: particles.take(rows)",
+        )
+    boxes = np.array([group.box_size or refiner.box for group in particles.optics])[particles.optics_index]
+    sizes = particles.optics_column("pixel_size") * boxes / refiner.box
+    other = np.flatnonzero(np.abs(sizes / refiner.pixel_size - 1) > SAME_PIXEL_SIZE)
+    if len(other):
+        raise InputError(
+            "the generator was trained on images of another pixel size",
+            file=particles.source,
+            row=int(particles.row[other[0]]),
+            expected=f"{refiner.pixel_size:.4f} A/px",
+            found=f"{sizes[other[0]]:.4f} A/px",
+            remedy="simulate at the box and pixel size of the training data",
+        )

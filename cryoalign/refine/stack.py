@@ -1,0 +1,79 @@
+"""Stacks of images on disk, with the metadata files that belong to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoalign.io.cryosparc.table import from_cryosparc
+from cryoalign.io.cryosparc.write import write_cryosparc
+from cryoalign.io.mrc_write import StackWriter
+from cryoalign.io.relion import write_particles
+from cryoalign.io.relion.read import ORIGINAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from cryoalign.particles import Particles
+
+
+def write_stack(
+    star: Path,
+    images: Iterable[NDArray[np.float32]],
+    particles: Particles,
+    *,
+    box: int,
+    pixel_size: float,
+    original_names: ArrayLike | None = None,
+) -> Path:
+    """Write images as an MRC stack with its STAR file, and of CryoSPARC's particles with a ``.cs`` file, too.
+
+    Parameters
+    ----------
+    star : Path
+        The STAR file; the others are named like it.
+    images : iterable of (B, N, N) float32
+        Batch by batch, in the order of `particles`.
+    particles : Particles
+        The particles that the images show. ``rlnParticleId`` names their rows in their own file.
+    box : int
+        N in px.
+    pixel_size : float
+        Of the images, in A.
+    original_names : (n,) array_like of str, optional
+        For ``rlnImageOriginalName``: of the raw images. Without it the names that `particles` have there, or
+        else of their own images.
+
+    Returns
+    -------
+    Path
+        The STAR file.
+
+    Raises
+    ------
+    InputError
+        If the disk is full or the place cannot be written.
+    """
+    stack = star.with_suffix(".mrcs")
+    with StackWriter(stack, len(particles), box, pixel_size) as writer:
+        for batch in images:
+            writer.write(batch)
+    if original_names is None:
+        known = ORIGINAL in particles.table
+        original_names = particles.table[ORIGINAL].to_numpy() if known else particles.image_name
+    write_particles(
+        star,
+        particles,
+        image_names=[f"{number:06d}@{stack.name}" for number in range(1, len(particles) + 1)],
+        original_names=original_names,
+        box=box,
+        pixel_size=pixel_size,
+        extra={"rlnParticleId": np.asarray(particles.row)},
+    )
+    if from_cryosparc(particles):
+        write_cryosparc(star.with_suffix(".cs"), particles, stack=stack.name, box=box, pixel_size=pixel_size)
+    return star

@@ -1,0 +1,168 @@
+"""One machine from sims to fakes: the same fake, byte for byte, whoever asks for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mrcfile
+import numpy as np
+import pytest
+import starfile
+import torch
+
+from cryoalign.data.normalize import Normalization
+from cryoalign.errors import InputError
+from cryoalign.io.metadata import read_particles
+from cryoalign.models.baselines import Spectral, WhiteNoise
+from cryoalign.models.pix2pix import Pix2PixUNet
+from cryoalign.models.unet import UNet
+from cryoalign.refine.load import load
+from cryoalign.refine.refiner import Refiner, as_batch
+from tests.conftest import SMALL
+
+if TYPE_CHECKING:
+    from cryoalign.models.generator import Generator
+    from tests.conftest import Cli
+
+BOX = 32
+
+
+def trained(cli: Cli, cache: Path, *options: str) -> Path:
+    done = cli("train", "+debug=smoke", *SMALL, f"paths.cache={cache}", *options, "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    return Path.cwd() / "run"
+
+
+def sims(run: Path) -> Path:
+    """The metadata of the sims that a run was trained on."""
+    sources = json.loads((run / "provenance.json").read_text())["data"]
+    (star,) = (name for name in sources if name.endswith("sim.star"))
+    return Path(star)
+
+
+@pytest.mark.parametrize("grey", ["none", "minmax", "percentiles"])
+def test_test_export_evaluation_and_python_make_the_same_fakes(grey: str, cli: Cli, cache: Path) -> None:
+    """Of a generator with noise: the row of the matched table says which, so the whole table is exported."""
+    run = trained(
+        cli, cache, "generator.noise_channels=1", "generator.width=4", "discriminator.width=4", "audit=off",
+        f"data.normalization.range={grey}",
+    )  # fmt: skip
+    assert cli("export", f"run={run}", f"particles={sims(run)}", "out=exported", "draws=2", "progress=false",
+               "device=cpu").code == 0  # fmt: skip
+    assert cli("evaluate", f"run={run}", "part=validation", "out=judged", "measures=[]", "progress=false",
+               "accelerator=cpu").code == 0  # fmt: skip
+    exported, draws = (mrcfile.read(f"exported/fake_draw0{draw}.mrcs") for draw in (1, 2))
+    names = starfile.read("exported/fake_draw01.star")["particles"]["rlnImageOriginalName"].tolist()
+    for folder in (run / "test", Path("judged")):
+        of_part = starfile.read(folder / "fake.star")["particles"]["rlnImageOriginalName"]
+        rows = [names.index(name) for name in of_part]
+        assert len(rows) == 6
+        assert mrcfile.read(folder / "fake.mrcs").tobytes() == exported[rows].tobytes()
+
+    generator = load(run, device="cpu")
+    given = mrcfile.read(sims(run).with_suffix(".mrcs"))
+    assert generator.refine(given).tobytes() == exported.tobytes()
+    assert generator.refine(given[:3], draw=1).tobytes() == draws[:3].tobytes()
+    assert (np.abs(generator.refine(given[:3], seed=99) - exported[:3]).max(axis=(1, 2)) > 1e-4).all()
+
+
+def generators() -> dict[str, Generator]:
+    torch.manual_seed(3)
+    spectral, white = Spectral(BOX), WhiteNoise(BOX)
+    pairs = (
+        torch.randn(20, 1, BOX, BOX), torch.randn(20, 1, BOX, BOX), torch.linspace(8e3, 2e4, 20),
+        torch.arange(20) // 4,
+    )  # fmt: skip
+    spectral.fit([pairs])
+    white.fit([pairs])
+    return {
+        "unet": UNet(BOX, 4, noise_channels=1),
+        "transposed": UNet(BOX, 8, upsampling="transposed"),
+        "pix2pix": Pix2PixUNet(64, 128, width=4, dropout_at_inference=False),
+        "spectral": spectral,
+        "white_noise": white,
+    }
+
+
+@pytest.mark.parametrize("name", ["unet", "transposed", "pix2pix", "spectral", "white_noise"])
+def test_a_fake_does_not_depend_on_what_is_refined_with_it(name: str) -> None:
+    """Nor on the number of threads: alone, among others, as the last of all."""
+    generator = generators()[name]
+    box = generator.box
+    sims = np.random.default_rng(0).normal(size=(21, box, box)).astype(np.float32)
+    defocus = np.linspace(8e3, 2e4, 21)
+    refiner = Refiner(generator, Normalization(), seed=7, box=box, pixel_size=2.0)
+
+    def fake(rows: list[int], threads: int = 1) -> np.ndarray:
+        several = Refiner(generator, Normalization(), 7, box, 2.0, threads=threads)
+        parts = [np.array(rows[start : start + 16]) for start in range(0, len(rows), 16)]
+        batches = (as_batch(sims[part], Normalization(), part, defocus[part], 0) for part in parts)
+        return np.concatenate([several.grey(fakes) for _, fakes in several.refine_batches(batches)])
+
+    whole = fake(list(range(21)))
+    np.testing.assert_array_equal(fake([20]), whole[[20]])
+    np.testing.assert_array_equal(fake([5, 3]), whole[[5, 3]])
+    np.testing.assert_array_equal(fake([*range(20, -1, -1)], threads=2)[::-1], whole)
+    np.testing.assert_array_equal(refiner.refine(sims, defocus=defocus), whole)
+
+
+@pytest.fixture
+def refiner() -> Refiner:
+    return Refiner(generators()["spectral"], Normalization(sim_scale=2.0), seed=7, box=BOX, pixel_size=2.0)
+
+
+def test_numpy_in_numpy_out_tensor_in_tensor_out(refiner: Refiner) -> None:
+    sim = np.random.default_rng(0).normal(size=(3, BOX, BOX))
+    fake = refiner.refine(sim, defocus=1e4)
+    assert (type(fake), fake.dtype, fake.shape) == (np.ndarray, np.float32, sim.shape)
+    as_tensor = refiner.refine(torch.from_numpy(sim), defocus=[1e4, 1e4, 1e4])
+    assert isinstance(as_tensor, torch.Tensor)
+    np.testing.assert_array_equal(as_tensor, fake)
+    assert refiner.refine(sim[:0], defocus=1e4).shape == (0, BOX, BOX)
+
+
+def test_defocus_comes_from_the_particles(run: Path) -> None:
+    particles = read_particles(sims(run)).take(np.arange(5))
+    spectral = Refiner(generators()["spectral"], Normalization(), seed=7, box=BOX, pixel_size=7.08)
+    sim = mrcfile.read(sims(run).with_suffix(".mrcs"))[:5]
+    expected = spectral.refine(sim, defocus=particles.mean_defocus)
+    np.testing.assert_array_equal(spectral.refine(sim, particles=particles), expected)
+    with pytest.raises(InputError, match="not as many"):
+        spectral.refine(sim[:4], particles=particles)
+    other = Refiner(spectral.generator, Normalization(), seed=7, box=BOX, pixel_size=5.0)
+    with pytest.raises(InputError, match=r"another pixel size[\s\S]*7\.08"):
+        other.refine(sim, particles=particles)
+
+
+GOOD = np.random.default_rng(0).normal(size=(3, BOX, BOX))
+NAN = np.where(np.arange(3)[:, None, None] == 1, np.nan, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("sim", "options", "says"),
+    [
+        (GOOD[:, :16, :16], {}, r"\(N, 32, 32\)[\s\S]*\(3, 16, 16\)[\s\S]*remedy"),
+        (GOOD[0], {}, r"shape \(32, 32\)[\s\S]*sim\[None\]"),
+        (GOOD.astype(complex), {}, "complex"),
+        (NAN, {}, r"image 1[\s\S]*NaN[\s\S]*remedy"),
+        (GOOD, {"defocus": None}, r"conditioned on the defocus[\s\S]*defocus="),
+        (GOOD, {"defocus": [1e4, 1e4]}, r"one finite number in A, or 3"),
+        (GOOD, {"defocus": np.nan}, "NaN"),
+        (GOOD, {"seed": -1}, "seed cannot be used"),
+        (GOOD, {"draw": 0.5}, "draw cannot be used"),
+    ],
+    ids=["box", "dimension", "complex", "NaN", "no defocus", "too few defoci", "NaN defocus", "seed", "draw"],
+)
+def test_what_cannot_be_refined(sim: np.ndarray, options: dict, says: str, refiner: Refiner) -> None:
+    with pytest.raises(InputError, match=says):
+        refiner.refine(sim, **({"defocus": 1e4} | options))
+
+
+def test_a_constant_image_has_no_range(refiner: Refiner) -> None:
+    flat = np.ones((1, BOX, BOX))
+    assert np.isfinite(refiner.refine(flat, defocus=1e4)).all()
+    ranged = Refiner(refiner.generator, Normalization(range="minmax"), 7, BOX, 2.0)
+    with pytest.raises(InputError, match="constant image"):
+        ranged.refine(flat, defocus=1e4)
