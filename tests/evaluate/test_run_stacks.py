@@ -37,8 +37,8 @@ def trained(folder: Path, cli: Cli, cache: Path) -> Path:
     run = folder / "run"
     if not run.exists():
         done = cli(
-            "train", "+debug=smoke", *SMALL, "data.embedded.particles=120", f"paths.cache={cache}", "audit=off",
-            "generator.noise_channels=1", "generator.width=4", "discriminator.width=4", "test=false",
+            "train", "+debug=smoke", *SMALL, "data.embedded.particles=120", f"paths.cache={cache}",
+            "generator.noise_channels=1", "generator.width=4", "discriminator.width=4", "test=false", "audit=off",
             f"hydra.run.dir={run}",
         )  # fmt: skip
         assert done.code == 0, done.err
@@ -71,8 +71,8 @@ def test_one_call_an_image_and_draw_and_one_stack_a_role(
     monkeypatch.setattr(StackWriter, "__enter__", noted)
     monkeypatch.setattr(Stacks, "__post_init__", seen)
     done = cli(
-        "evaluate", f"run={trained}", f"part={part}", "out=judged", "accelerator=cpu", "progress=false", "draws=100",
-        "measures=[spectrum,invented,memorized]", "baselines=[white_noise]",
+        "evaluate", f"run={trained}", f"part={part}", "out=judged", "accelerator=cpu", "progress=false",
+        "measures=[spectrum,invented,memorized]", "baselines=[white_noise]", "draws=100",
     )  # fmt: skip
     assert done.code == 0, done.err
 
