@@ -38,8 +38,8 @@ def trained(folder: Path, cli: Cli, cache: Path) -> Path:
     if not run.exists():
         done = cli(
             "train", "+debug=smoke", *SMALL, "data.embedded.particles=120", f"paths.cache={cache}",
-            "generator.noise_channels=1", "generator.width=4", "discriminator.width=4", "test=false", "audit=off",
-            f"hydra.run.dir={run}",
+            "generator.noise_channels=1", "generator.width=4", "discriminator.width=4", "test=false",
+            "audit=off", f"hydra.run.dir={run}",
         )  # fmt: skip
         assert done.code == 0, done.err
     return run
