@@ -92,6 +92,30 @@ def test_the_commands_do_what_the_page_says(program: str, walk: Walks) -> None:
     check_the_words_of_the_page(done.folder, done.printed, "cs" if program == "CryoSPARC" else "star")
 
 
+@pytest.mark.slow
+def test_the_notebook_runs_after_the_tutorial(walk: Walks) -> None:
+    cells = json.loads((DOCS / "tutorial.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] for cell in cells if cell["cell_type"] == "code")
+    done = subprocess.run(
+        [sys.executable, "-c", "\n\n".join(code)],
+        check=False,
+        cwd=walk("RELION").folder,
+        env=os.environ | {"MPLBACKEND": "Agg"},
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    rpsd = {
+        name: float(value) for name, value in re.findall(r"^(.+?) +(\d\.\d+)$", done.stdout, re.MULTILINE)
+    }
+    assert list(rpsd) == ["sim", "fake", "next raw"]
+    assert rpsd["fake"] < 1.1 * rpsd["next raw"] < 0.5 * rpsd["sim"]
+    assert "the same: True   another draw: False" in done.stdout
+    fake, raw = map(float, re.findall(r"correlation with sim: fake (\S+), raw (\S+)", done.stdout)[0])
+    assert abs(fake / raw - 1) < 0.1
+
+
 def check_the_words_of_the_page(work: Path, printed: dict[str, str], suffix: str) -> None:
     tree = PAGE.read_text(encoding="utf-8").split("tutorial/\n", 1)[1].split("```", 1)[0]
     names = {path.name for path in (work / "tutorial").rglob("*")}
@@ -103,6 +127,11 @@ def check_the_words_of_the_page(work: Path, printed: dict[str, str], suffix: str
     assert 80 < int(sigma[1]) < 130
     tested = json.loads((work / "outputs/train/spectral/test/metrics.json").read_text())
     assert tested["RPSD_L1"] < 1.1 * tested["floor_RPSD_L1"] < 0.4 * tested["sim_RPSD_L1"]
+    for name in ("RPSD_L1", "pixel_L1"):
+        row = re.search(rf"^│ {name.replace('_', ' ')} .*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+        assert row is not None
+        made = [tested[f"{prefix}{name}"] for prefix in ("sim_", "", "floor_")]
+        np.testing.assert_allclose(made, [float(number) for number in row[0].split("│")[2:5]], rtol=0.03)
     answers = verdicts(work / "outputs/train/gan/held_out_last/evaluation.json")
     assert {answers["fake"][name] for name in ("spectrum", "noise", "two_sample")} == {"fail"}
     assert {answers["spectral"][name] for name in ("spectrum", "noise")} == {"pass"}
