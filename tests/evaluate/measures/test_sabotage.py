@@ -62,6 +62,8 @@ def test_a_fault_is_found_by_the_measure_meant_for_it(name: str, known: Known, f
     wanted = {question: verdict for question, verdict in MATRIX[name].items() if verdict != "."}
     asked = {key: measure for key, (measure, questions) in MEASURES.items() if set(questions) & set(wanted)}
     findings = judge(case_of(known, folder, SABOTEURS[name](known)), asked)
+    for finding in findings:
+        assert {answer.quantity for answer in finding.answers.values()} <= set(finding.quantities)
     answers: dict[str, Answer] = {
         answer.key: answer for finding in findings for answer in finding.answers.values()
     }
