@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cryoalign.io.progress import progress_bar
-from cryoalign.physics.threads import side_by_side
+from cryoalign.physics.threads import one_thread_each, side_by_side
 from cryoalign.refine.arrays import checked_defocus, checked_number, checked_sims
 
 if TYPE_CHECKING:
@@ -199,8 +199,12 @@ class Refiner:
             Network values, on `device`.
         """
         # Dropout draws from one stream: threads would draw in an order that nobody knows.
-        alone = self.device != "cpu" or self.generator.drops_at_inference
-        yield from side_by_side(self._refined, batches, 1 if alone else self.threads)
+        if self.device != "cpu" or self.generator.drops_at_inference:
+            yield from map(self._refined, batches)
+        elif self.threads == 1:
+            yield from map(one_thread_each()(self._refined), batches)
+        else:
+            yield from side_by_side(self._refined, batches, self.threads)
 
     def refine_images(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ from cryoalign.refine.refiner import Refiner, as_batch
 from tests.conftest import SMALL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cryoalign.models.generator import Generator
     from tests.conftest import Cli
 
@@ -86,6 +89,16 @@ def generators() -> dict[str, Generator]:
     }
 
 
+@contextmanager
+def four_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("name", ["unet", "transposed", "pix2pix", "spectral", "white_noise"])
 def test_a_fake_does_not_depend_on_what_is_refined_with_it(name: str) -> None:
     """Nor on the number of threads: alone, among others, as the last of all."""
@@ -105,7 +118,8 @@ def test_a_fake_does_not_depend_on_what_is_refined_with_it(name: str) -> None:
     np.testing.assert_array_equal(fake([20]), whole[[20]])
     np.testing.assert_array_equal(fake([5, 3]), whole[[5, 3]])
     np.testing.assert_array_equal(fake([*range(20, -1, -1)], threads=2)[::-1], whole)
-    np.testing.assert_array_equal(refiner.refine(sims, defocus=defocus), whole)
+    with four_threads():
+        np.testing.assert_array_equal(refiner.refine(sims, defocus=defocus), whole)
 
 
 @pytest.fixture
