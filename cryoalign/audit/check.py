@@ -1,4 +1,4 @@
-"""Hold every hypothesis against the pairs, and simulated images against their metadata."""
+"""Test every hypothesis on the pairs, and simulated images against their metadata."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ class _Comparison:
         return self.scorer.correlation(rings, envelope), envelope, rings
 
     def scores(self, hypotheses: Iterable[Hypothesis], basis: Basis, given: Score) -> Iterator[Score]:
-        """Hold hypotheses against the measured images, compared with the pairs as given and as treated."""
+        """Score hypotheses on the measured images, compared with the pairs as given and as treated."""
         neutral = {Treatment.NONE: given.values}
         for hypothesis in hypotheses:
             if hypothesis.treatment not in neutral:
@@ -224,7 +224,7 @@ class _Comparison:
         untouched: NDArray[np.float64] | None = None,
         neutral: NDArray[np.float64] | None = None,
     ) -> Score:
-        """Hold one hypothesis against the measured images; without others' values, against itself."""
+        """Score one hypothesis on the measured images; without others' values, compared with itself."""
         templates = hypothesis.images()
         values, envelope, rings = self.values(templates)
         untouched = values if untouched is None else untouched

@@ -168,7 +168,7 @@ class Scorer:
         return values
 
     def _shape(self, templates: torch.Tensor, envelope: float) -> torch.Tensor:
-        """Take the mean away and weight as `correlation` does; plain sums over the half plane remain."""
+        """Subtract the mean and weight as `correlation` does; plain sums over the half plane remain."""
         gain = spread_rings(torch.from_numpy(self._gain(envelope)), self.box)
         return (templates - templates.mean(0)) * (gain * (_half_plane_weights(self.box) / self.noise).sqrt())
 

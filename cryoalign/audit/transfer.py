@@ -120,7 +120,7 @@ def carried_transfer(
     candidates: list[Transfer],
     groups: NDArray[np.int64],
 ) -> dict[Transfer, TransferFit]:
-    """Hold candidates against the power spectra of simulated images, which have little or no noise.
+    """Compare candidates with the power spectra of simulated images, which have little or no noise.
 
     Within a ring the power of image i is taken as exponentially distributed about M(ring) (CTF_i^2)^power, M
     the same for all images: the azimuth and the differences of defocus distinguish the candidates, whatever

@@ -162,7 +162,7 @@ def _explain(evidence: Evidence, score: Score) -> Explanation:
 
 
 def _phrase(evidence: Evidence, members: list[Score]) -> str:
-    """Put hypotheses of one family that fit alike into one phrase, the best first."""
+    """Describe hypotheses of one family that fit alike in one phrase, the best first."""
     first = max(members, key=lambda score: float(score.gains.mean()))
     line = _explain(evidence, first).line
     factors = sorted(score.hypothesis.factor for score in members if score.hypothesis.factor is not None)

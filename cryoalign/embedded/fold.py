@@ -141,16 +141,16 @@ def _helix(
         beyond[:, 0] = np.linspace(4.2, _REACH, 4)[: side[number]]
         beyond[:, 1:] = rng.normal(0, (10, 1), (side[number], 2))
         atoms = np.concatenate([_RESIDUE, beyond])
-        azimuth = np.radians(atoms[:, 1] + phase)
-        height = atoms[:, 2] + _RISE * number
-        parts.append(np.stack([atoms[:, 0] * np.cos(azimuth), atoms[:, 0] * np.sin(azimuth), height], axis=1))
+        radius, turn, rise = atoms.T
+        azimuth, height = np.radians(turn + phase), rise + _RISE * number
+        parts.append(np.stack([radius * np.cos(azimuth), radius * np.sin(azimuth), height], axis=1))
     return np.asarray(start + np.concatenate(parts) @ frame)
 
 
 def _loop(
     rng: np.random.Generator, start: NDArray[np.float64], end: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Lay a chain along a bent line, an atom every 1.3 A."""
+    """Build a chain along a bent line, an atom every 1.3 A."""
     bend = (start + end) / 2 + rng.normal(0, 3, 3)
     t = np.linspace(0, 1, max(2, int(np.linalg.norm(end - start) / 1.3)))[:, None]
     return np.asarray((1 - t) ** 2 * start + 2 * t * (1 - t) * bend + t**2 * end)

@@ -140,7 +140,7 @@ def resumable(
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a lock beside `folder`; it goes with the process, and its file with the block."""
+    """Lock a file next to `folder`; the lock ends with the process, the file with the block."""
     path = folder.with_name(f"{folder.name}.lock")
     with path.open("w") as lock:
         try:

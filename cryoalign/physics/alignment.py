@@ -231,12 +231,12 @@ class _Matcher:
 
 
 def _real(values: Tensor) -> Tensor:
-    """Lay real and imaginary parts side by side, so that a real product gives Re conj(a) b."""
+    """Concatenate real and imaginary parts, so that a real product gives Re conj(a) b."""
     return torch.view_as_real(values).flatten(-2)
 
 
 def _matrices(vectors: Tensor) -> Tensor:
-    """Turn (..., 3) rotation vectors in rad into matrices."""
+    """Convert (..., 3) rotation vectors in rad to matrices."""
     return rotation_vector_to_matrix(vectors.reshape(-1, 3)).reshape(*vectors.shape[:-1], 3, 3)
 
 
@@ -261,7 +261,7 @@ def _square(reach: int) -> Tensor:
 
 
 def _pick(values: Tensor, place: Tensor) -> Tensor:
-    """Take from (b, K, R, ...) the (b, K) chosen ones."""
+    """Gather from (b, K, R, ...) the (b, K) chosen ones."""
     first, second = torch.meshgrid(
         torch.arange(values.shape[0]), torch.arange(values.shape[1]), indexing="ij"
     )

@@ -204,7 +204,7 @@ class Announced:
 
     @classmethod
     def of(cls, sizes: float | Sequence[float]) -> Announced:
-        """Take the range of the pixel sizes of all images that will be asked for."""
+        """Return the range of the pixel sizes of all images that will be asked for."""
         values = np.atleast_1d(np.asarray(sizes, dtype=np.float64))
         return cls(float(values.min()), float(values.max()))
 

@@ -89,7 +89,7 @@ def frequency_grid(
 
 
 def magnify(ky: Tensor, kx: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Take the frequencies of images to those of the specimen: k' = M k.
+    """Transform the frequencies of images to those of the specimen: k' = M k.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def shift(spectra: Tensor, shift_px: Tensor, box: int) -> Tensor:
 
 
 def fourier_resize(images: Tensor, box: int) -> Tensor:
-    """Bring images to another sampling by cropping or padding in Fourier space.
+    """Resample images by cropping or padding in Fourier space.
 
     The field of view stays, the pixel size becomes ``N / box`` times what it was, and the grey values (the
     mean) are kept. Origins match: pixel ``N // 2`` lands on ``box // 2``.
@@ -171,7 +171,7 @@ def fourier_resize(images: Tensor, box: int) -> Tensor:
 
 
 def fourier_resize_volume(volume: Tensor, box: int) -> Tensor:
-    """Bring volumes to another sampling, as `fourier_resize` does for images.
+    """Resample volumes, as `fourier_resize` does for images.
 
     Parameters
     ----------

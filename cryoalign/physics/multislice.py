@@ -99,7 +99,7 @@ def propagator(ky: Tensor, kx: Tensor, *, distance: float, voltage: Tensor) -> T
 
 
 def band_limit(box: int, fraction: float, *, device: torch.device | str | None = None) -> Tensor:
-    """Mark the frequencies up to a fraction of Nyquist.
+    """Return a mask of the frequencies up to a fraction of Nyquist.
 
     With 2/3 the product of two functions so limited folds nothing back into what is marked.
 

@@ -179,7 +179,7 @@ class Projector:
         return self.padded + 3, self.padded // 2 + 2
 
     def _plane(self, samples: Tensor) -> Tensor:
-        """Put (..., S) samples where they belong on the half planes; the rest of these is zero."""
+        """Scatter (..., S) samples to their places on the half planes; the rest of these is zero."""
         planes = samples.new_zeros(*samples.shape[:-1], self.box * (self.box // 2 + 1))
         # With the index repeated for each plane, scattering takes a fifth of the time of an assignment.
         planes.scatter_(-1, self._inside.expand(samples.shape), samples)

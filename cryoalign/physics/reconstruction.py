@@ -59,7 +59,7 @@ class Reconstruction:
         rotations: torch.Tensor,
         units: torch.Tensor | None = None,
     ) -> None:
-        """Lay images into the transform.
+        """Insert images into the transform.
 
         Parameters
         ----------

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def euler_to_matrix(angles_deg: Tensor) -> Tensor:
-    """Turn RELION's Euler angles into rotation matrices.
+    """Convert RELION's Euler angles to rotation matrices.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def matrix_to_euler(matrices: Tensor) -> Tensor:
 
 
 def rotation_vector_to_matrix(vectors: Tensor) -> Tensor:
-    """Turn rotation vectors into matrices.
+    """Convert rotation vectors to matrices.
 
     Parameters
     ----------

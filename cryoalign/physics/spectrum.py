@@ -108,7 +108,7 @@ def _totals(values: Tensor, box: int) -> tuple[Tensor, Tensor]:
 
 
 def _precise(values: Tensor) -> Tensor:
-    """Bring half precision to float32; float32 and float64 stay."""
+    """Convert half precision to float32; float32 and float64 stay."""
     return values if values.dtype in {torch.float32, torch.float64} else values.float()
 
 

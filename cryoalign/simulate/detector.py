@@ -80,7 +80,7 @@ class Counting:
     def expose(
         self, contrast: Tensor, pixel_size: Tensor, generators: Sequence[np.random.Generator]
     ) -> tuple[Tensor, Tensor]:
-        """Take images.
+        """Record images.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class Counting:
 
 
 def _poisson(draws: NDArray[np.float64], mean: Tensor) -> NDArray[np.float32]:
-    """Turn uniform numbers into Poisson ones by the inverse of the distribution.
+    """Transform uniform numbers into Poisson ones by the inverse of the distribution.
 
     One number a pixel, whatever the mean: a rounding error in the mean can change this pixel, and no other,
     where a generator that rejects would give another image.

@@ -96,7 +96,7 @@ class Experiment:
     def record(
         self, particles: Particles, index: NDArray[np.int64], neighbours: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Take images with the detector.
+        """Record images with the detector.
 
         Parameters
         ----------

@@ -48,7 +48,7 @@ class Specimen(Protocol):
         """What it is read from."""
 
     def volume(self, box: int, pixel_size: float) -> Volume:
-        """Put it on a grid that suits images of `box` px at `pixel_size` A or coarser."""
+        """Sample it on a grid that suits images of `box` px at `pixel_size` A or coarser."""
 
 
 class DensityMap:

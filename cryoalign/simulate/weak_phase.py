@@ -163,7 +163,7 @@ class WeakPhase:
 
 
 def fit_volume(volume: Tensor, pixel_size: float, box: int, images: Announced) -> tuple[Tensor, float]:
-    """Bring a volume to the span of the images, and no more resolution than they can show.
+    """Resample a volume to the span of the images, with no more resolution than they can show.
 
     A volume sampled finer than the finest images is Fourier-cropped to the next whole number of voxels that
     still carries their Nyquist frequency; then it is cropped or padded with zeros about its origin to the

@@ -20,7 +20,7 @@ def treated(basis: Basis, treatment: Treatment) -> torch.Tensor:
     """Treat the simulated images.
 
     Dividing by a CTF and interpolating cost correlation where images are clean, and win some by removing
-    noise where simulated images have it. Either way that says nothing of the hypothesis.
+    noise where simulated images have it. Either way that is no evidence for the hypothesis.
 
     Returns
     -------

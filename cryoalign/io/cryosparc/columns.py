@@ -19,7 +19,7 @@ LIMITS = {
     "ctf/accel_kv": (1.0, 5e3),
     "ctf/amp_contrast": (0.0, 1.0),
 }
-"""What can only be a slip beyond them."""
+"""Beyond them a value can only be an error."""
 
 
 def require(table: CsTable, what: str, names: tuple[str, ...]) -> None:

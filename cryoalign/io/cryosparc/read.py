@@ -1,6 +1,6 @@
 """CryoSPARC's particles into the vocabulary.
 
-CryoSPARC publishes no description of its columns. What is assumed here, and on whose word, stands in
+CryoSPARC publishes no description of its columns. What is assumed here, and by which sources, is in
 ``docs/conventions.md``.
 """
 

@@ -38,7 +38,7 @@ class AberrationColumn(NamedTuple):
 
 
 def read_aberrations(path: Path, table: pd.DataFrame, where: str) -> dict[str, AberrationColumn]:
-    """Read numbers and vectors such as ``[0.1,0.2]``; a cell that says nothing means no aberration."""
+    """Read numbers and vectors such as ``[0.1,0.2]``; an empty cell means no aberration."""
     columns = {}
     for name, none in ABERRATIONS.items():
         cells = table[name].astype(str) if name in table else pd.Series("none", index=range(len(table)))

@@ -127,14 +127,14 @@ def _match(path: Path, particles: pd.DataFrame, numbering: NDArray[np.int64]) ->
     order = np.argsort(numbering)
     place = np.searchsorted(numbering[order], wanted).clip(max=len(numbering) - 1)
     index: NDArray[np.int64] = order[place].astype(np.int64)
-    strange = np.flatnonzero(numbering[index] != wanted)
-    if len(strange):
+    unknown = np.flatnonzero(numbering[index] != wanted)
+    if len(unknown):
         raise InputError(
             "a particle belongs to an optics group that the table data_optics does not have",
             file=path,
-            row=int(strange[0]) + 1,
+            row=int(unknown[0]) + 1,
             expected=f"one of {', '.join(map(str, numbering))}",
-            found=int(wanted[strange[0]]),
+            found=int(wanted[unknown[0]]),
             remedy="add the group to data_optics or remove its particles",
         )
     return index
@@ -172,7 +172,7 @@ def _lens(path: Path, table: pd.DataFrame, where: str) -> _Lens:
 
 
 def _check_limits(path: Path, lens: _Lens, where: str) -> None:
-    """Refuse what can only be a slip of the pen or of the unit."""
+    """Refuse what can only be a typing error or another unit."""
     for what, values, low, high in (
         ("pixel size in A", lens.pixel_size, 1e-3, 1e3),
         ("rlnVoltage in kV", lens.voltage, 1.0, 5e3),

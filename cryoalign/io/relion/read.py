@@ -109,8 +109,8 @@ def parse_image_names(
     """
     parts = names.astype("str").str.extract(r"^(?:(\d{1,18})@)?([^@].*)$")
     number = pd.to_numeric(parts[0]).fillna(1).to_numpy(dtype=np.int64)
-    strange = parts[1].isna() | (number < 1) | (parts[0].isna() & names.str.contains("@", regex=False))
-    bad = np.flatnonzero(strange.to_numpy(dtype=bool))
+    malformed = parts[1].isna() | (number < 1) | (parts[0].isna() & names.str.contains("@", regex=False))
+    bad = np.flatnonzero(malformed.to_numpy(dtype=bool))
     if len(bad):
         raise InputError(
             f"{column} does not name an image",
@@ -176,7 +176,7 @@ def _text(column: pd.Series[str]) -> NDArray[np.str_]:
 
 
 def _native(column: pd.Series[str]) -> pd.Series[str] | pd.Series[float]:
-    """Turn a column into numbers unless it is a name or would not come back as it was."""
+    """Convert a column to numbers unless it is a name or its text would change when written."""
     if "Name" in str(column.name) or column.str.match(r"[-+]?0\d").any():
         return column
     values = pd.to_numeric(column, errors="coerce")

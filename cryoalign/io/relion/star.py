@@ -193,7 +193,7 @@ def _check_structure(path: Path, text: str) -> list[str]:
 
 
 def _check_line(path: Path, block: _Block, line: str) -> None:
-    """Take one line of a block: ``loop_``, a label, or a row of values."""
+    """Parse one line of a block: ``loop_``, a label, or a row of values."""
     if line.startswith("loop_"):
         block.loop = True
     elif line.startswith("_") and not block.rows:

@@ -115,7 +115,7 @@ def _flat(notes: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]
 
 
 def _columns(particles: Particles) -> dict[str, ArrayLike]:
-    """Return the columns that the vocabulary knows, without those that say nothing."""
+    """Return the columns that the vocabulary knows, without those that are empty."""
     columns: dict[str, ArrayLike] = {}
     if (particles.micrograph != "").any():
         columns[MICROGRAPH] = particles.micrograph
