@@ -78,8 +78,8 @@ def test_what_is_not_needed_is_not_imported(name: str, arguments: list[str]) -> 
     [
         (["--help"], 0),
         (["--cfg", "all", "seed=3"], 0),
-        (["particles=no.star", "volume=v.mrc", "out=x"], 1),
-        (["-m", "particles=no.star,none.star", "volume=v.mrc", "out=x"], 1),
+        (["seed=a"], 1),
+        (["-m", "seed=a,b"], 1),
         (["--nonsense"], 2),
     ],
 )

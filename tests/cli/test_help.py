@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,8 @@ from cryoalign.cli.flatten import flatten
 from cryoalign.cli.help_text import help_text
 from tests.conftest import Cli
 
-LINE = re.compile(r"^ +(\S+)(?: {2,}.*?)? {2,}(\S.*)$", re.MULTILINE)
+#: A key, its default and its text.
+LINE = re.compile(r"^ +(\S+) {2,}(?:\S.*?) {2,}(\S.*)$", re.MULTILINE)
 
 
 def everything(command: str) -> str:
@@ -29,37 +29,38 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (Path(CONF_DIR) / group).glob("*.yaml") if path.stem != "base")
 
 
-#: Groups of which several can be chosen; Hydra does not list them among its choices.
-SEVERAL = {"callbacks", "logger"}
+def keys_of(group: str) -> set[str]:
+    """All keys in the files of a group, but of those that change keys of others."""
+    found: set[str] = set()
+    for path in (Path(CONF_DIR) / group).glob("*.yaml"):
+        text = path.read_text()
+        if "@package _global_" not in text:
+            found |= set(
+                flatten({key: value for key, value in yaml.safe_load(text).items() if key != "defaults"})
+            )
+    return {f"{group.replace('/', '.')}.{key}" for key in found}
 
 
-@pytest.fixture
-def composing() -> Iterator[None]:
-    with initialize_config_dir(CONF_DIR, version_base="1.3"):
-        yield
-
-
-@pytest.mark.usefixtures("composing")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_key_and_every_choice_has_its_line(command: str) -> None:
-    """Hydra composes each choice of each group that it knows: whatever is in it is explained."""
     lines = dict(LINE.findall(everything(command)))
-    groups = [path.relative_to(CONF_DIR).as_posix() for path in Path(CONF_DIR).rglob("*") if path.is_dir()]
-    whole = compose(command, return_hydra_config=True)
-    used = {group for group in whole.hydra.runtime.choices if not group.startswith("hydra/")}
-    added = {"experiment", "debug", *SEVERAL} if command == "train" else set()
-    assert used | added == {group.name for group in read_catalogue(command).groups}
-    assert used | added <= set(groups)
-    overrides = [[f"{group}={name}"] for group in used for name in choices(group)]
-    overrides += [[f"+{group}={name}"] for group in added & SEVERAL for name in choices(group)]
-    for given in [[], *overrides]:
-        for key in flatten(OmegaConf.to_container(compose(command, given))):
-            if not any(part.startswith("_") for part in key.split(".")) and key not in used:
-                assert lines.get(key), f"{key}, with {given}, is not explained"
-    for group in used | added:
+    with initialize_config_dir(CONF_DIR, version_base="1.3"):
+        whole = compose(command)
+    groups = {group.name for group in read_catalogue(command).groups}
+    keys = set(flatten(OmegaConf.to_container(whole))) - groups
+    for key in keys.union(*map(keys_of, groups)):
+        if not any(part.startswith("_") for part in key.split(".")):
+            assert lines.get(key), f"{key} is not explained"
+    for group in groups:
         section = everything(command).split(f"{group}=CHOICE", 1)[1].split("=CHOICE")[0]
         for name in choices(group):
             assert re.search(rf"^  {name} +\S", section, re.MULTILINE), f"{group}={name} is not explained"
+
+
+def test_every_group_belongs_to_a_command() -> None:
+    files = (path for path in Path(CONF_DIR).rglob("*/*.yaml") if "hydra" not in path.parts)
+    folders = {path.parent.relative_to(CONF_DIR).as_posix() for path in files}
+    assert folders == {group.name for command in COMMANDS for group in read_catalogue(command).groups}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
