@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-VOID = {"meta", "img", "br", "hr", "link", "input"}
+VOID = {"meta", "img", "br", "wbr", "hr", "link", "input"}
 ADDRESSES = {"src", "href", "xlink:href", "srcset", "action", "data", "poster", "background", "cite"}
 
 
