@@ -19,12 +19,11 @@ MODULES = sorted(
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_are_true(name: str) -> None:
-    done = doctest.testmod(importlib.import_module(name), verbose=False)
-    assert done.attempted
-    assert not done.failed
+    assert not doctest.testmod(importlib.import_module(name), verbose=False).failed
 
 
 def test_there_are_ten() -> None:
     finder = doctest.DocTestFinder(exclude_empty=True)
-    found = [test for name in MODULES for test in finder.find(importlib.import_module(name)) if test.examples]
-    assert len(found) >= 10
+    found = [test for name in MODULES for test in finder.find(importlib.import_module(name))]
+    run = [test for test in found if any(doctest.SKIP not in example.options for example in test.examples)]
+    assert len(run) >= 10
