@@ -50,7 +50,7 @@ class Case:
         Training pairs: raw, sim and fake, or fewer.
     empty : Probe or None
         Fakes of sims that show no particle.
-    cut : Probe or None
+    without_domain : Probe or None
         Fakes of sims of the map without a domain.
     domain : (M, M, M) tensor or None
         Density of that domain, on the grid of `volume`.
@@ -58,7 +58,7 @@ class Case:
         Reference map, axes [z, y, x].
     voxel_size : float or None
         Of `volume` and `domain`, in A.
-    volume_words : str
+    volume_source : str
         What `volume` is, for a reader.
     draws : int
         Bootstrap replicates.
@@ -74,11 +74,11 @@ class Case:
     pairs: Stacks
     train: Stacks | None = None
     empty: Probe | None = None
-    cut: Probe | None = None
+    without_domain: Probe | None = None
     domain: Tensor | None = None
     volume: Tensor | None = None
     voxel_size: float | None = None
-    volume_words: str = "the reference map"
+    volume_source: str = "the reference map"
     draws: int = 1000
     progress: bool = False
     seed: int = 0

@@ -99,7 +99,7 @@ def _case(cfg: DictConfig) -> Case:
     if cfg.empty is not None:
         case.empty = reader.probe(cfg.empty, pairs)
     if cfg.cut.fake is not None:
-        case.cut, case.domain = reader.probe(cfg.cut.fake, pairs), _domain(cfg, case)
+        case.without_domain, case.domain = reader.probe(cfg.cut.fake, pairs), _domain(cfg, case)
     return case
 
 

@@ -141,7 +141,7 @@ class RunCases:
             if case.volume is None or case.voxel_size is None:
                 rows = self.stacks.choose(np.arange(len(data.sim)), MAP_IMAGES)
                 case.volume, case.voxel_size = map_of_sims(data, rows)
-                case.volume_words = "a map made of the run's sims"
+                case.volume_source = "a map made of the run's sims"
             try:
                 _, case.domain = remove_domain(case.volume, case.voxel_size)
             except ValueError as error:
@@ -149,4 +149,4 @@ class RunCases:
                 return
             rows = self.stacks.choose(self.stacks.rows, CUT_IMAGES)
             removal = Removal(data, case.volume, case.domain, case.voxel_size, rows)
-        case.cut = Reader().probe(self.stacks.without_domain(rows, removal), case.pairs)
+        case.without_domain = Reader().probe(self.stacks.without_domain(rows, removal), case.pairs)

@@ -54,7 +54,7 @@ def case(
     *,
     loud: float = 1.0,
     empty: torch.Tensor | None = None,
-    cut: torch.Tensor | None = None,
+    without_domain: torch.Tensor | None = None,
     domain: torch.Tensor | None = None,
     volume: torch.Tensor | None = None,
     normalize: str = "none",
@@ -74,7 +74,7 @@ def case(
         name: Probe(Images(images, particles(len(images))))
         if name == "empty"
         else Probe(Images(images, table))
-        for name, images in (("empty", empty), ("cut", cut))
+        for name, images in (("empty", empty), ("without_domain", without_domain))
         if images is not None
     }
     return Case(pairs, **probes, domain=domain, volume=volume, voxel_size=PIXEL_SIZE, draws=300)

@@ -225,7 +225,7 @@ def case_of(known: Known, folder: Path, fakes: Fakes) -> Case:
         pairs,
         train=reader.pairs(folder / "train_raw.star", fake=train, sim=folder / "train_sim.star"),
         empty=reader.probe(empty, pairs),
-        cut=reader.probe(files["cut"], pairs),
+        without_domain=reader.probe(files["cut"], pairs),
         domain=known.domain,
         volume=known.volume,
         voxel_size=known.pixel_size,

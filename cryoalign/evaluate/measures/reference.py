@@ -164,7 +164,7 @@ def reference_for(case: Case, box: int, most: int) -> Reference:
     pairs = case.pairs
     if case.volume is not None:
         voxel = case.voxel_size or pairs.pixel_size
-        return reference_of(case.volume, voxel, box, small_pixel(pairs, box), case.volume_words)
+        return reference_of(case.volume, voxel, box, small_pixel(pairs, box), case.volume_source)
     made = Reconstruction(box)
     sources = [pairs] if case.train is None or "sim" not in case.train.kinds else [pairs, case.train]
     for source in sources:

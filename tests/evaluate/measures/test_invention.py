@@ -104,7 +104,7 @@ def test_a_removed_domain_stays_away(table: Particles, parts: tuple[torch.Tensor
     rest, domain = parts
     cut = views(table, rest) + noise(COUNT, 2)
     honest = views(table) + noise(COUNT, 3)
-    finding = InventionMeasure()(case(table, honest, cut=cut, domain=domain, volume=specimen()))
+    finding = InventionMeasure()(case(table, honest, without_domain=cut, domain=domain, volume=specimen()))
     found = answer(finding, "invented_domain")
     assert found.verdict is Verdict.PASS, found.words
     returned, of_map, kept = finding.quantities.values()
@@ -125,7 +125,9 @@ def test_a_domain_that_is_put_back_is_found(
     clean = rfft2(views(table, rest + amount * domain))
     radius = torch.hypot(torch.fft.fftfreq(BOX)[:, None], torch.fft.rfftfreq(BOX)[None]) * BOX
     fakes = irfft2(clean * torch.exp(-blur * radius / 2), BOX) + 0.3 * noise(COUNT, 2)
-    finding = InventionMeasure()(case(table, views(table), cut=fakes, domain=domain, volume=specimen()))
+    finding = InventionMeasure()(
+        case(table, views(table), without_domain=fakes, domain=domain, volume=specimen())
+    )
     assert answer(finding, "invented_domain").verdict is Verdict.FAIL
     returned, of_map, _ = finding.quantities.values()
     assert returned.fake.value == pytest.approx(amount, abs=0.12)
@@ -136,7 +138,7 @@ def test_few_and_noisy_ones_leave_it_open(table: Particles, parts: tuple[torch.T
     rest, domain = parts
     few = table.take(np.arange(24))
     cut = views(few, rest) + 8 * noise(24, 2)
-    settings = {"cut": cut, "domain": domain, "volume": specimen(), "empty": 30 * noise(24, 1)}
+    settings = {"without_domain": cut, "domain": domain, "volume": specimen(), "empty": 30 * noise(24, 1)}
     finding = InventionMeasure()(case(few, views(few), **settings))
     assert [each.verdict for each in finding.answers.values()] == [Verdict.UNDECIDED] * 2
     assert not finding.left_out
@@ -159,7 +161,12 @@ def test_one_question_does_not_need_the_other(
     """A broken stack of empties leaves the domain to be judged."""
     rest, domain = parts
     given = case(
-        table, views(table), cut=views(table, rest), domain=domain, volume=specimen(), empty=noise(EMPTY, 1)
+        table,
+        views(table),
+        without_domain=views(table, rest),
+        domain=domain,
+        volume=specimen(),
+        empty=noise(EMPTY, 1),
     )
 
     def broken(row: int) -> np.ndarray:

@@ -52,7 +52,7 @@ class InventionMeasure:
         Parameters
         ----------
         case : Case
-            `empty` for the first question; `cut`, `domain` and `volume` for the second.
+            `empty` for the first question; `without_domain`, `domain` and `volume` for the second.
 
         Returns
         -------
@@ -92,7 +92,12 @@ class InventionMeasure:
         )
 
     def _domain(self, case: Case) -> Finding:
-        if case.cut is None or case.domain is None or case.volume is None or len(case.cut) < FEWEST:
+        if (
+            case.without_domain is None
+            or case.domain is None
+            or case.volume is None
+            or len(case.without_domain) < FEWEST
+        ):
             reason = (
                 "Whether a removed domain stays away was left out: it needs the reference map, the domain's "
                 f"density on the same grid, and {FEWEST} or more fakes of sims of the map without it."
@@ -103,7 +108,7 @@ class InventionMeasure:
             return Finding(self.name, left_out=(reason,))
         voxel_size = case.voxel_size or case.pairs.pixel_size
         parts = Parts(case.volume - case.domain, case.domain, voxel_size)
-        lacking = self._of_lacking(case, case.cut, parts)
+        lacking = self._of_lacking(case, case.without_domain, parts)
         whole = {kind: self._of_pairs(case, kind, parts) for kind in ("raw", "fake")}
         return Finding(
             self.name,
