@@ -56,7 +56,7 @@ def test_bash_completes_commands_groups_choices_and_keys(in_bash: dict[str, str]
         ("cryoalign train data=stars data.si", ["data.sim="]),
         ("cryoalign train data.split.k", ["data.split.kind="]),
         ("cryoalign train data.split.kind=", [f"data.split.kind={a} " for a in ("groups", "half", "file")]),
-        ("cryoalign train +", ["+debug=", "+experiment="]),
+        ("cryoalign train +", ["+callbacks=", "+debug=", "+experiment=", "+logger="]),
         ("cryoalign train +experiment=no_g", ["+experiment=no_gan "]),
         ("cryoalign train -m generator=unet,sp", ["generator=unet,spectral"]),
         ("cryoalign train loss/", ["loss/adversarial="]),
