@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -31,13 +31,21 @@ _SURROUNDINGS = {
     "audit", "callbacks", "data", "debug", "log_every", "resume", "test", "threads", "trainer",
     "data.bad_images", "data.check", "data.check_header", "data.folder", "data.passthrough", "data.raw",
     "data.root", "data.sim", "data.workers", "trainer.accelerator", "trainer.enable_progress_bar",
+    "trainer.val_check_interval",
 }  # fmt: skip
 _SURROUNDING_GROUPS = ("callbacks.figures.", "callbacks.step_checkpoints.", "hydra", "logger", "paths")
 #: Of the last validation, what the table of runs shows beside them.
 RESULTS = ("val/RPSD_L1", "val/RPSD_MSE", "val/pixel_L1", "val/pixel_MSE", "val/ring_correlation")
 
 
-def hyperparameters(cfg: DictConfig, origin: Origin, box: int) -> dict[str, float | str]:
+class Hyperparameters(NamedTuple):
+    """What a user varies, by name, and the names of what the sweep that a run belongs to varies."""
+
+    values: dict[str, float | str]
+    varied: set[str]
+
+
+def hyperparameters(cfg: DictConfig, origin: Origin, box: int) -> Hyperparameters:
     """Return what a user varies: a fixed set, and whatever else was given on the command line.
 
     Parameters
@@ -65,7 +73,9 @@ def hyperparameters(cfg: DictConfig, origin: Origin, box: int) -> dict[str, floa
         value = origin.choices.get(key, OmegaConf.select(cfg, key))
         if value is not None and not OmegaConf.is_config(value):
             chosen[names[key]] = value if isinstance(value, int | float) else str(value)
-    return chosen
+    names |= {key: name for name, key in (_NUMBERS | _GROUPS).items()}
+    names |= dict.fromkeys(("data.box", "data.embedded.box"), "box")
+    return Hyperparameters(chosen, {names[key] for key in origin.varied if key in names} & set(chosen))
 
 
 def _chosen(cfg: DictConfig, group: str, choices: Mapping[str, str]) -> str:

@@ -12,17 +12,23 @@ from typing import TYPE_CHECKING, Any, cast
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
+from tensorboard.plugins.hparams.plugin_data_pb2 import (  # type: ignore[import-untyped]
+    HParamsPluginData,
+)
+from torch.utils.tensorboard.summary import hparams
 
 from cryoalign.errors import InputError
 from cryoalign.train.naming import read_origin, tensorboard_folder
 from cryoalign.train.quiet import without_known_warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
     from pathlib import Path
 
     from lightning.pytorch.loggers import Logger
     from omegaconf import DictConfig
+
+    from cryoalign.train.hyperparameters import Hyperparameters
 
 
 def first_process() -> bool:
@@ -122,27 +128,34 @@ def wandb(folder: Path, begun: int | None, *, project: str, offline: bool) -> Wa
     )
 
 
-def log_hyperparameters(
-    loggers: list[Logger], chosen: Mapping[str, float | str], final: Mapping[str, float], step: int
-) -> None:
-    """Log what a user varies, and in TensorBoard what came of it.
+def log_hyperparameters(loggers: list[Logger], chosen: Hyperparameters, results: Sequence[str]) -> None:
+    """Log what a user varies.
 
     Parameters
     ----------
     loggers : list of Logger
-    chosen : mapping
-        See `cryoalign.train.hyperparameters`.
-    final : mapping
-        Values of the last validation.
-    step : int
-        Of that validation.
+    chosen : Hyperparameters
+    results : sequence of str
+        Names of logged values that TensorBoard's HPARAMS show beside them.
     """
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(dict(chosen), metrics=dict(final), step=step)
-            logger.save()
+            _log_hparams(logger, chosen, results)
         elif not isinstance(logger, CSVLogger):
-            logger.log_hyperparams(dict(chosen))
+            logger.log_hyperparams(chosen.values)
+
+
+def _log_hparams(logger: TensorBoardLogger, chosen: Hyperparameters, results: Sequence[str]) -> None:
+    """Write HPARAMS as Lightning does, but for the mark of what differs: TensorBoard shows it first."""
+    experiment, start, end = hparams(chosen.values, dict.fromkeys(results, 0.0))  # type: ignore[no-untyped-call]
+    plugin = experiment.value[0].metadata.plugin_data
+    content = HParamsPluginData.FromString(plugin.content)
+    for info in content.experiment.hparam_infos:
+        info.differs = info.name in chosen.varied
+    plugin.content = content.SerializeToString()
+    for summary in (experiment, start, end):
+        logger.experiment._get_file_writer().add_summary(summary)
+    logger.save()
 
 
 def _rows_until(path: Path, step: int) -> list[dict[str, str]]:

@@ -159,8 +159,7 @@ def _fit(
             _log.info("stopped     at step %d of %d", trainer.global_step, cfg.trainer.max_steps)
     if trainer.is_global_zero:
         chosen = hyperparameters(cfg, read_origin(folder), data.box)
-        final = {name: float(trainer.callback_metrics[name]) for name in RESULTS}
-        log_hyperparameters(loggers, chosen, final, trainer.global_step)
+        log_hyperparameters(loggers, chosen, RESULTS)
     if trainer.world_size > 1:  # the test runs on one process
         torch.distributed.destroy_process_group()
     if trainer.is_global_zero and cfg.test and len(data.rows["test"]):

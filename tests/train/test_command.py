@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from tests.conftest import REPOSITORY, SMALL, Cli, read_csv
 
@@ -60,7 +61,13 @@ def test_tensorboard_holds_curves_figures_and_hyperparameters(run: Path) -> None
     assert {"val/RPSD_L1", "train/loss_G", "test/RPSD_L1"} <= set(tags["scalars"])
     assert [event.step for event in events.Scalars("train/loss_G")] == [1, 2, 3, 4]
     assert {"panels", "spectra"} <= set(tags["images"])
-    assert "hparams" in str(events.summary_metadata.keys())
+    plugin = events.SummaryMetadata("_hparams_/session_start_info").plugin_data
+    shown = HParamsPluginData.FromString(plugin.content).session_start_info.hparams
+    assert {"generator", "discriminator", "gan", "l1", "rpsd", "steps", "batch", "seed", "data"} <= set(shown)
+    assert shown["rpsd"].number_value == 0.05
+    assert (shown["generator"].string_value, shown["data"].string_value) == ("unet", "embedded")
+    assert not any("_target_" in name or "bad_images" in name or "enable" in name for name in shown)
+    assert [event.step for event in events.Scalars("val/RPSD_L1")] == [2, 4]
 
 
 def test_the_checkpoint_is_of_the_last_step_and_holds_plain_values(run: Path) -> None:
