@@ -5,6 +5,7 @@ What is refused most often has a function: a choice, a number in its range, a fi
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -80,7 +81,15 @@ def _rebuild(problem: str, state: dict[str, object]) -> InputError:
     return InputError(problem, **state)  # type: ignore[arg-type]
 
 
-def choice(name: str, value: _T, choices: Iterable[_T], *, remedy: str | None = None) -> _T:
+def choice(
+    name: str,
+    value: _T,
+    choices: Iterable[_T],
+    *,
+    file: Path | None = None,
+    row: int | None = None,
+    remedy: str | None = None,
+) -> _T:
     """Return a value that is one of a few.
 
     Parameters
@@ -90,7 +99,7 @@ def choice(name: str, value: _T, choices: Iterable[_T], *, remedy: str | None = 
     value : object
     choices : iterable of object
         What it may be.
-    remedy : str, optional
+    file, row, remedy : optional
         See `InputError`.
 
     Returns
@@ -108,7 +117,9 @@ def choice(name: str, value: _T, choices: Iterable[_T], *, remedy: str | None = 
         return value
     *most, last = map(str, known)
     expected = f"{', '.join(most)} or {last}" if most else last
-    raise InputError(f"unknown choice for {name}", expected=expected, found=value, remedy=remedy)
+    raise InputError(
+        f"unknown choice for {name}", file=file, row=row, expected=expected, found=value, remedy=remedy
+    )
 
 
 def within(
@@ -154,8 +165,8 @@ def within(
     """
     given: object = value  # whatever its type says
     if (
-        isinstance(given, int if whole else int | float)
-        and not isinstance(given, bool)
+        not isinstance(given, bool)
+        and isinstance(given, Integral if whole else Real)
         and (least is None or value >= least)
         and (most is None or value <= most)
         and (above is None or value > above)

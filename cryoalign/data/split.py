@@ -171,10 +171,7 @@ def _from_file(particles: Particles, by: str, pattern: str | None, file: str | P
         wanted = group.tolist()
     known: dict[str, str] = {}
     for row, (key, part) in enumerate(zip(keys, table[PART].to_list(), strict=True), start=1):
-        if part not in PARTS:
-            raise InputError(
-                "unknown part of a split", file=path, row=row, expected=", ".join(PARTS), found=part
-            )
+        choice(PART, part, PARTS, file=path, row=row)
         if known.setdefault(key, part) != part:
             raise InputError(
                 f"{key} is in two parts of the split", file=path, row=row, found=f"{known[key]} and {part}"

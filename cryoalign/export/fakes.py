@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, within
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import passthrough_files, read_particles
 from cryoalign.io.output import staged
@@ -72,13 +72,8 @@ def export_fakes(
     InputError
         If the stack is not of the run's box and pixel size, or `out` exists.
     """
-    if draws < 1 or workers < 0:
-        raise InputError(
-            "nothing to export",
-            expected="draws >= 1 and workers >= 0",
-            found=f"{draws} and {workers}",
-            remedy="leave both out for one fake of each sim",
-        )
+    within("draws", draws, 1, remedy="leave it out for one fake of each sim")
+    within("workers", workers, 0)
     others = passthrough_files(passthrough)
     particles = read_particles(star, others)
     stacks = locate_stacks(particles, root=root)

@@ -7,7 +7,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, choice
 from cryoalign.models.generator import Generator
 from cryoalign.models.layers import Dropout, ReflectPad, init_normal, with_noise
 
@@ -132,8 +132,7 @@ class Pix2PixUNet(Generator):
 
 
 def _check(box: int, size: int) -> None:
-    if size not in {256, 128}:
-        raise InputError("pix2pix published no U-Net of this size", expected="256 or 128", found=size)
+    choice("generator.size", size, (256, 128))
     if 2 * box < size:
         raise InputError(
             f"the box is too small for unet_{size}",

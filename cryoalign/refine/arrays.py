@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoalign.data.images import SAME_PIXEL_SIZE
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, within
 from cryoalign.models.generator import DEFOCUS
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def checked_number(name: str, value: int) -> int:
     InputError
         If it is no whole number, or negative.
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise InputError(f"{name} cannot be used", expected="a whole number, 0 or more", found=value)
-    return int(value)
+    return int(within(name, value, 0, whole=True))
 
 
 def checked_defocus(

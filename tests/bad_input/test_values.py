@@ -99,7 +99,7 @@ def test_values(option: str, says: list[str], cache: Path, run: Path, refused: R
     [
         (["evaluate", "part=all"], ["part", "found: all"]),
         (["evaluate", "accelerator=abacus"], ["accelerator", "abacus"]),
-        (["export", "draws=0"], ["draws >= 1", "found: 0"]),
+        (["export", "draws=0"], ["draws is out of range", "1 or more", "found: 0"]),
         (["export", "workers=many"], ["workers", "whole number", "found: many"]),
         (["export", "device=abacus"], ["device", "auto, cpu, cuda", "abacus"]),
         (["simulate", "batch_size=0"], ["batch_size", "found: 0"]),

@@ -198,7 +198,7 @@ def test_file_by_group(tmp_path: Path) -> None:
     [
         (
             "rlnImageName,part\n1@a.mrcs,train\n2@a.mrcs,val\n",
-            r"split\.csv, row 2: unknown part(.|\n)*found: val",
+            r"split\.csv, row 2: unknown choice for part(.|\n)*found: val",
         ),
         ("rlnImageName,part\n1@a.mrcs,train\n1@a.mrcs,test\n", r"split\.csv, row 2: .*in two parts"),
         (

@@ -164,8 +164,8 @@ NAN = np.where(np.arange(3)[:, None, None] == 1, np.nan, GOOD)
         (GOOD, {"defocus": None}, r"conditioned on the defocus[\s\S]*defocus="),
         (GOOD, {"defocus": [1e4, 1e4]}, r"one finite number in A, or 3"),
         (GOOD, {"defocus": np.nan}, "NaN"),
-        (GOOD, {"seed": -1}, "seed cannot be used"),
-        (GOOD, {"draw": 0.5}, "draw cannot be used"),
+        (GOOD, {"seed": -1}, "seed is out of range"),
+        (GOOD, {"draw": 0.5}, "draw is out of range"),
     ],
     ids=["box", "dimension", "complex", "NaN", "no defocus", "too few defoci", "NaN defocus", "seed", "draw"],
 )
