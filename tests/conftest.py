@@ -38,7 +38,17 @@ def shared_data() -> Path:
 #: What takes seconds to make: tests that ask for it are slow, and left out by ``make test-fast``.
 SLOW_FIXTURES = {"cache", "run"}
 #: Files whose tests judge many images, train classifiers, build a wheel, or watch a process's memory.
-SLOW_FILES = {"test_sabotage.py", "test_two_sample.py", "test_packaging.py", "test_ram.py"}
+SLOW_FILES = {
+    "test_check.py",
+    "test_given_stacks.py",
+    "test_invention.py",
+    "test_packaging.py",
+    "test_pose.py",
+    "test_ram.py",
+    "test_sabotage.py",
+    "test_simulations.py",
+    "test_two_sample.py",
+}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -133,6 +133,7 @@ def test_split_by_a_column_of_cryosparcs(project: np.ndarray, cli: Cli, tmp_path
     assert sorted(number for group in groups for number in group) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_train_evaluate_and_export(project: np.ndarray, cli: Cli, tmp_path: Path) -> None:
     simulate(cli)
     files = ("data.sim=sims/sim.cs", f"data.raw={MAIN}", f"data.passthrough=[{PASSTHROUGH}]")

@@ -73,6 +73,7 @@ def test_what_is_not_needed_is_not_imported(name: str, arguments: list[str]) -> 
     assert heavy in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
