@@ -122,7 +122,7 @@ def summary(comparison: Comparison) -> str:
     if len(comparison.arms) == 1:
         return f"{count} runs that differ in their seed alone."
     names = [comparison.names[key] for key in comparison.naming]
-    more = f" and {len(names) - _NAMED} more keys" if len(names) > _NAMED else ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     differ = (
         f"{count} runs in {len(comparison.arms)} arms, which differ in {', '.join(names[:_NAMED])}{more}."
     )
