@@ -34,7 +34,7 @@ class Pair(TypedDict, total=False):
     defocus : (B,) float32
         Mean of defocus U and V in A.
     sim_parameters, raw_parameters : (B, 5) float64
-        What undoes the normalization.
+        What undoes the normalization: the fields of `cryoalign.data.normalize.GreyMap`.
     """
 
     sim: Tensor
@@ -92,8 +92,8 @@ class PairedImages(Dataset[Pair]):
             "index": torch.tensor(row),
             "draw": torch.tensor(epoch),
             "defocus": torch.tensor(self.raw.particles.mean_defocus[row], dtype=torch.float32),
-            "sim_parameters": torch.from_numpy(sim_parameters),
-            "raw_parameters": torch.from_numpy(raw_parameters),
+            "sim_parameters": torch.tensor(sim_parameters, dtype=torch.float64),
+            "raw_parameters": torch.tensor(raw_parameters, dtype=torch.float64),
         }
         if self.others is not None:
             item["other"] = _tensor(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,25 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.float32]
 
-#: Order of the values that `Normalization.raw` and `Normalization.sim` return beside the image.
-PARAMETERS = ("offset", "scale", "low", "high", "clipped")
+
+class GreyMap(NamedTuple):
+    """How one image was mapped to network values.
+
+    Attributes
+    ----------
+    offset, scale : float
+        Its grey value is ``(value - offset) / scale``.
+    low, high : float
+        The grey values that became -1 and 1.
+    clipped : float
+        Fraction of its pixels beyond them.
+    """
+
+    offset: float
+    scale: float
+    low: float
+    high: float
+    clipped: float
 
 
 @dataclass(frozen=True)
@@ -103,10 +120,11 @@ class Normalization:
         fitted = cls(**settings, sim_offset=float(offset), sim_scale=scale)
         if fitted.range == "none":
             return fitted
-        limits = np.array([fitted.raw(image)[1][2:4] for image in raws], dtype=np.float64).mean(axis=0)
+        maps = (fitted.raw(image)[1] for image in raws)
+        limits = np.array([(used.low, used.high) for used in maps], dtype=np.float64).mean(axis=0)
         return cls(**{**asdict(fitted), "raw_low": float(limits[0]), "raw_high": float(limits[1])})
 
-    def raw(self, image: Image) -> tuple[Image, NDArray[np.float64]]:
+    def raw(self, image: Image) -> tuple[Image, GreyMap]:
         """Map a measured image to network values.
 
         Parameters
@@ -116,8 +134,8 @@ class Normalization:
         Returns
         -------
         image : (N, N) float32
-        parameters : (5,) float64
-            In the order of `PARAMETERS`: what undoes the map, and the fraction of pixels clipped.
+        parameters : GreyMap
+            What undoes the map, and the fraction of pixels clipped.
 
         Raises
         ------
@@ -133,14 +151,14 @@ class Normalization:
             )
         return self._map(image, float(outside.mean()), float(outside.std()))
 
-    def sim(self, image: Image) -> tuple[Image, NDArray[np.float64]]:
+    def sim(self, image: Image) -> tuple[Image, GreyMap]:
         """Map a simulated image to network values; see `raw`."""
         return self._map(image, self.sim_offset, self.sim_scale)
 
-    def _map(self, image: Image, offset: float, scale: float) -> tuple[Image, NDArray[np.float64]]:
+    def _map(self, image: Image, offset: float, scale: float) -> tuple[Image, GreyMap]:
         grey = (image.astype(np.float64) - offset) / scale
         if self.range == "none":
-            return grey.astype(np.float32), np.array([offset, scale, -1.0, 1.0, 0.0])
+            return grey.astype(np.float32), GreyMap(offset, scale, -1.0, 1.0, 0.0)
         low, high = (
             np.percentile(grey, self.percentiles)
             if self.range == "percentiles"
@@ -148,15 +166,17 @@ class Normalization:
         )
         values = 2 * (grey - low) / (high - low) - 1
         clipped = float(np.mean(np.abs(values) > 1 + 1e-9))
-        return np.clip(values, -1, 1).astype(np.float32), np.array([offset, scale, low, high, clipped])
+        return np.clip(values, -1, 1).astype(np.float32), GreyMap(
+            offset, scale, float(low), float(high), clipped
+        )
 
-    def grey(self, values: Image, parameters: NDArray[np.float64] | None = None) -> Image:
+    def grey(self, values: Image, parameters: GreyMap | None = None) -> Image:
         """Map network values back to grey values.
 
         Parameters
         ----------
         values : (..., N, N) float32
-        parameters : (5,) float64, optional
+        parameters : GreyMap, optional
             Of the image's own map. Without them the mean range of the training set's raw is used: the only
             choice for a fake that has no measured counterpart.
 
@@ -164,7 +184,7 @@ class Normalization:
         -------
         (..., N, N) float32
         """
-        low, high = (self.raw_low, self.raw_high) if parameters is None else (parameters[2], parameters[3])
+        low, high = (self.raw_low, self.raw_high) if parameters is None else (parameters.low, parameters.high)
         grey: Image = ((values.astype(np.float64) + 1) / 2 * (high - low) + low).astype(np.float32)
         return grey
 
@@ -179,20 +199,20 @@ class Normalization:
         return cls(**{key: value for key, value in state.items() if key in known})
 
 
-def undo(grey: Image, parameters: NDArray[np.float64]) -> Image:
+def undo(grey: Image, parameters: GreyMap) -> Image:
     """Map grey values to the values of the raw stack.
 
     Parameters
     ----------
     grey : (N, N) float32
-    parameters : (5,) float64
-        Of the raw image, in the order of `PARAMETERS`.
+    parameters : GreyMap
+        Of the raw image.
 
     Returns
     -------
     (N, N) float32
     """
-    values: Image = (grey.astype(np.float64) * parameters[1] + parameters[0]).astype(np.float32)
+    values: Image = (grey.astype(np.float64) * parameters.scale + parameters.offset).astype(np.float32)
     return values
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from cryoalign.cli import choose_device
-from cryoalign.data.normalize import PARAMETERS
+from cryoalign.data.normalize import GreyMap
 from cryoalign.errors import InputError
 from cryoalign.io.output import staged
 from cryoalign.io.progress import progress_bar
@@ -227,7 +227,7 @@ class _Seen:
             folder / "normalization.csv",
             np.concatenate(self.parameters),
             delimiter=",",
-            header=",".join(PARAMETERS),
+            header=",".join(GreyMap._fields),
             comments="",
             fmt="%.9g",
         )
