@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryoalign.cli import command
-from cryoalign.errors import within
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -18,14 +17,10 @@ def main(cfg: DictConfig) -> None:
     """Test the pairs and print the verdict; exit with 0 (they agree), 2 (wrong, and how) or 3 (not known)."""
     from rich.console import Console  # noqa: PLC0415  heavy imports wait until work starts
 
-    from cryoalign.audit.check import check_pairs  # noqa: PLC0415
-    from cryoalign.audit.report import audit_table, report_lines, write_report  # noqa: PLC0415
-    from cryoalign.audit.sample import read_sample  # noqa: PLC0415
-    from cryoalign.audit.verdict import conclude  # noqa: PLC0415
+    from cryoalign.audit.pairs import audit_pairs  # noqa: PLC0415
+    from cryoalign.audit.report import audit_table, write_report  # noqa: PLC0415
     from cryoalign.io.output import staged  # noqa: PLC0415
 
-    within("sample", cfg.sample, 0, remedy="sample=0 takes all pairs")
-    within("radius", cfg.radius, above=0, most=1)
     inputs = {"sim": str(cfg.sim), "raw": str(cfg.raw)}
     place = None if cfg.out is None else Path(cfg.out)
     with (
@@ -33,24 +28,23 @@ def main(cfg: DictConfig) -> None:
         if place is None
         else staged(place, cfg.overwrite, [Path(path) for path in inputs.values()]) as folder
     ):
-        sample = read_sample(
+        found = audit_pairs(
             cfg.sim,
             cfg.raw,
             root=cfg.root,
             passthrough=cfg.passthrough,
-            count=cfg.sample,
+            sample=cfg.sample,
+            radius=cfg.radius,
+            poses=cfg.poses,
             progress=cfg.progress,
         )
-        evidence = check_pairs(sample, radius=cfg.radius, poses=cfg.poses, progress=cfg.progress)
-        verdict = conclude(evidence)
         if folder is not None:
-            write_report(folder, verdict, evidence, inputs)
+            write_report(folder, found.conclusion, found.evidence, inputs)
     console = Console(width=120)
-    console.print(audit_table(evidence, every=cfg.all))
-    for line in report_lines(verdict, evidence):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
-    if verdict.exit_code:
-        raise SystemExit(verdict.exit_code)
+    console.print(audit_table(found.evidence, every=cfg.all))
+    console.print(str(found), soft_wrap=True, highlight=False, markup=False)
+    if found.conclusion.exit_code:
+        raise SystemExit(found.conclusion.exit_code)
 
 
 if __name__ == "__main__":

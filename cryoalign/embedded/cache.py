@@ -14,7 +14,7 @@ from cryoalign.embedded.make import Files, make_embedded
 from cryoalign.embedded.recipe import Recipe
 from cryoalign.io.output import place_error
 from cryoalign.simulate.specimen import DensityMap
-from cryoalign.simulate.stream import simulate_stack
+from cryoalign.simulate.stream import simulate_particles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,4 +122,4 @@ def _build(made: CachedSet, recipe: Recipe, batch_size: int, progress: bool) -> 
     )  # fmt: skip
     particles = make_embedded(files, recipe, batch_size=batch_size, progress=progress)
     specimen = DensityMap(made.volume, volts=1.0)
-    simulate_stack(particles, specimen, made.sim.parent, batch_size=batch_size, progress=progress)
+    simulate_particles(particles, specimen, made.sim.parent, batch_size=batch_size, progress=progress)

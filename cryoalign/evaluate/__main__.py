@@ -14,6 +14,11 @@ _OF_RUNS = {"checkpoint", "part", "baselines"}
 _OF_STACKS = {
     "raw", "sim", "again", "empty", "cut", "train", "root", "passthrough", "box", "by", "pattern", "normalize"
 }  # fmt: skip
+#: Keys that are arguments of `cryoalign.evaluate.given_stacks.evaluate_stacks`.
+_SHARED = (
+    "by", "pattern", "box", "normalize", "root", "passthrough",
+    "bins", "draws", "seed", "overwrite", "progress",
+)  # fmt: skip
 
 
 @command("evaluate")
@@ -26,12 +31,47 @@ def main(cfg: DictConfig) -> float:
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
     if cfg.run is None:
-        from cryoalign.evaluate.given_stacks import evaluate_stacks  # noqa: PLC0415
-
-        return evaluate_stacks(cfg)
+        return _of_stacks(cfg)
     from cryoalign.evaluate.a_run import evaluate_run  # noqa: PLC0415  brings Lightning
 
     return evaluate_run(cfg)
+
+
+def _of_stacks(cfg: DictConfig) -> float:
+    """Judge stacks, print the verdicts, and return the RPSD L1; NaN if the spectrum was not asked for."""
+    import math  # noqa: PLC0415  heavy imports wait until work starts
+    from pathlib import Path  # noqa: PLC0415
+
+    from rich.console import Console  # noqa: PLC0415
+
+    from cryoalign.evaluate.document import FILE_NAME  # noqa: PLC0415
+    from cryoalign.evaluate.given_stacks import evaluate_stacks  # noqa: PLC0415
+    from cryoalign.evaluate.outputs import PAGE, measures_of, print_verdicts  # noqa: PLC0415
+
+    missing = [kind for kind in ("fake", "raw", "sim") if cfg[kind] is None]
+    if missing:
+        raise InputError(
+            f"nothing to judge: {', '.join(missing)} was not given",
+            expected="run=RUN_DIR, or all of fake=, raw= and sim=",
+            remedy="give the metadata files of the stacks, row for row the same particles",
+        )
+    others = {key: cfg[key] for key in ("again", "truth", "empty", "volume")}
+    others |= {f"{group}_{key}": path for group in ("cut", "train") for key, path in cfg[group].items()}
+    out = Path("evaluation" if cfg.out is None else cfg.out)
+    document = evaluate_stacks(
+        cfg.fake,
+        cfg.raw,
+        cfg.sim,
+        out=out,
+        measures=measures_of(cfg.measures, cfg.measure),
+        **{key: cfg[key] for key in _SHARED},
+        **{name: path for name, path in others.items() if path is not None},
+    )
+    console = Console(width=100)
+    print_verdicts(console, document, f"{document.facts.pairs} pairs")
+    console.print(f"{FILE_NAME} and {PAGE} are in {out}", soft_wrap=True, highlight=False)
+    spectrum = document.judged.get("spectrum")
+    return spectrum.quantities["rpsd_l1"].fake.value if spectrum and spectrum.quantities else math.nan
 
 
 def _check_numbers(cfg: DictConfig) -> None:

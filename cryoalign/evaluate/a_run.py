@@ -12,7 +12,14 @@ from rich.console import Console
 from cryoalign.embedded.datamodule import EmbeddedDataModule
 from cryoalign.evaluate.document import MAIN
 from cryoalign.evaluate.judge import judge
-from cryoalign.evaluate.outputs import group_words, measures_of, publish, settings_of, tell
+from cryoalign.evaluate.outputs import (
+    describe_case,
+    group_description,
+    measures_of,
+    print_verdicts,
+    settings_of,
+    write_outputs,
+)
 from cryoalign.evaluate.run_case import RunCases
 from cryoalign.evaluate.run_stacks import RunStacks
 from cryoalign.evaluate.stacks import FEWEST_PAIRS
@@ -55,7 +62,8 @@ def evaluate_run(cfg: DictConfig) -> float:
     InputError
         If the run, its data or a file cannot be used, or the output exists.
     """
-    measures, settings = measures_of(cfg), settings_of(cfg)
+    measures = measures_of(cfg.measures, cfg.measure)
+    settings = settings_of(volume=cfg.volume, draws=cfg.draws, seed=cfg.seed, progress=cfg.progress)
     check_baselines(cfg.baselines)
     run = read_run(cfg.run)
     system = load_system(run, cfg.checkpoint)
@@ -80,7 +88,7 @@ def evaluate_run(cfg: DictConfig) -> float:
     title = f"{cfg.part} set, {len(data.rows[cfg.part])} pairs, checkpoint {cfg.checkpoint}"
     console.print(metrics_table(values, title))
     if document is not None:
-        tell(console, document, title)
+        print_verdicts(console, document, title)
     console.print(f"figures, predictions and spectra are in {out}", soft_wrap=True, highlight=False)
     return values["RPSD_L1"]
 
@@ -109,6 +117,8 @@ def _judged(
         "checkpoint": cfg.checkpoint,
         "part": cfg.part,
         "files": {"sim": str(data.sim_star), "raw": str(data.raw_star)},
-        "group_by": group_words(run.cfg.data.split.by, run.cfg.data.split.get("pattern")),
+        "group_by": group_description(run.cfg.data.split.by, run.cfg.data.split.get("pattern")),
     }
-    return publish(folder, candidates, facts, case.pairs, cfg)
+    document = describe_case(candidates, facts, case)
+    write_outputs(folder, document, case.pairs)
+    return document

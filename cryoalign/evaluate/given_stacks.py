@@ -2,122 +2,230 @@
 
 from __future__ import annotations
 
-import math
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, cast
 
-from rich.console import Console
+from omegaconf import DictConfig, OmegaConf
 
+from cryoalign.cli import CONF_DIR
 from cryoalign.data.images import SAME_PIXEL_SIZE
 from cryoalign.errors import InputError
 from cryoalign.evaluate.case import Case
-from cryoalign.evaluate.document import FILE_NAME, MAIN
+from cryoalign.evaluate.document import MAIN, Document
 from cryoalign.evaluate.judge import judge
-from cryoalign.evaluate.outputs import PAGE, group_words, measures_of, publish, read_map, settings_of, tell
+from cryoalign.evaluate.outputs import (
+    describe_case,
+    group_description,
+    measures_of,
+    read_map,
+    settings_of,
+    write_outputs,
+)
 from cryoalign.evaluate.reading import Reader
 from cryoalign.io.output import staged
+from cryoalign.io.relion.read import MICROGRAPH
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
+    from collections.abc import Mapping, Sequence
+    from typing import Unpack
+
     from torch import Tensor
 
+    from cryoalign.evaluate.judge import Measure
+    from cryoalign.evaluate.stacks import Normalize
 
-def evaluate_stacks(cfg: DictConfig) -> float:
-    """Judge stacks.
+
+class Others(TypedDict, total=False):
+    """Files that some questions need; a question whose files are missing is not asked.
+
+    Attributes
+    ----------
+    again : str or Path
+        Metadata of a second draw of the fakes from the same sims.
+    truth : str or Path
+        Metadata of noise-free true images of the same particles.
+    empty : str or Path
+        Metadata of fakes of sims without a particle.
+    cut_fake, cut_domain : str or Path
+        Metadata of fakes of sims that lack a domain; the map of that domain on the grid of `volume`.
+    train_fake, train_raw, train_sim : str or Path
+        Metadata of the training pairs of the generator.
+    volume : str or Path
+        Reference map; one is made of the sims without it.
+    """
+
+    again: str | Path
+    truth: str | Path
+    empty: str | Path
+    cut_fake: str | Path
+    cut_domain: str | Path
+    train_fake: str | Path
+    train_raw: str | Path
+    train_sim: str | Path
+    volume: str | Path
+
+
+def evaluate_stacks(
+    fake: str | Path,
+    raw: str | Path,
+    sim: str | Path,
+    *,
+    out: str | Path | None = None,
+    measures: str | Sequence[str] | Mapping[str, Measure] | None = None,
+    by: str = MICROGRAPH,
+    pattern: str | None = None,
+    box: int | None = None,
+    normalize: Normalize = "raw",
+    root: str | Path | None = None,
+    passthrough: str | Path | Sequence[str | Path] | None = None,
+    bins: int = 4,
+    draws: int = 1000,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: bool = False,
+    **others: Unpack[Others],
+) -> Document:
+    """Judge fakes that any program made beside the measured images of the same particles.
 
     Parameters
     ----------
-    cfg : DictConfig
-        ``conf/evaluate.yaml`` as composed, with `fake`, `raw` and `sim`.
+    fake, raw, sim : str or Path
+        Metadata (STAR, ``.cs``) of the images that are judged, of the measured ones, and of the simulated
+        ones, matched by ``rlnImageOriginalName`` or uid, else row for row.
+    out : str or Path, optional
+        Folder to make, with ``evaluation.json`` and ``report.html``; nothing is written without it.
+    measures : str or sequence of str, optional
+        ``spectrum``, ``content``, ``ctf``, ``pose``, ``noise``, ``two_sample``, ``invented``, ``memorized``;
+        all of them without it. Or measures by name, already built.
+    by : str
+        Column whose values are the groups that are resampled.
+    pattern : str, optional
+        Regular expression on that column; what it matches names the group.
+    box : int, optional
+        Fourier-crop every image to this box in px.
+    normalize : {"raw", "both", "none"}
+        Images whose background gets mean 0 and standard deviation 1; with "raw" fakes have that scale.
+    root : str or Path, optional
+        Folder that the stack names of raw are relative to.
+    passthrough : str or Path, or several, optional
+        CryoSPARC's passthrough files of raw.
+    bins : int
+        Defocus bins, at the most.
+    draws : int
+        Bootstrap replicates.
+    seed : int
+        Of everything that is drawn at random.
+    overwrite : bool
+        Replace `out` if it is of an earlier evaluation.
+    progress : bool
+        Show progress bars on standard error.
+    **others
+        See `Others`.
 
     Returns
     -------
-    float
-        RPSD L1 of the fakes; NaN if the spectrum was not asked for.
+    Document
+        ``document.judged`` holds a finding for each measure: quantities with intervals, and answers with
+        verdicts.
 
     Raises
     ------
     InputError
-        If a stack is missing or cannot be used, there is nothing to measure, or the output exists.
+        If a stack cannot be used, there is nothing to measure, or the output exists.
+
+    Examples
+    --------
+    >>> import cryoalign
+    >>> found = cryoalign.evaluate_stacks(
+    ...     "fake/fake.star", "run_data.star", "sim/sim.star", measures=["spectrum"]
+    ... )  # doctest: +SKIP
+    >>> found.judged["spectrum"].quantities["rpsd_l1_excess"].fake.value  # doctest: +SKIP
     """
-    missing = [kind for kind in ("fake", "raw", "sim") if cfg[kind] is None]
-    if missing:
-        raise InputError(
-            f"nothing to judge: {', '.join(missing)} was not given",
-            expected="run=RUN_DIR, or all of fake=, raw= and sim=",
-            remedy="give the metadata files of the stacks, row for row the same particles",
+    chosen = _chosen(measures)
+    given = cast("Mapping[str, str | Path]", others)
+    inputs = [Path(path) for path in (fake, raw, sim, *given.values())]
+    place = None if out is None else Path(out)
+    files = {"fake": fake, "raw": raw, "sim": sim}
+    files |= {name: path for name, path in given.items() if name in {"truth", "again"}}
+    facts = {
+        "title": f"{Path(fake).name} against {Path(raw).name}",
+        "files": {name: str(path) for name, path in files.items()},
+        "group_by": group_description(by, pattern),
+    }
+    reader = Reader(
+        root=None if root is None else Path(root),
+        passthrough=passthrough,
+        box=box,
+        by=by,
+        pattern=pattern,
+        normalize=normalize,
+        bins=bins,
+        seed=seed,
+    )
+    with nullcontext() if place is None else staged(place, overwrite, inputs) as folder:
+        case = Case(
+            reader.pairs(raw, fake=fake, sim=sim, truth=others.get("truth"), again=others.get("again")),
+            **settings_of(volume=others.get("volume"), draws=draws, seed=seed, progress=progress),
         )
-    measures = measures_of(cfg)
-    if not measures:
+        _add_others(case, reader, others)
+        document = describe_case({MAIN: judge(case, chosen)}, facts, case)
+        if folder is not None:
+            write_outputs(folder, document, case.pairs)
+    return document
+
+
+def _chosen(measures: str | Sequence[str] | Mapping[str, Measure] | None) -> Mapping[str, Measure]:
+    """Build the measures that were named, with the settings of ``conf/evaluate.yaml``."""
+    if isinstance(measures, DictConfig | dict):
+        chosen = cast("Mapping[str, Measure]", measures)
+    else:
+        defaults = cast("DictConfig", OmegaConf.load(Path(CONF_DIR) / "evaluate.yaml"))
+        chosen = measures_of(cast("str | Sequence[str] | None", measures), defaults.measure)
+    if not chosen:
         raise InputError(
             "there is nothing to measure",
-            expected=f"measures of {', '.join(cfg.measure)}",
+            expected="one measure or more",
             remedy="leave measures= out for all",
         )
-    names = [cfg[kind] for kind in ("fake", "raw", "sim", "truth", "again", "empty", "volume")]
-    inputs = [Path(name) for name in [*names, *cfg.train.values(), *cfg.cut.values()] if name is not None]
-    out = Path(cfg.out) if cfg.out is not None else Path("evaluation")
-    with staged(out, overwrite=cfg.overwrite, inputs=inputs) as folder:
-        case = _case(cfg)
-        facts = {
-            "title": f"{Path(cfg.fake).name} against {Path(cfg.raw).name}",
-            "files": {kind: cfg[kind] for kind in ("fake", "raw", "sim", "truth", "again") if cfg[kind]},
-            "group_by": group_words(cfg.by, cfg.pattern),
-        }
-        document = publish(folder, {MAIN: judge(case, measures)}, facts, case.pairs, cfg)
-    console = Console(width=100)
-    tell(console, document, f"{len(case.pairs)} pairs")
-    console.print(f"{FILE_NAME} and {PAGE} are in {out}", soft_wrap=True, highlight=False)
-    spectrum = document.judged.get("spectrum")
-    return spectrum.quantities["rpsd_l1"].fake.value if spectrum and spectrum.quantities else math.nan
+    return chosen
 
 
-def _case(cfg: DictConfig) -> Case:
-    """Read all stacks that were given."""
-    reader = Reader(
-        root=None if cfg.root is None else Path(cfg.root),
-        passthrough=cfg.passthrough,
-        box=cfg.box,
-        by=cfg.by,
-        pattern=cfg.pattern,
-        normalize=cfg.normalize,
-        bins=cfg.bins,
-        seed=cfg.seed,
-    )
-    pairs = reader.pairs(cfg.raw, fake=cfg.fake, sim=cfg.sim, truth=cfg.truth, again=cfg.again)
-    case = Case(pairs, **settings_of(cfg))
-    train = cfg.train
-    if train.raw is not None and (train.fake is not None or train.sim is not None):
-        case.train = reader.pairs(train.raw, fake=train.fake, sim=train.sim)
-    elif any(value is not None for value in train.values()):
+def _add_others(case: Case, reader: Reader, others: Others) -> None:
+    """Read the stacks that some questions need."""
+    fake, sim = others.get("train_fake"), others.get("train_sim")
+    train = [name.removeprefix("train_") for name in others if name.startswith("train_")]
+    if "train_raw" in others and len(train) > 1:
+        case.train = reader.pairs(others["train_raw"], fake=fake, sim=sim)
+    elif train:
         raise InputError(
             "the training pairs are incomplete",
             expected="train.raw=, and train.sim= or train.fake=",
-            found=", ".join(f"train.{key}=" for key, value in train.items() if value is not None),
+            found=", ".join(f"train.{kind}=" for kind in train),
             remedy="give the missing metadata files, or none of them",
         )
-    if cfg.empty is not None:
-        case.empty = reader.probe(cfg.empty, pairs)
-    if cfg.cut.fake is not None:
-        case.without_domain, case.domain = reader.probe(cfg.cut.fake, pairs), _domain(cfg, case)
-    return case
+    if "empty" in others:
+        case.empty = reader.probe(others["empty"], case.pairs)
+    if "cut_fake" in others:
+        case.without_domain, case.domain = reader.probe(others["cut_fake"], case.pairs), _domain(case, others)
 
 
-def _domain(cfg: DictConfig, case: Case) -> Tensor:
-    """Read the map of the domain that the sims of `cut.fake` lacked."""
-    if cfg.cut.domain is None or case.volume is None or case.voxel_size is None:
+def _domain(case: Case, others: Others) -> Tensor:
+    """Read the map of the domain that the sims of `cut_fake` lacked."""
+    path = others.get("cut_domain")
+    if path is None or case.volume is None or case.voxel_size is None:
         raise InputError(
             "fakes without a domain need the map and the domain",
-            file=cfg.cut.fake,
+            file=others["cut_fake"],
             expected="volume= and cut.domain=",
             remedy="give both maps, on one grid",
         )
-    domain, voxel_size = read_map(cfg.cut.domain)
+    domain, voxel_size = read_map(path)
     if domain.shape != case.volume.shape or abs(voxel_size / case.voxel_size - 1) > SAME_PIXEL_SIZE:
         raise InputError(
             "the domain is not on the grid of the map",
-            file=cfg.cut.domain,
-            expected=f"{tuple(case.volume.shape)} voxels of {case.voxel_size:.4g} A, as in {cfg.volume}",
+            file=path,
+            expected=f"{tuple(case.volume.shape)} voxels of {case.voxel_size:.4g} A, as in volume=",
             found=f"{tuple(domain.shape)} voxels of {voxel_size:.4g} A",
             remedy="cut the domain out of that map, and leave its box as it is",
         )

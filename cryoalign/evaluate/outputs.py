@@ -19,11 +19,12 @@ from cryoalign.io.output import atomic_write
 from cryoalign.runs.provenance import provenance
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from omegaconf import DictConfig
     from rich.console import Console
 
+    from cryoalign.evaluate.case import Case
     from cryoalign.evaluate.finding import Finding
     from cryoalign.evaluate.judge import Measure
     from cryoalign.evaluate.stacks import Stacks
@@ -39,13 +40,17 @@ _FEW_GROUPS = (
 )
 
 
-def measures_of(cfg: DictConfig) -> dict[str, Measure]:
-    """Build the measures that were chosen, in their order.
+def measures_of(
+    chosen: str | Sequence[str] | None, settings: Mapping[str, Mapping[str, object]]
+) -> dict[str, Measure]:
+    """Build the measures that were chosen, in the order of `settings`.
 
     Parameters
     ----------
-    cfg : DictConfig
-        ``conf/evaluate.yaml`` as composed.
+    chosen : str, sequence of str, or None
+        Their names; None takes all.
+    settings : mapping
+        What ``conf/evaluate.yaml`` holds below ``measure``.
 
     Returns
     -------
@@ -56,32 +61,29 @@ def measures_of(cfg: DictConfig) -> dict[str, Measure]:
     InputError
         If one is unknown.
     """
-    if cfg.draws < _FEWEST_DRAWS:
-        raise InputError(
-            "too few bootstrap replicates",
-            expected=f"draws of {_FEWEST_DRAWS} or more",
-            found=cfg.draws,
-            remedy="leave draws= out, or give it a thousand",
-        )
-    given = [cfg.measures] if isinstance(cfg.measures, str) else cfg.measures
-    chosen = list(cfg.measure) if given is None else [str(name) for name in given]
-    unknown = [name for name in chosen if name not in cfg.measure]
+    names = list(settings) if chosen is None else [chosen] if isinstance(chosen, str) else list(chosen)
+    unknown = [str(name) for name in names if name not in settings]
     if unknown:
         raise InputError(
             "unknown measure",
-            expected=", ".join(cfg.measure),
+            expected=", ".join(settings),
             found=", ".join(unknown),
             remedy="give e.g. measures=[spectrum,content], or leave it out for all",
         )
-    return {name: instantiate(cfg.measure[name]) for name in cfg.measure if name in chosen}
+    return {name: instantiate(settings[name]) for name in settings if name in names}
 
 
-def settings_of(cfg: DictConfig) -> dict[str, Any]:
+def settings_of(*, volume: str | Path | None, draws: int, seed: int, progress: bool) -> dict[str, Any]:
     """Return what every case of an evaluation has in common.
 
     Parameters
     ----------
-    cfg : DictConfig
+    volume : str, Path or None
+        Reference map.
+    draws : int
+        Bootstrap replicates.
+    seed : int
+    progress : bool
 
     Returns
     -------
@@ -91,19 +93,20 @@ def settings_of(cfg: DictConfig) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the map cannot be read.
+        If the map cannot be read, or there are too few replicates.
     """
-    volume, voxel_size = (None, None) if cfg.volume is None else read_map(cfg.volume)
-    return {
-        "volume": volume,
-        "voxel_size": voxel_size,
-        "draws": cfg.draws,
-        "seed": cfg.seed,
-        "progress": cfg.progress,
-    }
+    if draws < _FEWEST_DRAWS:
+        raise InputError(
+            "too few bootstrap replicates",
+            expected=f"draws of {_FEWEST_DRAWS} or more",
+            found=draws,
+            remedy="leave draws= out, or give it a thousand",
+        )
+    density, voxel_size = (None, None) if volume is None else read_map(volume)
+    return {"volume": density, "voxel_size": voxel_size, "draws": draws, "seed": seed, "progress": progress}
 
 
-def group_words(by: str, pattern: str | None) -> str:
+def group_description(by: str, pattern: str | None) -> str:
     """Describe what groups are.
 
     Parameters
@@ -120,12 +123,12 @@ def group_words(by: str, pattern: str | None) -> str:
     return by if pattern is None else f"{by}, {pattern}"
 
 
-def read_map(path: str) -> tuple[torch.Tensor, float]:
+def read_map(path: str | Path) -> tuple[torch.Tensor, float]:
     """Read a map.
 
     Parameters
     ----------
-    path : str
+    path : str or Path
 
     Returns
     -------
@@ -150,53 +153,48 @@ def read_map(path: str) -> tuple[torch.Tensor, float]:
     return torch.from_numpy(np.ascontiguousarray(values)), voxel_size
 
 
-def publish(
-    folder: Path,
-    candidates: dict[str, list[Finding]],
-    facts: dict[str, Any],
-    pairs: Stacks,
-    cfg: DictConfig,
-) -> Document:
-    """Write evaluation.json and report.html.
+def describe_case(candidates: Mapping[str, list[Finding]], facts: dict[str, Any], case: Case) -> Document:
+    """Put what was found beside what was judged, and how.
 
     Parameters
     ----------
-    folder : Path
-    candidates : dict of str to list of Finding
-        ``fake`` and what stands beside it.
+    candidates : mapping of str to list of Finding
+        ``fake`` and what is compared with it.
     facts : dict
-        What was judged; the rest is added here.
-    pairs : Stacks
+        What was judged; the rest is added.
+    case : Case
         Of the fakes.
-    cfg : DictConfig
 
     Returns
     -------
     Document
         Content of evaluation.json.
     """
-    source = provenance()
-    facts |= {
+    source, pairs = provenance(), case.pairs
+    facts = facts | {
         "pairs": len(pairs),
         "groups": len(np.unique(pairs.groups)),
         "units": pairs.unit_count,
         "box": pairs.box,
         "pixel_size": pairs.pixel_size,
         "defocus_bins": tuple(pairs.bin_edges),
-        "draws": cfg.draws,
-        "seed": cfg.seed,
+        "draws": case.draws,
+        "seed": case.seed,
         "created": source["started"],
         "command": source["command"],
         "git": source["git"],
         "versions": source["versions"],
         "notes": _notes(pairs),
     }
-    document = to_document(candidates, Facts(**facts))
+    return to_document(candidates, Facts(**facts))
+
+
+def write_outputs(folder: Path, document: Document, pairs: Stacks) -> None:
+    """Write evaluation.json and report.html."""
     write_document(folder / FILE_NAME, document)
     page = evaluation_page(document, gallery=_gallery(pairs))
     with atomic_write(folder / PAGE) as path:
         path.write_text(page, encoding="utf-8")
-    return document
 
 
 def _notes(pairs: Stacks) -> list[str]:
@@ -221,7 +219,7 @@ def _gallery(pairs: Stacks) -> bytes:
     return buffer.getvalue()
 
 
-def tell(console: Console, document: Document, title: str) -> None:
+def print_verdicts(console: Console, document: Document, title: str) -> None:
     """Print the verdicts, their words, and baselines beside them.
 
     Parameters

@@ -20,6 +20,8 @@ import torch
 from cryoalign.physics.half_plane import half_plane, product, rings_and_corner, squared
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
 Norm: TypeAlias = Literal["backward", "ortho", "forward"]
@@ -238,6 +240,44 @@ def rpsd_distance(a: Tensor, b: Tensor, power: int = 1) -> Tensor:
     with torch.autocast(a.device.type, enabled=False):
         difference = _precise(a) - _precise(b)
         return (difference.abs() if power == 1 else difference.square()).mean(-1)
+
+
+def rpsd(a: ArrayLike, b: ArrayLike, power: int = 1, norm: Norm = "backward") -> NDArray[np.float64]:
+    """Compute the RPSD of images: the distance of their radial log power spectra.
+
+    Parameters
+    ----------
+    a, b : (..., N, N) array_like
+        Numpy arrays or tensors of real images on one grey scale: background-normalized, as fakes are.
+    power : {1, 2}
+        1 for the mean absolute difference over rings (RPSD L1), 2 for the mean square (RPSD MSE).
+    norm : {"backward", "ortho", "forward"}
+        Of the transform, as in `numpy.fft`.
+
+    Returns
+    -------
+    (...,) float64 numpy array
+        One number a pair of images. Two measured images of like defocus differ, too: a distance means little
+        without theirs beside it.
+
+    Raises
+    ------
+    ValueError
+        If the images are not square, or differ in size.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cryoalign
+    >>> noise = np.random.default_rng(1).normal(size=(2, 64, 64))
+    >>> cryoalign.rpsd(noise[0], noise[0]).item()
+    0.0
+    >>> bool(cryoalign.rpsd(noise[0], noise[1]) < cryoalign.rpsd(noise[0], 2 * noise[1]))
+    True
+    """
+    curves = [radial_log_power(torch.as_tensor(images).double(), norm) for images in (a, b)]
+    found: NDArray[np.float64] = rpsd_distance(curves[0], curves[1], power).numpy(force=True)
+    return found
 
 
 def ring_correlation_sums(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -22,7 +22,7 @@ def main(cfg: DictConfig) -> None:
     from omegaconf import OmegaConf  # noqa: PLC0415
 
     from cryoalign.io.metadata import read_particles  # noqa: PLC0415
-    from cryoalign.simulate.stream import simulate_stack  # noqa: PLC0415
+    from cryoalign.simulate.stream import simulate_particles  # noqa: PLC0415
 
     for name, least in (("batch_size", 1), ("seed", 0)):
         within(name, cfg[name], least)
@@ -35,7 +35,7 @@ def main(cfg: DictConfig) -> None:
         )
     parts = {name: instantiate(cfg[name], _convert_="all") for name in PARTS}
     plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
-    star = simulate_stack(
+    star = simulate_particles(
         read_particles(cfg.particles, cfg.passthrough),
         out=Path(cfg.out),
         **parts,

@@ -14,13 +14,16 @@ from cryoalign.errors import InputError
 from cryoalign.io.cryosparc.table import from_cryosparc
 from cryoalign.io.cryosparc.write import write_cryosparc
 from cryoalign.io.fingerprint import fingerprint
+from cryoalign.io.metadata import read_particles
 from cryoalign.io.mrc import StackWriter
 from cryoalign.io.output import resumable, staged
 from cryoalign.io.progress import progress_bar
 from cryoalign.io.relion import write_particles
+from cryoalign.particles import Particles
 from cryoalign.physics.conditions import without_aberrations
 from cryoalign.simulate.exposure import Experiment
 from cryoalign.simulate.framing import find_box_size, fitting_volume, warn_of_shifts
+from cryoalign.simulate.specimen import DensityMap
 from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cryoalign.particles import Particles
     from cryoalign.simulate.detector import Counting
     from cryoalign.simulate.envelope import Envelope
     from cryoalign.simulate.exposure import Scattering
@@ -40,10 +42,10 @@ _log = logging.getLogger(__name__)
 STACK, STAR, CS = "sim.mrcs", "sim.star", "sim.cs"
 
 
-def simulate_stack(
-    particles: Particles,
-    specimen: Specimen,
-    out: Path,
+def simulate_particles(
+    particles: Particles | str | Path,
+    specimen: Specimen | str | Path,
+    out: str | Path,
     *,
     scattering: Callable[..., Scattering] = WeakPhase,
     solvent: Ice | None = None,
@@ -63,11 +65,11 @@ def simulate_stack(
 
     Parameters
     ----------
-    particles : Particles
-        N particles of one box size; optics groups may differ in pixel size.
-    specimen : Specimen
-        What they are images of.
-    out : Path
+    particles : Particles, str or Path
+        N particles of one box size, or their metadata file; optics groups may differ in pixel size.
+    specimen : Specimen, str or Path
+        What they are images of; of a path, the map in that MRC file.
+    out : str or Path
         Folder to make: ``sim.mrcs`` (float32, pixel size in the header) and ``sim.star``, whose
         ``rlnImageOriginalName`` holds the name of the raw image; of particles from a ``.cs`` also ``sim.cs``.
     scattering : callable
@@ -105,7 +107,16 @@ def simulate_stack(
     InputError
         Nothing to simulate, aberrations that are not modelled, a specimen or a box that cannot be used, an
         output in the way.
+
+    Examples
+    --------
+    >>> import cryoalign
+    >>> cryoalign.simulate_particles("run_data.star", "map.mrc", "sim")  # doctest: +SKIP
     """
+    if not isinstance(particles, Particles):
+        particles = read_particles(particles)
+    if isinstance(specimen, str | Path):
+        specimen = DensityMap(specimen)
     _check_rows(particles)
     if ignore_aberrations:
         particles = without_aberrations(particles)

@@ -23,7 +23,7 @@ from cryoalign.data.images import ParticleImages
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
 from cryoalign.simulate.specimen import DensityMap
-from cryoalign.simulate.stream import simulate_stack
+from cryoalign.simulate.stream import simulate_particles
 
 HERE = Path(__file__).parent
 SEEDS, PAIRS = 5, (200,)
@@ -35,7 +35,7 @@ def main(data: Path, work: Path) -> None:
     rows = []
     for name in ("krios_bgal", "ribosome_10499"):
         raw = read_particles(data / name / "particles.star")
-        star = simulate_stack(
+        star = simulate_particles(
             raw,
             DensityMap(data / name / "reference.mrc"),
             work / f"{name}_right",

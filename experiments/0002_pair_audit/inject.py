@@ -29,7 +29,7 @@ from cryoalign.audit.verdict import conclude
 from cryoalign.io.metadata import read_particles
 from cryoalign.io.relion import write_particles
 from cryoalign.simulate.specimen import DensityMap
-from cryoalign.simulate.stream import simulate_stack
+from cryoalign.simulate.stream import simulate_particles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -210,7 +210,7 @@ def _simulate(case: Case, right: Particles, volume: Path, folder: Path) -> tuple
     with mrcfile.open(volume, header_only=True) as file:
         voxel = float(file.voxel_size.x)
     specimen = DensityMap(volume, pixel_size=voxel * case.magnify)
-    star = simulate_stack(wrong, specimen, folder, overwrite=True, progress=False)
+    star = simulate_particles(wrong, specimen, folder, overwrite=True, progress=False)
     if case.images is not None:
         with mrcfile.open(folder / "sim.mrcs", mode="r+") as file:
             file.set_data(np.ascontiguousarray(case.images(file.data.copy())).astype(np.float32))
@@ -241,7 +241,7 @@ def _phase_plate(data: Path, work: Path) -> Path:
     stacks = []
     for name, table in (("plain", raw), ("plate", plate)):
         specimen = DensityMap(data / "krios_bgal" / "reference.mrc")
-        star = simulate_stack(table, specimen, work / name, overwrite=True, progress=False)
+        star = simulate_particles(table, specimen, work / name, overwrite=True, progress=False)
         stacks.append(mrcfile.read(star.with_name("sim.mrcs")))
     measured = mrcfile.read(data / "krios_bgal" / "particles.mrcs").astype(np.float32)
     scale = float(

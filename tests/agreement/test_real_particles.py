@@ -12,7 +12,7 @@ from cryoalign.data.images import ParticleImages
 from cryoalign.io.relion import locate_stacks, read_particles
 from cryoalign.particles import Particles
 from cryoalign.simulate.specimen import DensityMap
-from cryoalign.simulate.stream import simulate_stack
+from cryoalign.simulate.stream import simulate_particles
 
 BOX, RADIUS = 32, 15
 
@@ -35,7 +35,7 @@ def test_ribosomes_at_their_poses(shared_data: Path, tmp_path: Path) -> None:
     measured = inside(raw)
     correlation = {}
     for name, particles in (("right", raw), ("shuffled", shuffled)):
-        star = simulate_stack(
+        star = simulate_particles(
             particles, DensityMap(folder / "reference.mrc"), tmp_path / name, progress=False
         )
         correlation[name] = float(np.mean(inside(read_particles(star)) * measured))

@@ -21,7 +21,7 @@ import torch
 from cryoalign.io.relion import read_particles
 from cryoalign.particles import Optics
 from cryoalign.simulate.specimen import DensityMap
-from cryoalign.simulate.stream import simulate_stack
+from cryoalign.simulate.stream import simulate_particles
 from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def krios(shared_data: Path, relion_project: Any) -> Krios:
 @pytest.mark.realdata
 def test_krios_bgal_through_files(krios: Krios, tmp_path: Path) -> None:
     particles, volume, theirs = krios
-    star = simulate_stack(particles, DensityMap(volume), tmp_path / "sim", progress=False, batch_size=7)
+    star = simulate_particles(particles, DensityMap(volume), tmp_path / "sim", progress=False, batch_size=7)
     ours = mrcfile.read(star.with_suffix(".mrcs"))
     assert agrees(ours, theirs)
     worst, residual = compare(ours, theirs)

@@ -13,7 +13,7 @@ from cryoalign.audit.sample import read_sample
 from cryoalign.audit.verdict import conclude
 from cryoalign.io.metadata import read_particles
 from cryoalign.simulate.specimen import DensityMap
-from cryoalign.simulate.stream import simulate_stack
+from cryoalign.simulate.stream import simulate_particles
 
 pytestmark = pytest.mark.realdata
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.realdata
 def test_they_agree(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "ribosome_10499"
     raw = read_particles(folder / "particles.star")
-    star = simulate_stack(raw, DensityMap(folder / "reference.mrc"), tmp_path / "sim", progress=False)
+    star = simulate_particles(raw, DensityMap(folder / "reference.mrc"), tmp_path / "sim", progress=False)
     sample = read_sample(star, folder / "particles.star", count=300)
     evidence = check_pairs(sample)
     assert conclude(evidence).outcome == "agree"
@@ -37,7 +37,7 @@ def test_a_low_and_smooth_ctf_has_several_explanations(shared_data: Path, tmp_pa
     folder = shared_data / "ribosome_10499"
     right = read_particles(folder / "particles.star")
     wrong = replace(right, defocus=right.defocus * [0.5, 0.5, 1.0])
-    star = simulate_stack(wrong, DensityMap(folder / "reference.mrc"), tmp_path / "sim", progress=False)
+    star = simulate_particles(wrong, DensityMap(folder / "reference.mrc"), tmp_path / "sim", progress=False)
     sample = read_sample(star, folder / "particles.star", count=300)
     verdict = conclude(check_pairs(replace(sample, raw=sample.sim, disagreement=None), poses=False))
     assert verdict.outcome != "agree"

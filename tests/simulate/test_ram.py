@@ -17,7 +17,7 @@ import torch
 from cryoalign.io.mrc import StackWriter
 from cryoalign.particles import Optics, Particles
 from cryoalign.simulate.specimen import DensityMap
-from cryoalign.simulate.stream import simulate_stack
+from cryoalign.simulate.stream import simulate_particles
 
 BOX, FEW, MANY = 64, 320, 3200
 LIMIT = 15e6  # the images of the longer simulation take 52 MB
@@ -68,7 +68,7 @@ def peak(folder: Path, count: int, name: str) -> int:
     watcher.start()
     try:
         specimen = DensityMap(folder / "map.mrc")
-        simulate_stack(particles(count), specimen, folder / name, progress=False)
+        simulate_particles(particles(count), specimen, folder / name, progress=False)
     finally:
         done.set()
         watcher.join()

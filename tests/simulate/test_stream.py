@@ -13,7 +13,7 @@ import starfile
 from cryoalign.errors import InputError
 from cryoalign.io.relion import read_particles
 from cryoalign.simulate.specimen import DensityMap
-from cryoalign.simulate.stream import simulate_stack
+from cryoalign.simulate.stream import simulate_particles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ def volume(tmp_path: Path) -> Path:
 
 def run(particles: Particles, volume: Path, **options: Any) -> Path:
     specimen = DensityMap(volume, pixel_size=options.pop("volume_pixel_size", None))
-    return simulate_stack(particles, specimen, volume.parent / "sim", progress=False, **options)
+    return simulate_particles(particles, specimen, volume.parent / "sim", progress=False, **options)
 
 
 def refused(particles: Particles, volume: Path, **options: Any) -> str:
@@ -212,7 +212,7 @@ def test_existing_output_is_kept_unless_overwrite(particles: Particles, volume: 
 def test_progress_bar_goes_to_standard_error(
     particles: Particles, volume: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    simulate_stack(particles, DensityMap(volume), volume.parent / "sim", batch_size=1)
+    simulate_particles(particles, DensityMap(volume), volume.parent / "sim", batch_size=1)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "simulating" in captured.err

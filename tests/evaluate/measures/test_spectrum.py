@@ -20,7 +20,7 @@ from cryoalign.evaluate.sums import gather
 from cryoalign.io.relion import read_particles
 from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
 from cryoalign.simulate.specimen import DensityMap
-from cryoalign.simulate.stream import simulate_stack
+from cryoalign.simulate.stream import simulate_particles
 from tests.fakes.known import Known
 
 
@@ -128,7 +128,7 @@ def test_real_raw_against_other_raw_has_an_excess_of_one(
 ) -> None:
     star = shared_data / name / "particles.star"
     specimen = DensityMap(shared_data / name / "reference.mrc")
-    simulate_stack(read_particles(star), specimen, tmp_path / "sim", progress=False)
+    simulate_particles(read_particles(star), specimen, tmp_path / "sim", progress=False)
     floor = floor_of(star, tmp_path / "sim" / "sim.star", **options)
     assert floor.low <= 1 <= floor.high
 
