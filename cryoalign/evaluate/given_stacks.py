@@ -163,10 +163,11 @@ def evaluate_stacks(
         bins=bins,
         seed=seed,
     )
+    settings = settings_of(volume=others.get("volume"), draws=draws, seed=seed, progress=progress)
     with nullcontext() if place is None else staged(place, overwrite, inputs) as folder:
         case = Case(
             reader.pairs(raw, fake=fake, sim=sim, truth=others.get("truth"), again=others.get("again")),
-            **settings_of(volume=others.get("volume"), draws=draws, seed=seed, progress=progress),
+            **settings,
         )
         _add_others(case, reader, others)
         document = describe_case({MAIN: judge(case, chosen)}, facts, case)
