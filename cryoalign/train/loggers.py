@@ -145,6 +145,14 @@ def log_hyperparameters(loggers: list[Logger], chosen: Hyperparameters, results:
             logger.log_hyperparams(chosen.values)
 
 
+def finish_loggers(loggers: list[Logger]) -> None:
+    """Write what is left; Weights & Biases would log the next run of a sweep into this one."""
+    for logger in loggers:
+        logger.finalize("success")
+        if isinstance(logger, WandbLogger) and first_process():
+            logger.experiment.finish()
+
+
 def _log_hparams(logger: TensorBoardLogger, chosen: Hyperparameters, results: Sequence[str]) -> None:
     """Write HPARAMS as Lightning does, but for the mark of what differs: TensorBoard shows it first."""
     experiment, start, end = hparams(chosen.values, dict.fromkeys(results, 0.0))  # type: ignore[no-untyped-call]

@@ -27,7 +27,7 @@ from cryoalign.runs.folder import absolute_paths, describe, read_run
 from cryoalign.train.build import build_data, build_system, load_system
 from cryoalign.train.closed_form import fit_run
 from cryoalign.train.hyperparameters import RESULTS, hyperparameters
-from cryoalign.train.loggers import build_loggers, first_process, log_hyperparameters
+from cryoalign.train.loggers import build_loggers, finish_loggers, first_process, log_hyperparameters
 from cryoalign.train.naming import find_origin, read_origin, tensorboard_folder
 from cryoalign.train.quiet import without_known_warnings
 from cryoalign.train.resume import check_continued, interrupted_run
@@ -164,6 +164,7 @@ def _fit(
         torch.distributed.destroy_process_group()
     if trainer.is_global_zero and cfg.test and len(data.rows["test"]):
         _test(cfg, folder, data, loggers, trainer.global_step)
+    finish_loggers(loggers)
     return float(trainer.callback_metrics[cfg.monitor])
 
 
@@ -227,7 +228,6 @@ def _test(cfg: DictConfig, folder: Path, data: PairedDataModule, loggers: list[L
     )
     for logger in loggers:
         logger.log_metrics({f"test/{name}": value for name, value in values.items()}, step=step)
-        logger.finalize("success")
     console = Console(width=100)
     console.print(metrics_table(values, f"test set, {len(data.rows['test'])} pairs, step {step}"))
     for line in (

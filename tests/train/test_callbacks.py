@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -94,9 +95,11 @@ def test_weights_and_biases_get_what_the_other_loggers_get(
     run = tmp_path / "run"
     train(cli, cache, run, "+logger=wandb", "logger.wandb.offline=true")
     (log,) = (run / "wandb").glob("offline-run-*/run-*.wandb")
-    content = log.read_bytes()
-    assert b"train/loss_G" in content
-    assert b"val/RPSD_L1" in content
+    deadline = time.monotonic() + 20  # another process writes the file
+    while b"val/RPSD_L1" not in log.read_bytes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert b"train/loss_G" in log.read_bytes()
+    assert b"val/RPSD_L1" in log.read_bytes()
     assert (run / "csv" / "metrics.csv").is_file()  # it was added to the others
 
 
