@@ -41,7 +41,7 @@ def cut_checkpoint(folder: Path) -> None:
 
 
 RUNS: dict[str, tuple[Spoil, tuple[str, ...]]] = {
-    "missing": (shutil.rmtree, ("copied", "does not exist", "cryoalign.train", "remedy")),
+    "missing": (shutil.rmtree, ("copied", "does not exist", "cryoalign train", "remedy")),
     "no run": (
         lambda f: (f / "data.json").unlink(),
         ("copied", "not the folder of a run", "data.json", "remedy"),
