@@ -113,14 +113,9 @@ def simulate_particles(
     >>> import cryoalign
     >>> cryoalign.simulate_particles("run_data.star", "map.mrc", "sim")  # doctest: +SKIP
     """
-    if not isinstance(particles, Particles):
-        particles = read_particles(particles)
     if isinstance(specimen, str | Path):
         specimen = DensityMap(specimen)
-    _check_rows(particles)
-    if ignore_aberrations:
-        particles = without_aberrations(particles)
-    _refuse_aberrations(particles)
+    particles = _modelled(particles, ignore_aberrations)
     box, out = find_box_size(particles, box, root), Path(out)
     warn_of_shifts(particles, box)
     pixel_sizes = particles.optics_column("pixel_size")
@@ -166,14 +161,16 @@ def _identity(parameters: Mapping[str, Any], inputs: tuple[Path, ...], box: int)
     return json.dumps([dict(parameters), fingerprint(inputs), box], sort_keys=True, indent=1)
 
 
-def _check_rows(particles: Particles) -> None:
+def _modelled(particles: Particles | str | Path, ignore_aberrations: bool) -> Particles:
+    """Return particles that can be simulated, read if their file was given; refuse others."""
+    if not isinstance(particles, Particles):
+        particles = read_particles(particles)
     if len(particles) == 0:
         raise InputError(
             "there are no particles to simulate", file=particles.source, expected="one row or more"
         )
-
-
-def _refuse_aberrations(particles: Particles) -> None:
+    if ignore_aberrations:
+        particles = without_aberrations(particles)
     used = np.unique(particles.optics_index)
     columns = sorted({name for index in used for name in particles.optics[index].unmodelled})
     if columns:
@@ -184,6 +181,7 @@ def _refuse_aberrations(particles: Particles) -> None:
             found=", ".join(columns),
             remedy="simulate without any aberrations with ignore_aberrations=true",
         )
+    return particles
 
 
 def _refuse_unknown_scale(specimen: Specimen) -> None:
