@@ -139,17 +139,21 @@ def simulate_particles(
         _write_images(
             folder / STACK, experiment, particles, batch_size, progress, resume=parameters is not None
         )
-        write_particles(
-            folder / STAR,
-            particles,
-            image_names=np.array([f"{i + 1:06d}@{STACK}" for i in range(len(particles))]),
-            original_names=particles.image_name,
-            box=box,
-            notes=None if parameters is None else _notes(parameters, inputs),
-        )
-        if from_cryosparc(particles):
-            write_cryosparc(folder / CS, particles, stack=STACK, box=box)
+        _write_metadata(folder, particles, box, None if parameters is None else _notes(parameters, inputs))
     return out / STAR
+
+
+def _write_metadata(folder: Path, particles: Particles, box: int, notes: dict[str, Any] | None) -> None:
+    write_particles(
+        folder / STAR,
+        particles,
+        image_names=np.array([f"{i + 1:06d}@{STACK}" for i in range(len(particles))]),
+        original_names=particles.image_name,
+        box=box,
+        notes=notes,
+    )
+    if from_cryosparc(particles):
+        write_cryosparc(folder / CS, particles, stack=STACK, box=box)
 
 
 def _notes(parameters: Mapping[str, Any], inputs: tuple[Path, ...]) -> dict[str, Any]:
