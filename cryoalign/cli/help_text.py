@@ -44,7 +44,7 @@ def help_text(command: str, words: Sequence[str] = (), *, width: int | None = No
     if not words:
         lines = _first_screen(catalogue, width)
     elif "all" in words:
-        lines = [catalogue.paragraphs[0], *_own_keys(catalogue, width)]
+        lines = [catalogue.paragraphs[0], *_ungrouped_keys(catalogue, width)]
         for group in catalogue.groups:
             lines += _about_group(catalogue, group, group.choices, width)
     else:
@@ -78,7 +78,7 @@ def _first_screen(catalogue: Catalogue, width: int) -> list[str]:
     return [*lines, "", "More:", *(f"  {call:<{room}}   {text}" for call, text in more)]
 
 
-def _own_keys(catalogue: Catalogue, width: int) -> list[str]:
+def _ungrouped_keys(catalogue: Catalogue, width: int) -> list[str]:
     """Describe the keys that belong to no group, by section."""
     lines: list[str] = []
     for section in dict.fromkeys(key.section for key in catalogue.keys):

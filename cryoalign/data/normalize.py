@@ -1,12 +1,9 @@
-"""Grey values: raw by its background, sim by one scale for the whole training set, both optionally into [-1,
-1].
+"""Grey values: raw by its background, sim by one scale for the training set, both optionally into [-1, 1].
 
-Two steps, each with its inverse. *Grey* values are what the exports hold: a raw image has mean 0 and
-standard deviation 1 outside the particle's circle (RELION's background normalization), a sim has mean 0 and
-standard deviation 1
-over the training set.
-*Network* values are grey values, or, for the paper's setting, grey values mapped linearly into [-1, 1],
-image by image.
+Two steps. *Grey* values are what the exports hold: a raw image has mean 0 and standard deviation 1 outside
+the particle's circle (RELION's background normalization), a sim has mean 0 and standard deviation 1 over the
+training set. *Network* values are grey values, or, for the paper's setting, grey values mapped linearly into
+[-1, 1], image by image.
 """
 
 from __future__ import annotations
@@ -135,7 +132,7 @@ class Normalization:
         -------
         image : (N, N) float32
         parameters : GreyMap
-            What undoes the map, and the fraction of pixels clipped.
+            How it was mapped, and the fraction of pixels clipped.
 
         Raises
         ------
@@ -170,21 +167,18 @@ class Normalization:
             offset, scale, float(low), float(high), clipped
         )
 
-    def grey(self, values: Image, parameters: GreyMap | None = None) -> Image:
-        """Map network values back to grey values.
+    def grey(self, values: Image) -> Image:
+        """Map the network values of fakes to grey values, by the mean range of the training set's raw.
 
         Parameters
         ----------
         values : (..., N, N) float32
-        parameters : GreyMap, optional
-            Of the image's own map. Without them the mean range of the training set's raw is used: the only
-            choice for a fake that has no measured counterpart.
 
         Returns
         -------
         (..., N, N) float32
         """
-        low, high = (self.raw_low, self.raw_high) if parameters is None else (parameters.low, parameters.high)
+        low, high = self.raw_low, self.raw_high
         grey: Image = ((values.astype(np.float64) + 1) / 2 * (high - low) + low).astype(np.float32)
         return grey
 
@@ -197,23 +191,6 @@ class Normalization:
         """Rebuild the map from `state`."""
         known = {f.name for f in fields(cls)}
         return cls(**{key: value for key, value in state.items() if key in known})
-
-
-def undo(grey: Image, parameters: GreyMap) -> Image:
-    """Map grey values to the values of the raw stack.
-
-    Parameters
-    ----------
-    grey : (N, N) float32
-    parameters : GreyMap
-        Of the raw image.
-
-    Returns
-    -------
-    (N, N) float32
-    """
-    values: Image = (grey.astype(np.float64) * parameters.scale + parameters.offset).astype(np.float32)
-    return values
 
 
 @lru_cache(maxsize=8)

@@ -122,7 +122,7 @@ def match_pairs(
     quantities = [
         *_poses(sim, raw, angle, shift),
         *_ctf(sim, raw, defocus, phase_shift),
-        *(_optics(sim, raw, column, words) for column, words in lens.items()),
+        *(_optics(sim, raw, column, compared) for column, compared in lens.items()),
         _field(sim, raw, pixel_size),
     ]
     _refuse_disagreement(sim, raw, quantities)
@@ -136,8 +136,8 @@ def _find(sim: Particles, raw: Particles) -> NDArray[np.int64]:
     known = _same_stacks(np.unique(stack).tolist(), np.unique(raw.stack).tolist())
     wanted = pd.MultiIndex.from_arrays([[known.get(name, "") for name in stack.tolist()], slot])
     there = pd.MultiIndex.from_arrays([raw.stack.tolist(), raw.slot])
-    alone = ~there.duplicated()
-    place = np.flatnonzero(alone)[there[alone].get_indexer(wanted)].astype(np.int64)
+    unique = ~there.duplicated()
+    place = np.flatnonzero(unique)[there[unique].get_indexer(wanted)].astype(np.int64)
     _refuse_missing(sim, raw, ~wanted.isin(there), ORIGINAL)
     _refuse_twice(raw, there, np.flatnonzero(there.duplicated() & there.isin(wanted)), "raw")
     _refuse_twice(sim, wanted, np.flatnonzero(wanted.duplicated()), "simulated")
@@ -263,9 +263,9 @@ def _ctf(sim: Particles, raw: Particles, defocus: float, phase_shift: float) -> 
     ]
 
 
-def _optics(sim: Particles, raw: Particles, column: str, words: tuple[str, str, float]) -> _Quantity:
-    """Compare one value of the optics group of each row."""
-    name, unit, tolerance = words
+def _optics(sim: Particles, raw: Particles, column: str, compared: tuple[str, str, float]) -> _Quantity:
+    """Compare one value of the optics group of each row: by its name, unit and tolerance."""
+    name, unit, tolerance = compared
     difference = np.abs(sim.optics_column(column) - raw.optics_column(column))
     return _Quantity(name, unit, difference, tolerance, lambda p, i: f"{p.optics_column(column)[i]:g} {unit}")
 

@@ -88,18 +88,18 @@ def _best_step(
     error = float(sizes[chosen].sum()) - target
     out, first_out = np.unique(sizes[chosen], return_index=True)
     into, first_in = np.unique(sizes[~chosen], return_index=True)
-    give = np.flatnonzero(chosen)[first_out]
-    take = np.flatnonzero(~chosen)[first_in]
+    drop = np.flatnonzero(chosen)[first_out]
+    add = np.flatnonzero(~chosen)[first_in]
     steps: list[tuple[float, list[int]]] = [(abs(error), [])]
     if chosen.sum() < most and len(into):
         best = int(np.argmin(np.abs(error + into)))
-        steps.append((abs(error + into[best]), [int(take[best])]))
+        steps.append((abs(error + into[best]), [int(add[best])]))
     if chosen.sum() > 1:
         best = int(np.argmin(np.abs(error - out)))
-        steps.append((abs(error - out[best]), [int(give[best])]))
+        steps.append((abs(error - out[best]), [int(drop[best])]))
     if len(into) and len(out):
         exchange = np.abs(error - out[:, None] + into[None, :])
         row, column = np.unravel_index(int(np.argmin(exchange)), exchange.shape)
-        steps.append((float(exchange[row, column]), [int(give[row]), int(take[column])]))
+        steps.append((float(exchange[row, column]), [int(drop[row]), int(add[column])]))
     improvement, step = min(steps, key=lambda entry: entry[0])
     return step if improvement < abs(error) else None

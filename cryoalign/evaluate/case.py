@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
     from cryoalign.evaluate.finding import Quantity
     from cryoalign.evaluate.stacks import Probe, Stacks
+
+
+class CaseSettings(TypedDict):
+    """What all cases of an evaluation have in common; see `Case`."""
+
+    volume: Tensor | None
+    voxel_size: float | None
+    draws: int
+    seed: int
+    progress: bool
 
 
 class Floors:

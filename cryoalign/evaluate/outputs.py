@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from cryoalign.evaluate.case import Case
+    from cryoalign.evaluate.case import Case, CaseSettings
     from cryoalign.evaluate.finding import Finding
     from cryoalign.evaluate.judge import Measure
     from cryoalign.evaluate.stacks import Stacks
@@ -73,7 +73,7 @@ def measures_of(
     return {name: instantiate(settings[name]) for name in settings if name in names}
 
 
-def settings_of(*, volume: str | Path | None, draws: int, seed: int, progress: bool) -> dict[str, Any]:
+def settings_of(*, volume: str | Path | None, draws: int, seed: int, progress: bool) -> CaseSettings:
     """Return what every case of an evaluation has in common.
 
     Parameters
@@ -87,8 +87,7 @@ def settings_of(*, volume: str | Path | None, draws: int, seed: int, progress: b
 
     Returns
     -------
-    dict
-        ``volume``, ``voxel_size``, ``draws``, ``seed`` and ``progress`` of `cryoalign.evaluate.case.Case`.
+    CaseSettings
 
     Raises
     ------

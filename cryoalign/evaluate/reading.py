@@ -202,8 +202,8 @@ class Reader:
     def _uncropped(self, measured: Particles, fakes: Particles) -> ParticleImages:
         """Read raw at the fakes' own box, to be normalized there, as they were, and only then cropped."""
         raw = ParticleImages(measured, locate_stacks(measured, root=self.root))
-        own = ParticleImages(fakes, locate_stacks(fakes)).box
-        return ParticleImages(measured, locate_stacks(measured, root=self.root), box=min(own, raw.box))
+        box = ParticleImages(fakes, locate_stacks(fakes)).box
+        return ParticleImages(measured, locate_stacks(measured, root=self.root), box=min(box, raw.box))
 
     def _groups(self, particles: Particles) -> NDArray[np.int64]:
         lacking = self.by == MICROGRAPH and self.pattern is None and not (particles.micrograph != "").any()

@@ -126,18 +126,18 @@ def moment(stamp: str) -> str:
     return stamp.replace("T", " ").replace("+00:00", " UTC")
 
 
-def tight(words: str) -> str:
+def tight(text: str) -> str:
     """Keep numbers and their units on one line.
 
     Parameters
     ----------
-    words : str
+    text : str
 
     Returns
     -------
     str
     """
-    return re.sub(r"(?<=\d) (?=%|Å|px|µm|sigma)", "\N{NO-BREAK SPACE}", words)
+    return re.sub(r"(?<=\d) (?=%|Å|px|µm|sigma)", "\N{NO-BREAK SPACE}", text)
 
 
 def _plain_number(value: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoalign.data.normalize import Normalization
+    from cryoalign.evaluate.case import CaseSettings
     from cryoalign.evaluate.run_stacks import RunStacks
     from cryoalign.evaluate.stacks import Probe, Stacks
 
 #: Images of the probes, at the most.
-TRAIN_IMAGES, EMPTY_IMAGES, CUT_IMAGES, MAP_IMAGES = 400, 400, 400, 1000
+TRAIN_IMAGES, EMPTY_IMAGES, DOMAIN_IMAGES, MAP_IMAGES = 400, 400, 400, 1000
 
 _log = logging.getLogger(__name__)
 
@@ -41,8 +42,7 @@ class RunCases:
     ----------
     stacks : RunStacks
         Their files have to stay while the cases are in use.
-    settings : mapping
-        ``volume`` and ``voxel_size`` of `Case`, and its ``draws``, ``seed`` and ``progress``.
+    settings : CaseSettings
     bins : int
         Defocus bins at the most.
     floors : Floors
@@ -50,7 +50,7 @@ class RunCases:
     """
 
     stacks: RunStacks
-    settings: dict[str, Any]
+    settings: CaseSettings
     bins: int = 4
     floors: Floors = field(default_factory=Floors)
 
@@ -147,6 +147,6 @@ class RunCases:
             except ValueError as error:
                 _log.info("probes      no domain can be removed: %s", error)
                 return
-            rows = self.stacks.choose(self.stacks.rows, CUT_IMAGES)
+            rows = self.stacks.choose(self.stacks.rows, DOMAIN_IMAGES)
             removal = Removal(data, case.volume, case.domain, case.voxel_size, rows)
         case.without_domain = Reader().probe(self.stacks.without_domain(rows, removal), case.pairs)

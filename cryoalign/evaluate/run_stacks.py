@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cryoalign.refine.refiner import Change, Refiner
 
 #: Which noise the fakes of each kind have; those of the part and of the training set have the first.
-SECOND_DRAW, EMPTY_DRAW, CUT_DRAW = 1, 2, 3
+SECOND_DRAW, EMPTY_DRAW, DOMAIN_DRAW = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class RunStacks:
 
     def without_domain(self, rows: NDArray[np.int64], removal: Change) -> Path:
         """Write fakes of sims that lack a domain of the specimen."""
-        return self._fakes("without_domain", rows, self.refiner, CUT_DRAW, removal)
+        return self._fakes("without_domain", rows, self.refiner, DOMAIN_DRAW, removal)
 
     def training(self, rows: NDArray[np.int64]) -> dict[str, Path]:
         """Write sims, fakes and raw images of training pairs."""

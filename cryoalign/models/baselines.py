@@ -51,7 +51,7 @@ class Baseline(Generator):
         """
 
     @abstractmethod
-    def words(self) -> str:
+    def description(self) -> str:
         """Describe in a few words what was fitted."""
 
 
@@ -72,7 +72,7 @@ class Identity(Baseline):
     def fit(self, batches: Iterable[Batch]) -> None:
         """Do nothing; no batch is read."""
 
-    def words(self) -> str:
+    def description(self) -> str:
         """Report that there was nothing to fit."""
         return "nothing to fit"
 
@@ -132,7 +132,7 @@ class WhiteNoise(Baseline):
         ):
             getattr(self, name).copy_(value)
 
-    def words(self) -> str:
+    def description(self) -> str:
         """Describe gain and noise."""
         return f"{float(self.gain):.3g} sim + noise of standard deviation {float(self.sigma):.3g}"
 
@@ -226,7 +226,7 @@ class Spectral(Baseline):
             buffer[:used] = values
             buffer[used:] = values[-1]  # no part in anything, but finite
 
-    def words(self) -> str:
+    def description(self) -> str:
         """Describe on how many defoci it depends."""
         used = self.defocus[self.defocus.isfinite()]
         if len(used) == 1:

@@ -140,12 +140,12 @@ class RingSums:
         one = torch.zeros(len(table), dtype=torch.int64)
         labels = one
         if (table[..., 0].sum(0) > 0).sum() > 1:
-            alone, best = self._held_out(table, one), 0.0
+            one_for_all, best = self._held_out(table, one), 0.0
             for wanted in (2, 4, MOST_KNOTS):
                 bins = _bins(table[..., 0].sum(1), wanted)
                 if bins is None:
                     continue
-                gain = self._held_out(table, bins) - alone
+                gain = self._held_out(table, bins) - one_for_all
                 error = gain.std() * math.sqrt(len(gain))  # of the sum
                 if float(gain.sum()) > max(best, 2 * float(error)):
                     best, labels = float(gain.sum()), bins

@@ -52,9 +52,9 @@ def _commit() -> str | None:
     try:
         said = [
             subprocess.run(
-                ["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=20
+                ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=20
             ).stdout.strip()
-            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
         ]
     except (OSError, subprocess.SubprocessError):
         return None

@@ -157,7 +157,7 @@ def fit_run(
     generator = cast("Baseline", system.generator)
     fit_baseline(generator, data, images=None, progress=cfg.trainer.enable_progress_bar)
     seconds = time.monotonic() - begun
-    _log.info("fitted      %d pairs in %.1f s: %s", len(data.rows["train"]), seconds, generator.words())
+    _log.info("fitted      %d pairs in %.1f s: %s", len(data.rows["train"]), seconds, generator.description())
     options: dict[str, Any] = {"devices": 1, "enable_checkpointing": False, "enable_model_summary": False}
     trainer: Trainer = instantiate(
         OmegaConf.masked_copy(cfg.trainer, ["_target_", *_TRAINER]),

@@ -22,11 +22,11 @@ def main(raw: str, sim: str, box: str | None = None) -> None:
     torch.set_num_threads(1)
     pairs = Reader(box=None if box is None else int(box)).pairs(raw, sim=sim, fake=sim)
     finding = DefocusMeasure()(Case(pairs))
-    for quantity in finding.quantities:
+    for quantity in finding.quantities.values():
         parts = [("fake", quantity.fake), ("raw", quantity.floor), ("sim", quantity.ceiling)]
         shown = "  ".join(f"{name} {part.value:9.2f}" for name, part in parts if part is not None)
         print(f"{quantity.key:18} {shown}  {quantity.unit}  {quantity.note}")
-    for chart in finding.charts:
+    for chart in finding.charts.values():
         if chart.key == "defocus":
             for name, series in chart.series.items():
                 print(

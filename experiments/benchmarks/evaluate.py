@@ -94,14 +94,14 @@ def steps(place: Path, threads: int) -> Times:
     arguments = command(place, f"threads={threads}")
     with subprocess.Popen(arguments, env=limited(threads), **options) as process:
         last = np.array([begun, 0.0])
-        told = []
+        lines = []
         for line in process.stderr or ():
-            told.append(line)
+            lines.append(line)
             if line.startswith(_ANNOUNCED):
                 now = np.array([time.perf_counter(), used(process.pid)])
                 found[name], last, name = now - last, now, line.removeprefix(_ANNOUNCED).strip()
     if process.returncode:
-        raise SystemExit(f"the program exits with {process.returncode}:\n{''.join(told)}")
+        raise SystemExit(f"the program exits with {process.returncode}:\n{''.join(lines)}")
     shutil.rmtree(place / "out")
     whole = np.array([time.perf_counter() - begun, spent_since(children)])
     final = np.array([begun, 0.0]) + whole - last

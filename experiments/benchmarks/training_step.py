@@ -30,8 +30,9 @@ from torch.utils.data import DataLoader
 
 from cryoalign.cli import CONF_DIR
 from cryoalign.train.build import build_system
+from cryoalign.train.loggers import build_loggers
 from cryoalign.train.quiet import without_known_warnings
-from cryoalign.train.trainer import build_loggers, build_trainer
+from cryoalign.train.trainer import build_callbacks, build_trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -183,7 +184,7 @@ def measure(box: int, arguments: argparse.Namespace) -> str:
     )
     with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
         folder = Path(name)
-        trainer = build_trainer(cfg, folder, build_loggers(cfg, folder, None))
+        trainer = build_trainer(cfg, folder, build_loggers(cfg, folder, None), build_callbacks(cfg))
         with without_known_warnings():
             trainer.fit(system, datamodule=data)
     pairs = zip(system.parameters(), twin.parameters(), strict=True)

@@ -42,7 +42,7 @@ MOST_COPIES = 0.02
 """Largest fraction of held-out fakes that may resemble a training image: chance gives 0.001."""
 FEWEST_OTHERS = 20
 
-_GIVE = "give pairs that the generator was trained on (train.raw=, train.sim= and train.fake=)"
+_REMEDY = "give pairs that the generator was trained on (train.raw=, train.sim= and train.fake=)"
 
 
 class MemorizationMeasure:
@@ -80,13 +80,13 @@ class MemorizationMeasure:
             or not {"raw", "sim"} <= train.kinds
             or not {"raw", "sim", "fake"} <= case.pairs.kinds
         ):
-            return Finding(self.name, left_out=(f"Memory: {_GIVE}.",))
+            return Finding(self.name, left_out=(f"Memory: {_REMEDY}.",))
         held = read_part(case.pairs, self.images, ("fake", "raw"), case)
         quantities, charts, left_out = [], [], []
         if "fake" in train.kinds:
             quantities += gap_quantities(case, read_part(train, self.images, ("fake", "raw"), case), held)
         else:
-            left_out.append(f"The gap between training and held-out pairs: {_GIVE}.")
+            left_out.append(f"The gap between training and held-out pairs: {_REMEDY}.")
         others = min(int((held.groups != group).sum()) for group in np.unique(held.groups))
         if others < FEWEST_OTHERS:
             left_out.append(
