@@ -10,13 +10,14 @@ import numpy as np
 from cryoalign.data.images import ParticleImages
 from cryoalign.data.pairs import match_pairs
 from cryoalign.errors import InputError
+from cryoalign.figures.panels import KINDS
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
 from cryoalign.io.relion import write_particles
 from cryoalign.physics.threads import one_thread_each
 from cryoalign.refine.stack import write_stack
 from cryoalign.train.closed_form import fit_baseline
-from cryoalign.train.test import KINDS, as_read, background_normalized
+from cryoalign.train.test import as_read, background_normalized
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,9 +10,9 @@ import numpy as np
 
 from cryoalign.errors import InputError
 from cryoalign.figures.gallery import gallery
+from cryoalign.figures.panels import KINDS
 from cryoalign.io.mrc import MrcStack
 from cryoalign.io.relion.star import read_star
-from cryoalign.report.run_result import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

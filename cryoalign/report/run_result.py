@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from cryoalign.cli.flatten import flatten
 from cryoalign.errors import InputError
 from cryoalign.evaluate.document import FILE_NAME, read_document
+from cryoalign.figures.panels import KINDS
 from cryoalign.runs.folder import read_run
 from cryoalign.runs.names import value_text
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 ABSENT = "absent"
 """Value of a key that a configuration does not have."""
-
-KINDS = ("sim", "fake", "raw")
 
 _WITHOUT = "put the file back as the run wrote it, or leave this run out of runs="
 

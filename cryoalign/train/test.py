@@ -11,6 +11,7 @@ import torch
 from cryoalign.cli import choose_device
 from cryoalign.data.normalize import GreyMap
 from cryoalign.errors import InputError
+from cryoalign.figures.panels import KINDS
 from cryoalign.io.output import staged
 from cryoalign.io.progress import progress_bar
 from cryoalign.refine.stack import write_stack
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from cryoalign.refine.refiner import Refiner
     from cryoalign.train.system import PairedGAN
 
-KINDS = ("sim", "fake", "raw")
 _SHOWN = 4
 
 

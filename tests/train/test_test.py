@@ -11,6 +11,7 @@ import pytest
 
 from cryoalign.data.datamodule import PairedDataModule
 from cryoalign.data.normalize import Normalization
+from cryoalign.figures.panels import KINDS
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.losses.adversarial import LeastSquares
@@ -20,7 +21,7 @@ from cryoalign.models.baselines import Identity
 from cryoalign.particles import Optics, Particles
 from cryoalign.refine.refiner import Refiner
 from cryoalign.train.system import PairedGAN
-from cryoalign.train.test import KINDS, write_part
+from cryoalign.train.test import write_part
 
 COUNT, BOX = 24, 16
 
