@@ -13,22 +13,24 @@ from cryoalign.models.generator import DEFOCUS
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from cryoalign.models.generator import Generator
     from cryoalign.particles import Particles
-    from cryoalign.refine.refiner import Refiner
 
 
-def checked_sims(refiner: Refiner, sim: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Return sims as float32.
+def checked_sims(
+    sim: NDArray[np.generic], *, box: int, pixel_size: float, constant_too: bool
+) -> NDArray[np.float32]:
+    """Return sims as float32; constant images only where they can be mapped.
 
     Raises
     ------
     InputError
         If they are no images of the generator's box, or not finite.
     """
-    if sim.ndim != 3 or sim.shape[1:] != (refiner.box, refiner.box):
+    if sim.ndim != 3 or sim.shape[1:] != (box, box):
         raise InputError(
             "these sims do not suit the generator",
-            expected=f"images of shape (N, {refiner.box}, {refiner.box}), at {refiner.pixel_size:.4f} A/px",
+            expected=f"images of shape (N, {box}, {box}), at {pixel_size:.4f} A/px",
             found=f"shape {sim.shape}",
             remedy="give a stack of images; of one image sim[None]; simulate at the box of the training data",
         )
@@ -37,7 +39,7 @@ def checked_sims(refiner: Refiner, sim: NDArray[np.generic]) -> NDArray[np.float
     values = sim.astype(np.float32)
     constant = values.min(axis=(1, 2)) == values.max(axis=(1, 2))
     wrong = ~np.isfinite(values).all(axis=(1, 2))
-    if refiner.normalization.range != "none":  # a constant image has no range to be brought to [-1, 1]
+    if not constant_too:  # a constant image has no range to be brought to [-1, 1]
         wrong |= constant
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
@@ -62,18 +64,16 @@ def checked_number(name: str, value: int) -> int:
 
 
 def checked_defocus(
-    refiner: Refiner, count: int, particles: Particles | None, defocus: ArrayLike | None
+    generator: Generator, count: int, particles: Particles | None, defocus: ArrayLike | None
 ) -> NDArray[np.float64]:
     """Return the mean defocus in A of every sim; NaN where the generator does not ask for it.
 
     Raises
     ------
     InputError
-        If there is none and the generator is conditioned on it, or particles or numbers do not suit the sims.
+        If there is none and the generator is conditioned on it, or the numbers do not suit the sims.
     """
-    if particles is not None:
-        _check_particles(refiner, count, particles)
-    if DEFOCUS not in refiner.generator.conditions:
+    if DEFOCUS not in generator.conditions:
         return np.full(count, np.nan)
     if defocus is None:
         if particles is None:
@@ -94,7 +94,13 @@ def checked_defocus(
     return np.broadcast_to(values, count).copy()
 
 
-def _check_particles(refiner: Refiner, count: int, particles: Particles) -> None:
+def check_particles(particles: Particles, count: int, *, box: int, pixel_size: float) -> None:
+    """Refuse particles that are not those of the sims, or of another pixel size.
+
+    Raises
+    ------
+    InputError
+    """
     if len(particles) != count:
         raise InputError(
             "particles and sims are not as many",
@@ -103,15 +109,15 @@ def _check_particles(refiner: Refiner, count: int, particles: Particles) -> None
             found=len(particles),
             remedy="give the particles that these sims show: particles.take(rows)",
         )
-    boxes = np.array([group.box_size or refiner.box for group in particles.optics])[particles.optics_index]
-    sizes = particles.optics_column("pixel_size") * boxes / refiner.box
-    other = np.flatnonzero(np.abs(sizes / refiner.pixel_size - 1) > SAME_PIXEL_SIZE)
+    boxes = np.array([group.box_size or box for group in particles.optics])[particles.optics_index]
+    sizes = particles.optics_column("pixel_size") * boxes / box
+    other = np.flatnonzero(np.abs(sizes / pixel_size - 1) > SAME_PIXEL_SIZE)
     if len(other):
         raise InputError(
             "the generator was trained on images of another pixel size",
             file=particles.source,
             row=int(particles.row[other[0]]),
-            expected=f"{refiner.pixel_size:.4f} A/px",
+            expected=f"{pixel_size:.4f} A/px",
             found=f"{sizes[other[0]]:.4f} A/px",
             remedy="simulate at the box and pixel size of the training data",
         )

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cryoalign.io.progress import progress_bar
 from cryoalign.physics.threads import one_thread_each, side_by_side
-from cryoalign.refine.arrays import checked_defocus, checked_number, checked_sims
+from cryoalign.refine.arrays import check_particles, checked_defocus, checked_number, checked_sims
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -169,8 +169,15 @@ class Refiner:
         >>> another = generator.refine(sim, seed=5, draw=1)  # doctest: +SKIP
         """
         array = sim.detach().cpu().numpy() if isinstance(sim, Tensor) else np.asarray(sim)
-        values = checked_sims(self, array)
-        focus = checked_defocus(self, len(values), particles, defocus)
+        values = checked_sims(
+            array,
+            box=self.box,
+            pixel_size=self.pixel_size,
+            constant_too=self.normalization.range == "none",
+        )
+        if particles is not None:
+            check_particles(particles, len(values), box=self.box, pixel_size=self.pixel_size)
+        focus = checked_defocus(self.generator, len(values), particles, defocus)
         if particles is not None:
             values = values * particles.sign.astype(np.float32)[:, None, None]
         index, size, draw = np.arange(len(values)), self.batch_size, checked_number("draw", draw)
