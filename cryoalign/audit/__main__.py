@@ -18,7 +18,7 @@ def main(cfg: DictConfig) -> None:
     from rich.console import Console  # noqa: PLC0415  heavy imports wait until work starts
 
     from cryoalign.audit.pairs import audit_pairs  # noqa: PLC0415
-    from cryoalign.audit.report import audit_table, write_report  # noqa: PLC0415
+    from cryoalign.audit.report import print_table, write_report  # noqa: PLC0415
     from cryoalign.io.output import staged  # noqa: PLC0415
 
     inputs = {"sim": str(cfg.sim), "raw": str(cfg.raw)}
@@ -40,8 +40,8 @@ def main(cfg: DictConfig) -> None:
         )
         if folder is not None:
             write_report(folder, found.conclusion, found.evidence, inputs)
-    console = Console(width=120)
-    console.print(audit_table(found.evidence, every=cfg.all))
+    console = Console()
+    print_table(console, found.evidence, every=cfg.all)
     console.print(str(found), soft_wrap=True, highlight=False, markup=False)
     if found.conclusion.exit_code:
         raise SystemExit(found.conclusion.exit_code)

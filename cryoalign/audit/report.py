@@ -14,13 +14,32 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from rich.console import Console
+
     from cryoalign.audit.check import Evidence, Score
     from cryoalign.audit.correlation import Estimate
     from cryoalign.audit.transfer import Transfer
     from cryoalign.audit.verdict import Conclusion
 
+#: Characters that no table needs.
+_WIDEST = 1000
 
-def audit_table(evidence: Evidence, *, every: bool = False) -> Table:
+
+def print_table(console: Console, evidence: Evidence, *, every: bool = False) -> None:
+    """Print the table of hypotheses with no number cut: without the bands where a terminal is too narrow."""
+    table = audit_table(evidence, every=every)
+    if console.is_terminal and _width(console, table) > console.width:
+        table = audit_table(evidence, every=every, bands=False)
+    console.width = max(console.width, _width(console, table))  # what is not a terminal has any width
+    console.print(table)
+
+
+def _width(console: Console, table: Table) -> int:
+    """Return how many characters a table needs, whatever the console has."""
+    return table.__rich_measure__(console, console.options.update(width=_WIDEST)).maximum
+
+
+def audit_table(evidence: Evidence, *, every: bool = False, bands: bool = True) -> Table:
     """Return the table of hypotheses for the terminal.
 
     Parameters
@@ -28,13 +47,17 @@ def audit_table(evidence: Evidence, *, every: bool = False) -> Table:
     evidence : Evidence
     every : bool
         Every hypothesis; otherwise the two best of each family.
+    bands : bool
+        With the correlation in each band of resolution.
     """
     table = Table(
         title=f"{evidence.pairs} pairs: correlation of sim and raw",
-        caption="whitened, the averages of both sets taken away; diff.: paired, to the pairs as given",
+        caption="whitened, the averages of both sets taken away;\ndiff.: paired, to the pairs as given"
+        + ("" if bands else "; a wider terminal shows the bands"),
     )
     table.add_column("hypothesis", no_wrap=True)
-    for column in ("mean", "error", "sigma", "diff.", "sigma", *_band_names(evidence)):
+    shown = ("mean", "error", "sigma\nof mean", "diff.", "sigma\nof diff.")
+    for column in (*shown, *(_band_names(evidence) if bands else ())):
         table.add_column(column, justify="right", no_wrap=True)
     for score in evidence.scores if every else _shown(evidence):
         difference = () if score is evidence.given else (score.difference.mean, score.difference.sigma)
@@ -44,7 +67,7 @@ def audit_table(evidence: Evidence, *, every: bool = False) -> Table:
             f"{score.correlation.error:.4f}",
             f"{score.correlation.sigma:.1f}",
             *([f"{difference[0]:+.4f}", f"{difference[1]:+.1f}"] if difference else ["", ""]),
-            *(f"{band.mean:.3f}" for band in score.bands),
+            *(f"{band.mean:.3f}" for band in score.bands if bands),
             style="bold" if score is evidence.given else None,
         )
     return table
@@ -52,7 +75,12 @@ def audit_table(evidence: Evidence, *, every: bool = False) -> Table:
 
 def _band_names(evidence: Evidence) -> list[str]:
     """Name the bands by the resolution where they end."""
-    return [f"to {1 / edge:.2g} A" for edge in evidence.bands[1:]]
+    return [f"to\n{_two_digits(1 / edge)} A" for edge in evidence.bands[1:]]
+
+
+def _two_digits(value: float) -> str:
+    """Round to two significant digits, without an exponent: 190, 24, 3.8."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def _shown(evidence: Evidence) -> list[Score]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from io import StringIO
 from pathlib import Path
 
 import mrcfile
 import numpy as np
 import pytest
+from rich.console import Console
 
+from cryoalign.audit.pairs import audit_pairs
+from cryoalign.audit.report import print_table
 from cryoalign.embedded.cache import CachedSet, find_or_make
 from tests.conftest import SMALL, Cli
 
@@ -32,12 +36,33 @@ def test_right_pairs(embedded: CachedSet, cli: Cli) -> None:
     assert done.code == 0, done.err
     assert "pairs agree" in done.out
     assert "not excluded: phase shift: every phase shift is zero" in done.out
+    assert "…" not in done.out
+    assert "e+" not in done.out
+    assert done.out.count("of mean") == done.out.count("of diff.") == 1
     report = json.loads(Path("audit/audit.json").read_text())
     assert (report["outcome"], report["exit_code"], report["pairs"]) == ("agree", 0, 60)
     assert {"flip y", "transpose", "contrast", "pose inverse in sim"} <= {
         entry["name"] for entry in report["hypotheses"]
     }
     assert Path("audit/audit.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("width", "terminal", "bands"), [(80, True, False), (200, True, True), (80, False, True)]
+)
+def test_no_number_is_cut(embedded: CachedSet, width: int, terminal: bool, bands: bool) -> None:
+    """A narrow terminal has no bands; a pipe has any width."""
+    evidence = audit_pairs(embedded.sim, embedded.raw, poses=False, progress=False).evidence
+    console = Console(width=width, force_terminal=terminal, color_system=None, file=StringIO())
+    print_table(console, evidence)
+    printed = console.file.getvalue()
+    assert "…" not in printed
+    rows = [line.split("│") for line in printed.splitlines() if "as given" in line and "│" in line]
+    given = evidence.given.correlation
+    assert [cell.strip() for cell in rows[0][2:5]] == [
+        f"{given.mean:.4f}", f"{given.error:.4f}", f"{given.sigma:.1f}"
+    ]  # fmt: skip
+    assert len(rows[0]) == 8 + bands * len(evidence.given.bands)
 
 
 def test_a_named_mistake(embedded: CachedSet, cli: Cli, tmp_path: Path) -> None:
