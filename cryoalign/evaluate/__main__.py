@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 _OF_RUNS = {"checkpoint", "part", "baselines"}
 _OF_STACKS = {
-    "raw", "sim", "again", "empty", "cut", "train", "root", "passthrough", "box", "by", "pattern", "normalize"
+    "raw", "sim", "second_draw", "empty", "without_domain", "train", "root", "passthrough", "box",
+    "by", "pattern", "normalize",
 }  # fmt: skip
 #: Keys that are arguments of `cryoalign.evaluate.given_stacks.evaluate_stacks`.
 _SHARED = (
@@ -55,8 +56,10 @@ def _of_stacks(cfg: DictConfig) -> float:
             expected="run=RUN_DIR, or all of fake=, raw= and sim=",
             remedy="give the metadata files of the stacks, row for row the same particles",
         )
-    others = {key: cfg[key] for key in ("again", "truth", "empty", "volume")}
-    others |= {f"{group}_{key}": path for group in ("cut", "train") for key, path in cfg[group].items()}
+    others = {key: cfg[key] for key in ("second_draw", "truth", "empty", "volume")}
+    others |= {
+        f"{group}_{key}": path for group in ("without_domain", "train") for key, path in cfg[group].items()
+    }
     out = Path("evaluation" if cfg.out is None else cfg.out)
     document = evaluate_stacks(
         cfg.fake,

@@ -157,7 +157,7 @@ class Answer:
     ----------
     key : str
         Stable name, unique over all measures.
-    question, words : str
+    question, explanation : str
     verdict : Verdict
     quantity : str, optional
         Key of the measure's quantity that tables show with the answer.
@@ -166,7 +166,7 @@ class Answer:
     key: _Key
     question: str
     verdict: Verdict
-    words: str
+    explanation: str
     quantity: str | None = None
 
 

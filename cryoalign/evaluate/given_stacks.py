@@ -41,13 +41,13 @@ class Others(TypedDict, total=False):
 
     Attributes
     ----------
-    again : str or Path
+    second_draw : str or Path
         Metadata of a second draw of the fakes from the same sims.
     truth : str or Path
         Metadata of noise-free true images of the same particles.
     empty : str or Path
         Metadata of fakes of sims without a particle.
-    cut_fake, cut_domain : str or Path
+    without_domain_fake, without_domain_domain : str or Path
         Metadata of fakes of sims that lack a domain; the map of that domain on the grid of `volume`.
     train_fake, train_raw, train_sim : str or Path
         Metadata of the training pairs of the generator.
@@ -55,11 +55,11 @@ class Others(TypedDict, total=False):
         Reference map; one is made of the sims without it.
     """
 
-    again: str | Path
+    second_draw: str | Path
     truth: str | Path
     empty: str | Path
-    cut_fake: str | Path
-    cut_domain: str | Path
+    without_domain_fake: str | Path
+    without_domain_domain: str | Path
     train_fake: str | Path
     train_raw: str | Path
     train_sim: str | Path
@@ -147,7 +147,7 @@ def evaluate_stacks(
     inputs = [Path(path) for path in (fake, raw, sim, *given.values())]
     place = None if out is None else Path(out)
     files = {"fake": fake, "raw": raw, "sim": sim}
-    files |= {name: path for name, path in given.items() if name in {"truth", "again"}}
+    files |= {name: path for name, path in given.items() if name in {"truth", "second_draw"}}
     facts = {
         "title": f"{Path(fake).name} against {Path(raw).name}",
         "files": {name: str(path) for name, path in files.items()},
@@ -166,7 +166,9 @@ def evaluate_stacks(
     settings = settings_of(volume=others.get("volume"), draws=draws, seed=seed, progress=progress)
     with nullcontext() if place is None else staged(place, overwrite, inputs) as folder:
         case = Case(
-            reader.pairs(raw, fake=fake, sim=sim, truth=others.get("truth"), again=others.get("again")),
+            reader.pairs(
+                raw, fake=fake, sim=sim, truth=others.get("truth"), second_draw=others.get("second_draw")
+            ),
             **settings,
         )
         _add_others(case, reader, others)
@@ -207,18 +209,21 @@ def _add_others(case: Case, reader: Reader, others: Others) -> None:
         )
     if "empty" in others:
         case.empty = reader.probe(others["empty"], case.pairs)
-    if "cut_fake" in others:
-        case.without_domain, case.domain = reader.probe(others["cut_fake"], case.pairs), _domain(case, others)
+    if "without_domain_fake" in others:
+        case.without_domain, case.domain = (
+            reader.probe(others["without_domain_fake"], case.pairs),
+            _domain(case, others),
+        )
 
 
 def _domain(case: Case, others: Others) -> Tensor:
-    """Read the map of the domain that the sims of `cut_fake` lacked."""
-    path = others.get("cut_domain")
+    """Read the map of the domain that the sims of `without_domain_fake` lacked."""
+    path = others.get("without_domain_domain")
     if path is None or case.volume is None or case.voxel_size is None:
         raise InputError(
             "fakes without a domain need the map and the domain",
-            file=others["cut_fake"],
-            expected="volume= and cut.domain=",
+            file=others["without_domain_fake"],
+            expected="volume= and without_domain.domain=",
             remedy="give both maps, on one grid",
         )
     domain, voxel_size = read_map(path)

@@ -86,7 +86,7 @@ class Reader:
         raw : Path or str
             Metadata of the measured particles.
         **others : Path or str or None
-            Metadata of ``sim`` and of any of ``fake``, ``truth`` and ``again``. The first that is given
+            Metadata of ``sim`` and of any of ``fake``, ``truth`` and ``second_draw``. The first that is given
             decides which particles are looked at, and in which order.
 
         Returns

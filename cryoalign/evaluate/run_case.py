@@ -70,7 +70,7 @@ class RunCases:
         -------
         Case
         """
-        files = self.stacks.pairs() | {"again": self.stacks.second_draw()}
+        files = self.stacks.pairs() | {"second_draw": self.stacks.second_draw()}
         if truth is not None:
             files["truth"] = self.stacks.truth(truth)
         case = self._case(files)

@@ -107,7 +107,7 @@ class RunStacks:
         fake = self._fakes(f"{name}_fake", self.rows, refiner, 0)
         return self.pairs() | {
             "fake": fake,
-            "again": self._fakes(f"{name}_second_draw", self.rows, refiner, SECOND_DRAW),
+            "second_draw": self._fakes(f"{name}_second_draw", self.rows, refiner, SECOND_DRAW),
         }
 
     def remove_baseline(self, name: str) -> None:

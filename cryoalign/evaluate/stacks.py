@@ -66,8 +66,8 @@ class Stacks:
     particles : Particles
         Of raw: pose, CTF, micrograph; n rows.
     stacks : mapping of str to ParticleImages
-        ``raw`` and any of ``fake``, ``sim``, ``truth`` (noise-free) and ``again`` (another draw from the same
-        sims).
+        ``raw`` and any of ``fake``, ``sim``, ``truth`` (noise-free) and ``second_draw`` (other fakes of the
+        same sims).
     normalization : mapping of str to Normalization
         Grey-value maps: ``sim`` and ``truth``, each by one offset and one scale for the set; ``raw``, by the
         background of each image; and, for ``normalize=none``, ``common``, by one offset and one scale for all

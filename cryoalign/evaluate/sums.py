@@ -27,11 +27,11 @@ MOST_BLOCKS = 16
 GREY_BINS, GREY_RANGE = 800, (-10.0, 10.0)
 """Grey values are counted in bins between these; those beyond count in the first and the last."""
 
-_SPECTRA = ("fake", "raw", "sim", "truth", "again")
+_SPECTRA = ("fake", "raw", "sim", "truth", "second_draw")
 _CROSS = (
-    *((kind, "sim") for kind in ("fake", "raw", "again")),
-    *((kind, "truth") for kind in ("fake", "raw", "again", "sim")),
-    ("fake", "again"),
+    *((kind, "sim") for kind in ("fake", "raw", "second_draw")),
+    *((kind, "truth") for kind in ("fake", "raw", "second_draw", "sim")),
+    ("fake", "second_draw"),
     ("fake", "raw"),
 )
 

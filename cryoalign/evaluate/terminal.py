@@ -95,7 +95,7 @@ def verdict_sentences(document: Document) -> Iterator[Text]:
         A line each.
     """
     for _, answer in answers(document):
-        yield Text.assemble(_sign(answer.verdict), ": ", answer.words)
+        yield Text.assemble(_sign(answer.verdict), ": ", answer.explanation)
     for name, finding in document.judged.items():
         for sentence in finding.left_out:
             yield Text(f"left out of {name}: {sentence}")

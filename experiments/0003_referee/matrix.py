@@ -67,7 +67,7 @@ def rows_of(name: str, findings: Sequence[Finding], wanted: dict[str, str]) -> l
                     "wanted": wanted[key].replace(".", ""),
                     "quantity": answer.quantity,
                     "verdict": answer.verdict.value,
-                    "words": answer.words,
+                    "words": answer.explanation,
                     "value": known["fake"],
                     "low": None if fake is None else _known(fake.low),
                     "high": None if fake is None else _known(fake.high),

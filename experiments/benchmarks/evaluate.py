@@ -30,7 +30,7 @@ from tests.fakes.known import Known
 from tests.fakes.saboteurs import oracle
 
 TRAINED = 400
-STACKS = ("fake", "raw", "sim", "truth", "again")
+STACKS = ("fake", "raw", "sim", "truth", "second_draw")
 READING = "import and read"
 _ANNOUNCED = "measure     "
 _READ = """
@@ -69,7 +69,7 @@ def prepare(folder: Path, known: Known, counts: list[int]) -> None:
         table = known.particles.take(rows)
         turn = (np.arange(count) // known.count).astype(str)
         table.micrograph[:] = np.char.add(np.char.add("m", turn), table.micrograph.astype(str))
-        for kind in (*STACKS, "cut"):
+        for kind in (*STACKS, "without_domain"):
             known.write(place, kind, judging[kind][rows], table)
         known.write(place, "empty", fakes.empty, table.take(np.arange(len(fakes.empty))))
         for kind in ("raw", "sim", "fake"):
@@ -80,7 +80,10 @@ def command(place: Path, *options: str) -> list[str]:
     """Return the command line of the program for the stacks of a folder."""
     names = {kind: place / f"{kind}.star" for kind in (*STACKS, "empty")}
     names |= {f"train.{kind}": place / f"train_{kind}.star" for kind in ("raw", "sim", "fake")}
-    names |= {"cut.fake": place / "cut.star", "cut.domain": place.parent / "domain.mrc"}
+    names |= {
+        "without_domain.fake": place / "without_domain.star",
+        "without_domain.domain": place.parent / "domain.mrc",
+    }
     names |= {"volume": place.parent / "map.mrc", "out": place / "out"}
     given = [f"{key}={value}" for key, value in names.items()]
     return [sys.executable, "-m", "cryoalign.evaluate", *given, "progress=false", *options]
@@ -111,7 +114,10 @@ def steps(place: Path, threads: int) -> Times:
 
 def reading(place: Path, threads: int) -> Times:
     """Run the other program, which reads every image once."""
-    names = [f"{kind}.star" for kind in (*STACKS, "cut", "empty", "train_raw", "train_sim", "train_fake")]
+    names = [
+        f"{kind}.star"
+        for kind in (*STACKS, "without_domain", "empty", "train_raw", "train_sim", "train_fake")
+    ]
     begun, children = time.perf_counter(), os.times()
     arguments = [sys.executable, "-c", _READ, *names]
     subprocess.run(arguments, cwd=place, env=limited(threads), check=True)

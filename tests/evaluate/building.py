@@ -8,8 +8,8 @@ from cryoalign.evaluate.finding import Answer, Interval, Quantity, Series, Verdi
 from tests.evaluate.example_questions import QUESTIONS
 
 
-def answer(key: str, question: str, verdict: str, words: str, quantity: str | None = None) -> Answer:
-    return Answer(key, question, Verdict(verdict), words, quantity)
+def answer(key: str, question: str, verdict: str, explanation: str, quantity: str | None = None) -> Answer:
+    return Answer(key, question, Verdict(verdict), explanation, quantity)
 
 
 def known(*keys: str) -> dict[str, Answer]:

@@ -52,7 +52,7 @@ def test_every_number_stands_where_it_is_documented(content):
             for key, answer in finding.answers.items():
                 entry = measure["answers"][key]
                 assert entry == {part: getattr(answer, part) for part in entry}
-                assert list(entry) == ["question", "verdict", "words", "quantity"]
+                assert list(entry) == ["question", "verdict", "explanation", "quantity"]
             for key, quantity in finding.quantities.items():
                 entry = measure["quantities"][key]
                 if np.isfinite(quantity.fake.value):

@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     known, made = Known(box=32, count=160, micrographs=16), tmp_path_factory.mktemp("stacks")
     known.write_common(made)
     part = known.particles.take(known.judged)
-    for stream, name in ((1, "fake"), (2, "again")):
+    for stream, name in ((1, "fake"), (2, "second_draw")):
         images = known.normalized(known.truth[known.judged] + known.noise(known.count, stream))
         known.write(made, name, images, part)
     return made
@@ -47,7 +47,9 @@ def document(place: Path) -> dict[str, Any]:
 
 def test_honest_fakes_pass_in_a_report(cli: Cli, folder: Path) -> None:
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    done = judge(cli, folder, "out=new", "measures=[spectrum,content,noise]", again="again", truth="truth")
+    done = judge(
+        cli, folder, "out=new", "measures=[spectrum,content,noise]", second_draw="second_draw", truth="truth"
+    )
     assert done.code == 0, done.err
     found = document(Path("new"))
     answers = {
@@ -68,8 +70,8 @@ def test_honest_fakes_pass_in_a_report(cli: Cli, folder: Path) -> None:
     text = " ".join(" ".join(page.words).split())
     for answer in answers.values():
         assert answer["question"] in text
-        assert answer["words"] in text
-        assert answer["words"] in done.out
+        assert answer["explanation"] in text
+        assert answer["explanation"] in done.out
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -255,7 +257,7 @@ def test_a_domain_on_another_grid(cli: Cli, folder: Path, tmp_path: Path) -> Non
         mrcfile.write(tmp_path / f"{name}.mrc", values, voxel_size=7.08)
     done = judge(
         cli, folder, "measures=[invented]", f"volume={tmp_path / 'map.mrc'}",
-        f"cut.domain={tmp_path / 'domain.mrc'}", f"cut.fake={folder / 'fake.star'}",
+        f"without_domain.domain={tmp_path / 'domain.mrc'}", f"without_domain.fake={folder / 'fake.star'}",
     )  # fmt: skip
     assert done.code == 1
     assert "domain.mrc: the domain is not on the grid of the map" in done.err

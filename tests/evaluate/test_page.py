@@ -51,7 +51,7 @@ def test_every_question_is_answered_on_top_in_words(page):
     answers = [entry for finding in example.findings() for entry in finding.answers.values()]
     signs = {"pass": "✓", "fail": "✗", "undecided": "?"}
     assert rows[1:] == [
-        [f"{signs[entry.verdict]} {entry.verdict}", entry.question, entry.words] for entry in answers
+        [f"{signs[entry.verdict]} {entry.verdict}", entry.question, entry.explanation] for entry in answers
     ]
     assert "2 of 14 questions failed; 3 cannot be decided with these data." in page.text
     assert "Failed: Are the images free of a periodic pattern? Is the noise new in every draw?" in page.text

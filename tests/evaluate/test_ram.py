@@ -20,7 +20,7 @@ from cryoalign.io.mrc_write import StackWriter
 from cryoalign.particles import Optics, Particles
 
 BOX, FEW, MANY = 32, 300, 3000
-KINDS = ("fake", "raw", "sim", "truth", "again")
+KINDS = ("fake", "raw", "sim", "truth", "second_draw")
 LIMIT = 15e6  # the images of the longer pass take 61 MB, and those of other particles 25 MB more
 
 pytestmark = pytest.mark.skipif(

@@ -33,21 +33,21 @@ class Fakes:
 
     Attributes
     ----------
-    fake, again : (n, N, N) tensor
+    fake, second_draw : (n, N, N) tensor
         Two draws for the particles that are judged.
     train : (m, N, N) tensor
         For those of the training set.
     empty : (e, N, N) tensor
         Of sims without a particle.
-    cut : (n, N, N) tensor
+    without_domain : (n, N, N) tensor
         Of sims of the specimen without its domain.
     """
 
     fake: torch.Tensor
-    again: torch.Tensor
+    second_draw: torch.Tensor
     train: torch.Tensor
     empty: torch.Tensor
-    cut: torch.Tensor
+    without_domain: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,11 @@ def case_of(known: Known, folder: Path, fakes: Fakes) -> Case:
     part, trained = (known.particles.take(rows) for rows in (known.judged, known.trained))
     files = {
         kind: known.write(folder, kind, images, part)
-        for kind, images in (("fake", fakes.fake), ("again", fakes.again), ("cut", fakes.cut))
+        for kind, images in (
+            ("fake", fakes.fake),
+            ("second_draw", fakes.second_draw),
+            ("without_domain", fakes.without_domain),
+        )
     }
     train = known.write(folder, "train_fake", fakes.train, trained)
     empty = known.write(folder, "empty", fakes.empty, part.take(np.arange(len(fakes.empty)) % len(part)))
@@ -219,13 +223,13 @@ def case_of(known: Known, folder: Path, fakes: Fakes) -> Case:
         fake=files["fake"],
         sim=folder / "sim.star",
         truth=folder / "truth.star",
-        again=files["again"],
+        second_draw=files["second_draw"],
     )
     return Case(
         pairs,
         train=reader.pairs(folder / "train_raw.star", fake=train, sim=folder / "train_sim.star"),
         empty=reader.probe(empty, pairs),
-        without_domain=reader.probe(files["cut"], pairs),
+        without_domain=reader.probe(files["without_domain"], pairs),
         domain=known.domain,
         volume=known.volume,
         voxel_size=known.pixel_size,

@@ -38,10 +38,10 @@ def compose(
 
     return Fakes(
         fake=finish(seen, 1),
-        again=finish(seen, 2),
+        second_draw=finish(seen, 2),
         train=finish(see(known.particles.take(known.trained), None), 3),
         empty=finish(torch.zeros(EMPTY, known.box, known.box), 4),
-        cut=finish(see(part, known.volume - known.domain), 5),
+        without_domain=finish(see(part, known.volume - known.domain), 5),
     )
 
 
@@ -93,10 +93,12 @@ def pose_off(known: Known) -> Fakes:
 
 def no_noise(known: Known) -> Fakes:
     fakes, part = compose(known), known.judged
-    fakes.fake = fakes.again = known.truth[part]
+    fakes.fake = fakes.second_draw = known.truth[part]
     fakes.train = known.truth[known.trained]
     fakes.empty = torch.zeros(EMPTY, known.box, known.box) + 1e-6 * known.noise(EMPTY, 9)
-    fakes.cut = known.true_views(known.particles.take(part), known.volume - known.domain) * known.scale
+    fakes.without_domain = (
+        known.true_views(known.particles.take(part), known.volume - known.domain) * known.scale
+    )
     return fakes
 
 
@@ -119,7 +121,7 @@ def noise_of_sim(known: Known) -> Fakes:
 def copy_of_raw(known: Known) -> Fakes:
     """Raw itself, with a tenth of noise of its own."""
     fakes, weight = compose(known), 0.1
-    for kind, stream in (("fake", 11), ("again", 12)):
+    for kind, stream in (("fake", 11), ("second_draw", 12)):
         raw = known.raw[known.judged]
         setattr(fakes, kind, known.normalized(raw + weight * known.noise(known.count, stream)))
     return fakes
@@ -144,7 +146,7 @@ def inventor(known: Known) -> Fakes:
     place = known.box * 0.3
     blob = 2.0 * torch.exp(-((axis[:, None] - place).square() + (axis[None] + place).square()) / (2 * 2.5**2))
     fakes = compose(known, change=lambda images: images + blob)
-    fakes.cut = fakes.fake
+    fakes.without_domain = fakes.fake
     return fakes
 
 

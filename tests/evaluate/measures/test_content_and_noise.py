@@ -32,7 +32,7 @@ def judge(small: Known, small_folder: Path, tmp_path: Path) -> Judge:
         )
         files = {"fake": small.write(tmp_path, "fake", fake, part)}
         if again is not None:
-            files["again"] = small.write(tmp_path, "again", again, part)
+            files["second_draw"] = small.write(tmp_path, "second_draw", again, part)
         raw = small.write(tmp_path, "raw", small.raw[small.judged], part)
         case = Case(Reader().pairs(raw, **files, **common))
         findings: list[Finding] = [ContentMeasure()(case), NoiseMeasure()(case)]
@@ -147,7 +147,7 @@ def test_without_truth_and_second_draw_that_is_said(small: Known, small_folder: 
     )
     case = Case(pairs)
     assert "truth=" in ContentMeasure()(case).left_out[0]
-    assert "again=" in NoiseMeasure()(case).left_out[0]
+    assert "second_draw=" in NoiseMeasure()(case).left_out[0]
 
 
 def test_pairs_without_relation_cannot_be_judged(small: Known, small_folder: Path, tmp_path: Path) -> None:
@@ -156,4 +156,4 @@ def test_pairs_without_relation_cannot_be_judged(small: Known, small_folder: Pat
     pairs = Reader().pairs(raw, fake=small_folder / "fake.star", sim=small_folder / "sim.star")
     (answer,) = ContentMeasure()(Case(pairs)).answers.values()
     assert answer.verdict == "undecided"
-    assert "audit" in answer.words
+    assert "audit" in answer.explanation

@@ -111,7 +111,7 @@ RAW = SIM + white(2)
 def test_right_defocus_passes() -> None:
     finding = judge(TABLE, SIM + white(3), RAW, SIM)
     (answer,) = finding.answers.values()
-    assert answer.verdict is Verdict.PASS, answer.words
+    assert answer.verdict is Verdict.PASS, answer.explanation
     for key in ("thon_error", "cross_error"):
         found = quantity(finding, key)
         assert abs(found.fake.value) < 1
@@ -128,7 +128,7 @@ def test_right_defocus_passes() -> None:
 def test_a_fifth_more_defocus_fails(noise: float) -> None:
     finding = judge(TABLE, WRONG + noise * white(3), RAW, SIM)
     (answer,) = finding.answers.values()
-    assert answer.verdict is Verdict.FAIL, answer.words
+    assert answer.verdict is Verdict.FAIL, answer.explanation
     for key in ("thon_error", "cross_error"):
         assert quantity(finding, key).fake.value == pytest.approx(20, abs=1)
     assert quantity(finding, "thon_offset").fake.value == pytest.approx(0.2 * 15000, rel=0.3)
@@ -144,8 +144,8 @@ def test_images_without_noise_pass() -> None:
 def test_white_noise_is_undecided() -> None:
     finding = judge(TABLE, white(3), RAW, SIM)
     (answer,) = finding.answers.values()
-    assert answer.verdict is Verdict.UNDECIDED, answer.words
-    assert "cannot be seen" in answer.words
+    assert answer.verdict is Verdict.UNDECIDED, answer.explanation
+    assert "cannot be seen" in answer.explanation
     assert math.isnan(quantity(finding, "thon_distance").fake.value)
 
 
@@ -154,21 +154,21 @@ def test_rings_of_noise_do_not_hide_a_particle_of_another_defocus() -> None:
     noise = real(4 * content(5) * transfer(TABLE.defocus))
     finding = judge(TABLE, WRONG + noise + white(3), RAW, SIM)
     assert abs(quantity(finding, "thon_error").fake.value) < 3
-    assert finding.answers["ctf"].verdict is Verdict.FAIL, finding.answers["ctf"].words
+    assert finding.answers["ctf"].verdict is Verdict.FAIL, finding.answers["ctf"].explanation
 
 
 def test_fakes_like_raw_pass_where_the_metadata_are_wrong() -> None:
     claimed = replace(TABLE, defocus=OFF)
     sim = real(content() * transfer(OFF))
     finding = judge(claimed, SIM + white(3), RAW, sim)
-    assert finding.answers["ctf"].verdict is Verdict.PASS, finding.answers["ctf"].words
+    assert finding.answers["ctf"].verdict is Verdict.PASS, finding.answers["ctf"].explanation
     assert quantity(finding, "thon_error").fake.value == pytest.approx(100 * (1 / 1.2 - 1), abs=1)
 
 
 def test_sims_of_another_defocus_are_no_reference() -> None:
     finding = judge(TABLE, SIM + white(3), RAW, WRONG)
-    assert finding.answers["ctf"].verdict is Verdict.PASS, finding.answers["ctf"].words
-    assert "cross spectrum" not in finding.answers["ctf"].words
+    assert finding.answers["ctf"].verdict is Verdict.PASS, finding.answers["ctf"].explanation
+    assert "cross spectrum" not in finding.answers["ctf"].explanation
     (left_out,) = finding.left_out
     assert "off the metadata's defocus by 20" in left_out
 
@@ -193,7 +193,7 @@ def test_premultiplied_images(factor: float, verdict: Verdict) -> None:
     raw, sim = real(recorded * claimed), real(content() * claimed.square())
     fake = real((content() * used + torch.fft.rfft2(white(3))) * used)
     finding = judge(table, fake, raw, sim)
-    assert finding.answers["ctf"].verdict is verdict, finding.answers["ctf"].words
+    assert finding.answers["ctf"].verdict is verdict, finding.answers["ctf"].explanation
 
 
 def test_coarse_images_show_no_rings() -> None:
@@ -202,7 +202,7 @@ def test_coarse_images_show_no_rings() -> None:
     finding = judge(table, coarse, coarse + white(2), coarse, pixel_size=12.0)
     (answer,) = finding.answers.values()
     assert answer.verdict is Verdict.UNDECIDED
-    assert "no rings" in answer.words
+    assert "no rings" in answer.explanation
     assert len(finding.left_out) == 1
     assert not finding.quantities
 

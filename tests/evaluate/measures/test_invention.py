@@ -47,7 +47,7 @@ def of_empty(table: Particles, empty: torch.Tensor, **settings: object) -> tuple
 
 def test_honest_noise_invents_nothing(table: Particles) -> None:
     found, finding = of_empty(table, noise(EMPTY, 1))
-    assert found.verdict is Verdict.PASS, found.words
+    assert found.verdict is Verdict.PASS, found.explanation
     particle, common, of_map = finding.quantities.values()
     assert (particle.ceiling.value, of_map.ceiling.value > 0.8) == (pytest.approx(1), True)
     assert abs(particle.fake.value) < 0.05
@@ -64,20 +64,20 @@ def test_a_blob_in_every_image_is_found(table: Particles, place: tuple[int, int]
     scale, offset = (7, 50) if normalize == "both" else (1, 0)  # which say nothing then
     fakes = offset + scale * (noise(EMPTY, 1) + blob(*place, 1.0))
     found, finding = of_empty(table, fakes, normalize=normalize)
-    assert found.verdict is Verdict.FAIL, found.words
+    assert found.verdict is Verdict.FAIL, found.explanation
     common = finding.quantities["empty_common"]
     assert common.fake.low > common.floor.high
 
 
 def test_a_blob_that_is_far_too_faint_passes(table: Particles) -> None:
     found, _ = of_empty(table, 1e-3 * noise(EMPTY, 1) + blob(0, 0, 1e-3))
-    assert found.verdict is Verdict.PASS, found.words
+    assert found.verdict is Verdict.PASS, found.explanation
 
 
 def test_particles_in_the_wrong_place_are_found(table: Particles) -> None:
     """A memory of particles, at poses that have nothing to do with those drawn."""
     found, _ = of_empty(table, views(particles(EMPTY, seed=5)) + 0.5 * noise(EMPTY, 1))
-    assert found.verdict is not Verdict.PASS, found.words
+    assert found.verdict is not Verdict.PASS, found.explanation
 
 
 def test_chance_is_as_wide_as_honest_noise_scatters(table: Particles) -> None:
@@ -106,7 +106,7 @@ def test_a_removed_domain_stays_away(table: Particles, parts: tuple[torch.Tensor
     honest = views(table) + noise(COUNT, 3)
     finding = InventionMeasure()(case(table, honest, without_domain=cut, domain=domain, volume=specimen()))
     found = answer(finding, "invented_domain")
-    assert found.verdict is Verdict.PASS, found.words
+    assert found.verdict is Verdict.PASS, found.explanation
     returned, of_map, kept = finding.quantities.values()
     assert returned.fake.low < 0 < returned.fake.high
     assert of_map.fake.low < 0 < of_map.fake.high

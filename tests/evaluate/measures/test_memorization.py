@@ -57,7 +57,7 @@ def test_honest_fakes_pass(known) -> None:
     assert of["memory_gap"].low <= 0 <= of["memory_gap"].high
     assert of["copied"].value <= 0.01
     assert abs(of["copy_excess"].value) < 0.01
-    assert "0.0 %" in answer.words
+    assert "0.0 %" in answer.explanation
 
 
 def test_noise_of_the_own_raw_images_fails_by_the_gap(known) -> None:
@@ -80,7 +80,7 @@ def test_turned_copies_fail_without_fakes_of_training_pairs(known) -> None:
     assert of["copy_correlation"].value > 0.97
     assert "memory_gap" not in of
     assert "train.fake=" in finding.left_out[0]
-    assert "100.0 %" in finding.answers["memorized"].words
+    assert "100.0 %" in finding.answers["memorized"].explanation
 
 
 def test_a_tenth_of_copies_is_a_tenth(known) -> None:

@@ -34,7 +34,7 @@ def quantity(finding: Finding, key: str) -> Quantity:
 def test_the_right_pose_passes(table: Particles, reference: bool) -> None:
     finding = judge(table, views(table) + noise(COUNT, 1), reference=reference)
     (answer,) = finding.answers.values()
-    assert (answer.key, answer.verdict) == ("pose", Verdict.PASS), answer.words
+    assert (answer.key, answer.verdict) == ("pose", Verdict.PASS), answer.explanation
     angle, shift = quantity(finding, "pose_angle"), quantity(finding, "pose_shift")
     assert angle.fake.value == pytest.approx(angle.floor.value, rel=0.4)
     assert angle.ceiling.value < 1 < angle.floor.value
@@ -45,14 +45,14 @@ def test_the_right_pose_passes(table: Particles, reference: bool) -> None:
 def test_poses_off_by_fifteen_degrees_fail(table: Particles) -> None:
     fakes = views(off_pose(table, 15)) + noise(COUNT, 1)
     finding = judge(table, fakes, reference=False)
-    assert finding.answers["pose"].verdict is Verdict.FAIL, finding.answers["pose"].words
+    assert finding.answers["pose"].verdict is Verdict.FAIL, finding.answers["pose"].explanation
     assert quantity(finding, "pose_angle").fake.value == pytest.approx(15, abs=2)
     assert quantity(finding, "pose_within_5_degrees").fake.value < 0.2
 
 
 def test_a_shift_of_two_pixels_fails(table: Particles) -> None:
     finding = judge(table, (views(table) + noise(COUNT, 1)).roll(2, -1))
-    assert finding.answers["pose"].verdict is Verdict.FAIL, finding.answers["pose"].words
+    assert finding.answers["pose"].verdict is Verdict.FAIL, finding.answers["pose"].explanation
     assert quantity(finding, "pose_shift").fake.value == pytest.approx(8, abs=1)
     angle = quantity(finding, "pose_angle")
     assert angle.fake.value == pytest.approx(angle.floor.value, rel=0.4)
@@ -68,7 +68,7 @@ def test_clean_fakes_pass_with_smaller_errors(table: Particles) -> None:
 def test_where_raw_does_not_align_nothing_is_said(table: Particles) -> None:
     finding = judge(table, noise(COUNT, 1), loud=30)
     assert finding.answers["pose"].verdict is Verdict.UNDECIDED
-    assert "noisy" in finding.answers["pose"].words
+    assert "noisy" in finding.answers["pose"].explanation
     assert quantity(finding, "pose_angle").floor.value > 14
     # Unless the fakes align by themselves.
     assert judge(table, views(table) + noise(COUNT, 1), loud=30).answers["pose"].verdict is Verdict.PASS

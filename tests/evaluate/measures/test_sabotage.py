@@ -68,5 +68,5 @@ def test_a_fault_is_found_by_the_measure_meant_for_it(name: str, known: Known, f
         answer.key: answer for finding in findings for answer in finding.answers.values()
     }
     found = {question: str(answers[question].verdict) for question in wanted}
-    words = [answers[question].words for question in wanted if found[question] != wanted[question]]
+    words = [answers[question].explanation for question in wanted if found[question] != wanted[question]]
     assert found == wanted, words

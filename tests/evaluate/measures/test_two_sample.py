@@ -51,7 +51,7 @@ def test_white_noise_is_told_from_coloured(known) -> None:
     assert finding.answers["two_sample"].verdict is Verdict.FAIL
     assert of["auc_spectrum"].fake.low > 0.99
     assert of["auc_cnn"].fake.low > 0.95
-    assert "1.00" in finding.answers["two_sample"].words
+    assert "1.00" in finding.answers["two_sample"].explanation
 
 
 def test_floors_are_found_once_for_all_fakes_of_the_same_particles(known, monkeypatch) -> None:

@@ -49,8 +49,8 @@ def judge_independence(case: Case) -> tuple[list[Quantity], list[Answer], tuple[
     shared, shared_answer = _shared(case)
     copied, copied_answer = _copied(case, content)
     quantities, answers = [*shared, copied], [shared_answer, copied_answer]
-    if "again" not in case.pairs.kinds:
-        return quantities, answers, ("Two draws from one sim: no second draw was given (again=).",)
+    if "second_draw" not in case.pairs.kinds:
+        return quantities, answers, ("Two draws from one sim: no second draw was given (second_draw=).",)
     repeated, repeated_answer = _repeated(case, content)
     return [*quantities, repeated], [*answers, repeated_answer], ()
 
@@ -190,8 +190,8 @@ def _repeated(case: Case, content: str) -> tuple[Quantity, Answer]:
     sums = case.sums
     statistic = _common_noise(sums.box, nothing=1.0)
     tables = (
-        sums.cross["fake", "again"], sums.power["fake"], sums.cross["fake", content],
-        sums.power["again"], sums.cross["again", content], sums.power[content],
+        sums.cross["fake", "second_draw"], sums.power["fake"], sums.cross["fake", content],
+        sums.power["second_draw"], sums.cross["second_draw", content], sums.power[content],
     )  # fmt: skip
     value = case.resampling.of(statistic, *(table.sum(1) for table in tables))
     bins = tuple(case.resampling.of(statistic, *(t[:, b] for t in tables)) for b in range(sums.bins))
