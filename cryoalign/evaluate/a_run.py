@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from cryoalign.embedded.datamodule import EmbeddedDataModule
-from cryoalign.evaluate.document import MAIN
+from cryoalign.evaluate.document import FILE_NAME, MAIN
 from cryoalign.evaluate.judge import judge
 from cryoalign.evaluate.outputs import (
+    PAGE,
     describe_case,
     group_description,
     measures_of,
@@ -90,6 +91,8 @@ def evaluate_run(cfg: DictConfig) -> float:
     if document is not None:
         print_verdicts(console, document, title)
     console.print(f"figures, predictions and spectra are in {out}", soft_wrap=True, highlight=False)
+    if document is not None:
+        console.print(f"{FILE_NAME} and {PAGE} are in {out}", soft_wrap=True, highlight=False)
     return values["RPSD_L1"]
 
 

@@ -104,6 +104,12 @@ def _by_numbers(path: Path) -> list[tuple[int, str]]:
 
 def _refuse_untested(folder: Path) -> None:
     if (folder / "config.yaml").is_file() and not (folder / "test" / "metrics.json").is_file():
+        if not any(folder.glob("checkpoints/*.ckpt")):
+            raise _UntestedError(
+                "this run has no test (test/metrics.json) and no checkpoint: it is not finished",
+                file=folder,
+                remedy="train it again: there is nothing to continue",
+            )
         raise _UntestedError(
             "this run has no test (test/metrics.json): it is not finished, or was trained with test=false",
             file=folder,

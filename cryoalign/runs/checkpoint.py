@@ -47,13 +47,15 @@ def find_checkpoint(folder: Path, which: str) -> Path:
     name = which if which.endswith(".ckpt") else f"{which}.ckpt"
     path = folder / "checkpoints" / name
     if not path.is_file():
-        there = sorted(file.name for file in path.parent.glob("*.ckpt")) or "no checkpoint at all"
+        there = sorted(file.name for file in path.parent.glob("*.ckpt"))
         raise InputError(
             "this run has no such checkpoint",
             file=path,
             expected="a checkpoint written by the run",
-            found=there,
-            remedy="train the run, or choose a checkpoint that is there with checkpoint=",
+            found=there or "no checkpoint at all",
+            remedy="choose a checkpoint that is there with checkpoint="
+            if there
+            else "train it again: without a checkpoint there is nothing to continue",
         )
     return path
 

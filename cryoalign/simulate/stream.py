@@ -205,11 +205,20 @@ def _write_images(
         starts = range(writer.written, count, batch_size)
         if writer.written:
             _log.info("continuing behind the first %d of %d images", writer.written, count)
-        for start in progress_bar(starts, "simulating", shown=progress):
-            rows = np.arange(start, min(start + batch_size, count))
-            images = experiment(particles, rows).cpu().numpy()
-            _check_images(images, particles, rows)
-            writer.write(images)
+        try:
+            for start in progress_bar(starts, "simulating", shown=progress):
+                rows = np.arange(start, min(start + batch_size, count))
+                images = experiment(particles, rows).cpu().numpy()
+                _check_images(images, particles, rows)
+                writer.write(images)
+        except KeyboardInterrupt:
+            if resume and writer.written:
+                _log.info(
+                    "interrupted behind %d of %d images; the same command given again goes on",
+                    writer.written,
+                    count,
+                )
+            raise
 
 
 def _check_images(images: NDArray[np.float32], particles: Particles, rows: NDArray[np.int64]) -> None:

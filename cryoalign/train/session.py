@@ -91,6 +91,10 @@ def train(cfg: DictConfig) -> float:
             for place in (tensorboard_folder(folder), folder):
                 shutil.rmtree(place, ignore_errors=True)
         raise
+    except KeyboardInterrupt:  # during the training Lightning turns it into an exit
+        if {path.name for path in folder.iterdir()} <= {MARKER}:  # nothing was done yet
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _claim(folder: Path) -> None:
@@ -177,7 +181,10 @@ def _interruptible(folder: Path, trainer: pl.Trainer) -> Iterator[None]:
         if (folder / "checkpoints" / "last.ckpt").is_file():
             _log.info("interrupted at step %d; to continue: resume=%s", trainer.global_step, folder)
         else:
-            _log.info("interrupted at step %d, before the first checkpoint", trainer.global_step)
+            _log.info(
+                "interrupted at step %d, before the first checkpoint: nothing to continue, start it again",
+                trainer.global_step,
+            )
         raise
 
 

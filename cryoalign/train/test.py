@@ -10,7 +10,7 @@ import torch
 
 from cryoalign.cli import choose_device
 from cryoalign.data.normalize import GreyMap
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, choice
 from cryoalign.figures.panels import KINDS
 from cryoalign.io.output import staged
 from cryoalign.io.progress import progress_bar
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from cryoalign.train.system import PairedGAN
 
 _SHOWN = 4
+#: What of a run's pairs can be tested.
+PARTS: tuple[Part, ...] = ("train", "validation", "test", "held_out")
 
 
 def run_test(
@@ -77,27 +79,29 @@ def run_test(
         return write_part(system, refiner, data, "test", folder, progress=progress)
 
 
-def check_part(data: PairedDataModule, part: str) -> None:
+def check_part(data: PairedDataModule, part: Part) -> None:
     """Refuse a part of the split that holds nothing; ``held_out`` joins validation and test.
 
     Parameters
     ----------
     data : PairedDataModule
         Set up; it gets the rows of ``held_out`` where these are asked for.
-    part : str
+    part : {"train", "validation", "test", "held_out"}
 
     Raises
     ------
     InputError
         If there is no such part, or it is empty.
     """
+    choice("part", part, PARTS)
     if part == "held_out":
         data.rows["held_out"] = np.sort(np.concatenate([data.rows["validation"], data.rows["test"]]))
-    if part not in data.rows or len(data.rows[part]) == 0:
+    if len(data.rows[part]) == 0:
         raise InputError(
-            "there is nothing to test",
-            expected="train, validation, test or held_out, and pairs in it",
-            found=part,
+            f"there is nothing to test: the {part} part is empty",
+            expected="pairs in it",
+            found=", ".join(f"{len(rows)} {name}" for name, rows in data.rows.items()),
+            remedy="choose another part with part=, or train with data.split.fractions that fill it",
         )
 
 

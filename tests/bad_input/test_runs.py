@@ -53,7 +53,7 @@ RUNS: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     "no description": (lambda f: (f / "data.json").write_text("{"), ("data.json", "cannot be read")),
     "no checkpoint": (
         lambda f: shutil.rmtree(f / "checkpoints"),
-        ("last.ckpt", "no such checkpoint", "no checkpoint at all", "remedy"),
+        ("last.ckpt", "no such checkpoint", "no checkpoint at all", "train it again"),
     ),
     "another configuration": (
         lambda f: spoil_config(f, "generator.width", 8),
@@ -97,6 +97,11 @@ def test_runs(command: str, name: str, copied: Path, pairs: Path, refused: Refus
 def test_a_checkpoint_that_is_not_there(run: Path, refused: Refused) -> None:
     says = ("step_000099.ckpt", "'best.ckpt', 'last.ckpt'", "checkpoint=")
     refused("evaluate", f"run={run}", "out=new", "checkpoint=step_000099", says=says)
+
+
+def test_a_part_that_is_not_there(run: Path, refused: Refused) -> None:
+    says = ("unknown choice for part", "train, validation, test or held_out", "found: heldout")
+    refused("evaluate", f"run={run}", "out=new", "part=heldout", says=says)
 
 
 def test_data_that_are_no_longer_those_of_the_run(pairs: Path, cli: Cli, refused: Refused) -> None:

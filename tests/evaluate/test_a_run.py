@@ -32,6 +32,7 @@ def evaluate(cli: Cli, run: Path, *options: str) -> Path:
     )
     assert done.code == 0, done.err
     assert "RPSD L1" in done.out
+    assert "report.html" not in done.out  # without measures there is none
     return Path.cwd() / "new"
 
 

@@ -118,12 +118,18 @@ def test_what_cannot_be_used_is_left_out_and_named(sweep: Path, cli: Cli) -> Non
     (sweep / "2" / "test" / "metrics.json").write_text('{"RPSD_L1": 0.')
     (sweep / "3" / "test" / "rpsd.npz").write_bytes(b"PK\x03\x04")
     (sweep / "empty").mkdir()
+    (sweep / "0" / "checkpoints").mkdir(exist_ok=True)
+    (sweep / "0" / "checkpoints" / "last.ckpt").touch()
+    (sweep / "early").mkdir()
+    (sweep / "early" / "config.yaml").touch()
     done = cli("report", "runs=sweep/*", "out=new")
     assert done.code == 0, done.err
     page = self_contained(Path("new/report.html").read_text())
     for words in (
         "sweep/0: this run has no test (test/metrics.json)",
         "remedy: cryoalign train resume=sweep/0",
+        "sweep/early: this run has no test (test/metrics.json) and no checkpoint",
+        "remedy: train it again: there is nothing to continue",
         "sweep/2/test/metrics.json: this file cannot be read",
         "sweep/3/test/rpsd.npz: these spectra cannot be read",
         "a folder that holds no run: sweep/empty",

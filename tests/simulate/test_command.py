@@ -190,6 +190,7 @@ def test_an_interrupted_simulation_goes_on(
     done = cli("simulate", *options, "specimen.mirror=true")
     assert done.code == 130
     assert "Traceback" not in done.err
+    assert "behind 2 of 4 images; the same command given again goes on" in done.out + done.err
     assert not (tmp_path / "again").exists()
     assert (tmp_path / ".again.unfinished").is_dir()
     done = cli("simulate", *options, "specimen.mirror=true")

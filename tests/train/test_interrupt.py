@@ -7,8 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
-from tests.conftest import SMALL, read_csv
+import pytest
+
+from cryoalign.train import session
+from tests.conftest import SMALL, Cli, read_csv
 
 
 def listen() -> None:
@@ -40,3 +44,28 @@ def test_interrupt(cache: Path, tmp_path: Path) -> None:
     assert process.returncode != 0
     assert f"to continue: resume={folder}" in said
     assert "Traceback" not in said
+
+
+def interrupt(*_: object, **__: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_before_anything_was_done_leaves_no_folder(
+    cache: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "build_data", interrupt)
+    done = cli("train", "+debug=smoke", *SMALL, f"paths.cache={cache}", "hydra.run.dir=early")
+    assert done.code == 130
+    assert not (tmp_path / "early").exists()
+
+
+def test_an_interrupt_before_the_first_checkpoint_names_the_next_step(
+    cache: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cryoalign.train.system.PairedGAN.training_step", interrupt)
+    done = cli("train", "+debug=smoke", *SMALL, f"paths.cache={cache}", "hydra.run.dir=early")
+    assert done.code != 0
+    assert "before the first checkpoint: nothing to continue, start it again" in done.out + done.err
+    done = cli("train", "resume=early", "trainer.max_steps=8")
+    assert done.code == 1
+    assert "train it again" in done.err
