@@ -1,0 +1,15 @@
+"""The tutorial does what it says, from CryoSPARC's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tutorial.page import check_what_the_page_says, walk
+
+
+@pytest.mark.slow
+def test_the_commands_do_what_the_page_says(tmp_path: Path) -> None:
+    done = walk("CryoSPARC", tmp_path)
+    check_what_the_page_says(done.folder, done.printed, "cs")
