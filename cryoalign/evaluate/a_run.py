@@ -25,6 +25,7 @@ from cryoalign.evaluate.run_case import RunCases
 from cryoalign.evaluate.run_stacks import RunStacks
 from cryoalign.evaluate.stacks import FEWEST_PAIRS
 from cryoalign.io.output import staged
+from cryoalign.models.baselines import BASELINES
 from cryoalign.refine.load import load_refiner
 from cryoalign.runs.folder import check_same_data, read_run
 from cryoalign.train.build import build_data, load_system
@@ -96,6 +97,14 @@ def evaluate_run(cfg: DictConfig) -> float:
     return values["RPSD_L1"]
 
 
+def _compared(cfg: DictConfig, cases: RunCases) -> list[str]:
+    """Return the baselines to judge too; one that is the generator of the run would be judged twice."""
+    names = [name for name in cfg.baselines if type(cases.stacks.refiner.generator) is not BASELINES[name]]
+    for name in sorted(set(cfg.baselines) - set(names)):
+        _log.info("baseline    %s is left out: it is the generator of this run", name)
+    return names
+
+
 def _judged(
     cfg: DictConfig, run: Run, cases: RunCases, measures: dict[str, Measure], folder: Path
 ) -> Document:
@@ -111,7 +120,7 @@ def _judged(
     )
     candidates = {MAIN: judge(case, measures)}
     others = {name: measure for name, measure in measures.items() if name in OF_BASELINES}
-    for name, baseline in cases.of_baselines(list(cfg.baselines) if others else []):
+    for name, baseline in cases.of_baselines(_compared(cfg, cases) if others else []):
         _log.info("baseline    %s", name)
         candidates[name] = judge(baseline, others)
     facts = {

@@ -83,7 +83,7 @@ def baseline_table(document: Document, title: str) -> Table | None:
 
 
 def verdict_sentences(document: Document) -> Iterator[Text]:
-    """Return the answers to all questions in sentences, then what was left out.
+    """Return all questions with their answers in sentences, then what was left out.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def verdict_sentences(document: Document) -> Iterator[Text]:
         A line each.
     """
     for _, answer in answers(document):
-        yield Text.assemble(_sign(answer.verdict), ": ", answer.explanation)
+        yield Text.assemble(_sign(answer.verdict), ": ", (answer.question, "bold"), " ", answer.explanation)
     for name, finding in document.judged.items():
         for sentence in finding.left_out:
             yield Text(f"left out of {name}: {sentence}")

@@ -104,7 +104,8 @@ class PairedSuite(nn.Module):
         -------
         dict of str to () float64 tensor
             ``RPSD_L1``, ``RPSD_MSE``, ``pixel_L1``, ``pixel_MSE`` of fake against raw; the same with ``sim_``
-            for sim against raw and, if built for, with ``floor_`` for other raw against raw;
+            for sim against raw and, if built for, with ``floor_`` for other raw against raw (left out where
+            every raw image was compared with itself, since there is no other: that is no floor);
             ``ring_correlation`` of fake with sim, its mean over rings; and, if built for, ``D_raw`` and
             ``D_fake``, means over patches and images.
         """
@@ -114,6 +115,8 @@ class PairedSuite(nn.Module):
             for metric in cast("nn.ModuleList", metrics):
                 found = cast("Metric", metric).compute()
                 values |= {f"{prefix}{key}": value for key, value in found.items()}
+        if self.floor and values["floor_pixel_L1"] == 0:
+            values = {key: value for key, value in values.items() if not key.startswith("floor_")}
         values["ring_correlation"] = self.ring_correlation.compute().mean()
         return values | {
             name: cast("MeanMetric", metric).compute() for name, metric in self.judgements.items()

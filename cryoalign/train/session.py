@@ -242,5 +242,6 @@ def _test(cfg: DictConfig, folder: Path, data: PairedDataModule, loggers: list[L
         f"             {folder / 'test' / 'spectra.png'}",
         f"predictions  {folder / 'test' / 'fake.star'}",
         f"to watch     tensorboard --logdir {shlex.quote(str(tensorboard_folder(folder).parent))}",
+        f"to judge     cryoalign evaluate {shlex.quote(f'run={folder}')} part=held_out",
     ):
         console.print(line, soft_wrap=True, highlight=False)

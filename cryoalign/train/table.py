@@ -25,6 +25,7 @@ _CAPTION = (
     "RPSD cannot be expected to fall below it. "
     "Pixel distances favour images without noise, however unlike raw they are."
 )
+_NO_OTHER = "This part holds no other raw image."
 _COLUMNS = {"sim_": "sim", "": "fake", "floor_": "other raw"}
 _SINGLE = {
     "ring_correlation": "ring correlation of fake with sim",
@@ -46,12 +47,13 @@ def metrics_table(values: Mapping[str, float], title: str) -> Table:
     -------
     rich.table.Table
     """
-    table = Table(title=title, caption=_CAPTION)
+    known = any(f"floor_{key}" in values for key in _MEASURES)
+    table = Table(title=title, caption=_CAPTION if known else f"{_CAPTION} {_NO_OTHER}")
     table.add_column("measure")
     for column in _COLUMNS.values():
         table.add_column(column, justify="right")
     for key, name in _MEASURES.items():
-        cells = [f"{values[prefix + key]:.4f}" if prefix + key in values else "" for prefix in _COLUMNS]
+        cells = [f"{values[prefix + key]:.4f}" if prefix + key in values else "-" for prefix in _COLUMNS]
         table.add_row(name, *cells)
     table.add_section()
     for key, name in _SINGLE.items():

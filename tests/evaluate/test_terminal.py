@@ -41,7 +41,7 @@ def test_the_words_and_what_was_left_out(document):
     text = printed(*verdict_sentences(document), width=400)
     for finding in example.findings():
         for entry in finding.answers.values():
-            assert entry.explanation in text
+            assert f" {entry.verdict}: {entry.question} {entry.explanation}" in text
         for sentence in finding.left_out:
             assert f"left out of {finding.measure}: {sentence}" in text
 

@@ -28,6 +28,15 @@ def part(values: dict[str, torch.Tensor], start: int, stop: int) -> dict[str, to
     return {name: value[start:stop] for name, value in values.items()}
 
 
+def test_an_image_compared_with_itself_is_no_floor() -> None:
+    suite = PairedSuite(BOX, floor=True)
+    values = {name: image[:1] for name, image in batch().items() if not name.startswith("d_")}
+    suite.update(**values | {"other": values["raw"]})
+    assert not any(name.startswith("floor_") for name in suite.compute())
+    suite.update(**values)
+    assert suite.compute()["floor_RPSD_L1"] > 0
+
+
 def test_values_are_direct_calls_of_the_spectrum() -> None:
     values = batch()
     suite = PairedSuite(BOX, floor=True, discriminator=True)

@@ -60,6 +60,7 @@ def test_the_run_folder_is_that_of_any_run(fitted: Path, folder: Path) -> None:
     assert "one spectrum for every defocus" in log
     assert "ring correlation" in log
     assert "mean D" not in log
+    assert f"to judge     cryoalign evaluate run={fitted} part=held_out" in log
 
 
 def test_values_are_logged_at_step_0_and_none_are_of_a_discriminator(fitted: Path) -> None:
@@ -94,6 +95,16 @@ def test_evaluate_gives_the_runs_own_fakes(fitted: Path, cli: Cli, tmp_path: Pat
     assert done.code == 0, done.err
     again, first = (mrcfile.read(place / "fake.mrcs") for place in (tmp_path / "again", fitted / "test"))
     np.testing.assert_array_equal(again, first)
+
+
+def test_a_baseline_is_not_judged_beside_itself(fitted: Path, cli: Cli, tmp_path: Path) -> None:
+    options = ["part=train", "measures=[spectrum]", "draws=100", "progress=false", "accelerator=cpu"]
+    done = cli("evaluate", f"run={fitted}", "out=judged", "baselines=[identity,spectral]", *options)
+    assert done.code == 0, done.err
+    found = json.loads((tmp_path / "judged" / "evaluation.json").read_text())
+    assert set(found["candidates"]) == {"fake", "identity"}
+    assert "spectral is left out: it is the generator of this run" in done.out + done.err
+    assert done.out.splitlines()[-1].startswith("evaluation.json and report.html are in ")
 
 
 def test_export_takes_the_defocus_from_the_stack_and_draws_anew(
