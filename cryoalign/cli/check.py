@@ -13,6 +13,7 @@ from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from cryoalign.cli.catalogue import read_catalogue
+from cryoalign.cli.composition import no_key
 from cryoalign.cli.flatten import flatten
 from cryoalign.errors import InputError
 
@@ -55,25 +56,61 @@ def check_types(cfg: DictConfig, command: str) -> None:
             raise InputError(f"{key} cannot be used", expected=expected, found=value)
 
 
-def check_quoting(arguments: list[str]) -> None:
-    """Refuse an override that Hydra's grammar cannot read, and show how to quote it."""
+def check_added(cfg: DictConfig, command: str) -> None:
+    """Refuse a key added with ``+`` that nothing reads.
+
+    Groups can be added, and keys below what has a ``_target_``, whose constructor checks them. The command
+    that writes the embedded data set checks its keys itself.
+    """
+    hydra_cfg = HydraConfig.get()
+    catalogue = read_catalogue(command)
+    known = {key.name for _, key in catalogue.all_keys()}
+    for entry in hydra_cfg.overrides.task:
+        key = entry.lstrip("+").partition("=")[0]
+        there = entry.startswith("++") and key in known
+        group = catalogue.group(key) is not None or key in hydra_cfg.runtime.choices
+        if not entry.startswith("+") or there or group:
+            continue
+        parts = key.split(".")
+        nodes = [OmegaConf.select(cfg, ".".join(parts[:depth])) for depth in range(1, len(parts) + 1)]
+        constructed = any(isinstance(node, DictConfig) and "_target_" in node for node in nodes)
+        if not constructed and command != "embedded":
+            raise no_key(command, key)
+
+
+def check_quoting(arguments: list[str], command: str) -> None:
+    """Refuse an override that Hydra's grammar cannot read, and show how to write it."""
     parser = OverridesParser.create()
     for argument in get_args_parser().parse_known_args(arguments)[0].overrides:
         try:
             parser.parse_overrides([argument])
         except OverrideParseException:
-            sys.stderr.write(f"error: cannot read the argument {argument!r}\n{_quoting(argument)}\n")
+            key, separator, value = argument.partition("=")
+            if key and separator:
+                remedy = f"quote a value with '=', ',' or other special characters twice: '{key}=\"{value}\"'"
+            else:
+                remedy = _writing(argument, arguments, command)
+            refusal = InputError(
+                f"cannot read the argument {argument!r}", expected="key=value", remedy=remedy
+            )
+            sys.stderr.write(f"error: {refusal}\n")
             sys.exit(1)
 
 
-def _quoting(argument: str) -> str:
-    key, separator, value = argument.partition("=")
-    if not separator:
-        return (
-            "  expected: key=value\n"
-            "  remedy: if it is part of a path with spaces, quote the whole argument: "
-            "'particles=\"my folder/run 1.star\"'"
-        )
+def _writing(argument: str, arguments: list[str], command: str) -> str:
+    """Return how to write an argument that is no ``key=value``."""
+    if argument == "help":
+        return f"cryoalign {command} --help"
+    place = arguments.index(argument)
+    before = arguments[place - 1] if place else ""
+    after = arguments[place + 1] if place + 1 < len(arguments) else ""
+    if before.startswith("--") and "=" not in before:
+        return f"write {before.lstrip('-').replace('-', '_')}={argument}, without dashes"
+    if before.endswith("="):
+        return f"write {before}{argument}, no spaces round ="
+    if after.startswith("="):
+        value = after.removeprefix("=") or "".join(arguments[place + 2 : place + 3])
+        return f"write {argument}={value}, no spaces round ="
     return (
-        f"  remedy: quote a value that holds '=', ',' or other special characters twice: '{key}=\"{value}\"'"
+        "if it is part of a path with spaces, quote the whole argument: 'particles=\"my folder/run 1.star\"'"
     )

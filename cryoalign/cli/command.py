@@ -82,14 +82,19 @@ def main() -> None:
         elif arguments == ["--version"]:
             print(f"cryoalign {cryoalign.__version__}")
         else:
-            near = difflib.get_close_matches(arguments[0].lower(), COMMANDS, 1)
-            raise InputError(
-                f"there is no command {arguments[0]}",
-                expected=", ".join(COMMANDS),
-                remedy=f"did you mean cryoalign {near[0]}?"
-                if near
-                else "cryoalign --help lists the commands",
-            )
+            raise _no_command(arguments[0])
+
+
+def _no_command(word: str) -> InputError:
+    """Return the refusal of a first argument that is no command, with the one that was probably meant."""
+    near = [name for name in COMMANDS if word and name.startswith(word.lower())]
+    near += ["--" + word] if word in {"help", "version"} else []
+    near += difflib.get_close_matches(word.lower(), COMMANDS, 1)
+    return InputError(
+        f"there is no command {word}",
+        expected=", ".join(COMMANDS),
+        remedy=f"did you mean cryoalign {near[0]}?" if near else "cryoalign --help lists the commands",
+    )
 
 
 def _start(name: str, *arguments: str) -> None:

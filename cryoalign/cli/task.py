@@ -9,14 +9,15 @@ import signal
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 
-from cryoalign.cli.check import check_quoting, check_types
+from cryoalign.cli.check import check_added, check_quoting, check_types
+from cryoalign.cli.composition import explain_composition
 from cryoalign.cli.conf_file import CONF_DIR
 from cryoalign.cli.explain import explain
 
@@ -38,8 +39,12 @@ OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
 OmegaConf.register_new_resolver("job_folder", _job_folder, replace=True)
 
 
+#: Where it is 1, Hydra raises an error; else it prints it in a frame of advice, and exits.
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
 class CommandError(CompactHydraException):
-    """An error that Hydra prints as its message alone, and that does not stop the other jobs of a sweep."""
+    """An error whose message alone is printed, and that does not stop the other jobs of a sweep."""
 
 
 def run_task(name: str, task: Callable[[DictConfig], Any]) -> None:
@@ -50,27 +55,52 @@ def run_task(name: str, task: Callable[[DictConfig], Any]) -> None:
     name : str
         Of the command, and of its file in ``conf/``.
     task : callable
-        What is done with the configuration.
+        What is done with the configuration. It sees the environment as the user set it.
     """
+    given = os.environ.get(_FULL_ERROR)
 
     @functools.wraps(task)
     def guarded(cfg: DictConfig) -> Any:
+        _set_full_error(given)
         try:
+            check_added(cfg, name)
             check_types(cfg, name)
-            return task(cfg)
+            result = task(cfg)
         except Exception as error:
             _remove_empty_folder()
             message = explain(error)
-            if message is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            if message is None or given == "1":
                 raise
-            raise CommandError(f"error: {message}") from None
+            _set_full_error("1")
+            raise CommandError(message) from None
+        _set_full_error("1")
+        return result
 
-    check_quoting(sys.argv[1:])
+    check_quoting(sys.argv[1:], name)
+    _set_full_error("1")
     try:
         hydra.main(version_base="1.3", config_path=CONF_DIR, config_name=name)(guarded)()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(128 + signal.SIGINT)
+    except CompactHydraException as error:
+        if given == "1":
+            raise
+        _exit_with(str(error) if isinstance(error, CommandError) else explain_composition(error, name))
+    finally:
+        _set_full_error(given)
+
+
+def _set_full_error(value: str | None) -> None:
+    if value is None:
+        os.environ.pop(_FULL_ERROR, None)
+    else:
+        os.environ[_FULL_ERROR] = value
+
+
+def _exit_with(message: str) -> NoReturn:
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(1)
 
 
 def _remove_empty_folder() -> None:

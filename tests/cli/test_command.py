@@ -54,6 +54,16 @@ def test_an_unknown_command_is_refused() -> None:
     assert "did you mean cryoalign train?" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("sim", "simulate"), ("version", "--version"), ("help", "--help"), ("evalute", "evaluate")],
+)
+def test_the_command_that_was_meant(word: str, meant: str) -> None:
+    done = start(word)
+    assert done.returncode == 1
+    assert f"did you mean cryoalign {meant}?" in done.stderr
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("arguments", [["-h", "all"], ["--cfg", "job"]])
 def test_what_is_not_needed_is_not_imported(name: str, arguments: list[str]) -> None:
@@ -152,10 +162,15 @@ def test_a_value_of_another_kind_is_refused(given: str, expected: str, cli: Cli)
     ("arguments", "shown"),
     [
         (["particles=my", "file.star"], "quote the whole argument"),
+        (["--particles", "ribo.star"], "write particles=ribo.star, without dashes"),
+        (["particles", "=", "ribo.star"], "write particles=ribo.star, no spaces round ="),
+        (["particles=", "ribo.star"], "write particles=ribo.star, no spaces round ="),
+        (["particles", "=ribo.star"], "write particles=ribo.star, no spaces round ="),
+        (["help"], "remedy: cryoalign simulate --help"),
         (["particles=run=3.star"], "'particles=\"run=3.star\"'"),
     ],
 )
-def test_paths_that_need_quotes(cli: Cli, arguments: list[str], shown: str) -> None:
+def test_an_argument_that_cannot_be_read(cli: Cli, arguments: list[str], shown: str) -> None:
     done = cli("simulate", *arguments, "volume=v.mrc", "out=x")
     assert done.code == 1
     assert shown in done.err

@@ -1,0 +1,84 @@
+"""Why Hydra cannot compose a configuration from what was given, and what to write instead."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+from hydra.errors import CompactHydraException, MissingConfigException
+
+from cryoalign.cli.catalogue import read_catalogue
+from cryoalign.errors import InputError
+
+if TYPE_CHECKING:
+    from cryoalign.cli.catalogue import Catalogue, Group
+
+#: What Hydra says of a key that is not there, and of a key added though it is there.
+_NO_KEY = re.compile(r"Could not override '([^'@]+)'")
+_THERE = re.compile(r"Could not append to config\. An item is already at '([^']+)'")
+
+
+def explain_composition(error: CompactHydraException, command: str) -> str:
+    """Return what the user can do where Hydra cannot compose; where we know no better, what Hydra says."""
+    catalogue = read_catalogue(command)
+    refusal: InputError | None = None
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        name, _, choice = error.missing_cfg_file.rpartition("/")
+        group = catalogue.group(name)
+        refusal = _no_choice(group, choice) if group else None
+    elif found := _NO_KEY.search(text):
+        refusal = no_key(command, found[1])
+    elif found := _THERE.search(text):
+        refusal = InputError(f"{found[1]} is there already", remedy=f"write {found[1]}=VALUE, without +")
+    elif error.__cause__ is not None:
+        text = f"{text}\n  found: {str(error.__cause__).splitlines()[0]}"
+    return str(refusal or text)
+
+
+def no_key(command: str, key: str) -> InputError:
+    """Return the refusal of a key that the chosen configuration has not.
+
+    Parameters
+    ----------
+    command : str
+    key : str
+        Without ``+``.
+    """
+    catalogue = read_catalogue(command)
+    group = catalogue.group(key)
+    if group is not None and group.several:
+        return InputError(f"{key} is added with +", remedy=f"write {group.label}=CHOICE")
+    owners = [
+        f"{group.label}={choice.name}"
+        for group in catalogue.groups
+        for choice in group.choices
+        if any(known.name == key or known.name.startswith(f"{key}.") for known in choice.keys)
+    ]
+    if owners:
+        return InputError(
+            f"{key} belongs to {' or '.join(owners)}", remedy=f"give {owners[0]}, or leave {key} out"
+        )
+    near = difflib.get_close_matches(key, _names(catalogue), 1)
+    return InputError(
+        f"there is no key {key}",
+        expected=near[0] if near else None,
+        remedy=f"cryoalign {command} --help all lists every key",
+    )
+
+
+def _names(catalogue: Catalogue) -> list[str]:
+    """Return the names of all keys, and of the groups as they are given."""
+    names = [key.name for _, key in catalogue.all_keys()] + [group.label for group in catalogue.groups]
+    return list(dict.fromkeys(names))
+
+
+def _no_choice(group: Group, given: str) -> InputError:
+    names = [choice.name for choice in group.choices]
+    near = difflib.get_close_matches(given, names, 1)
+    return InputError(
+        f"there is no {group.label}={given}",
+        expected=", ".join(names),
+        remedy=f"did you mean {group.label}={near[0]}?" if near else None,
+    )

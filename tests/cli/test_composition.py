@@ -1,0 +1,139 @@
+"""A key or a choice that is not there is refused, and what was probably meant is named."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hydra.errors import ConfigCompositionException
+
+from cryoalign.cli.task import run_task
+from cryoalign.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from omegaconf import DictConfig
+
+    from tests.conftest import Cli
+
+STARS = ("data.sim=sim.star", "data.raw=raw.star")
+LIST = "  remedy: cryoalign train --help all lists every key\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sede=3"], f"there is no key sede\n  expected: seed\n{LIST}"),
+        (["-m", "sede=3", "threads=1,2"], f"there is no key sede\n  expected: seed\n{LIST}"),
+        (["qqqq=3"], f"there is no key qqqq\n{LIST}"),
+        (["generater=unet"], f"there is no key generater\n  expected: generator\n{LIST}"),
+        (STARS, "data.sim belongs to data=stars\n  remedy: give data=stars, or leave data.sim out\n"),
+        (
+            ["callbacks.early_stopping.patience=2"],
+            (
+                "callbacks.early_stopping.patience belongs to +callbacks=early_stopping\n  remedy: give "
+                "+callbacks=early_stopping, or leave callbacks.early_stopping.patience out\n"
+            ),
+        ),
+        (
+            ["generator=spectrl"],
+            (
+                "there is no generator=spectrl\n"
+                "  expected: unet, identity, spectral, unet_128, unet_256, white_noise\n"
+                "  remedy: did you mean generator=spectral?\n"
+            ),
+        ),
+        (["experiment=demo"], "experiment is added with +\n  remedy: write +experiment=CHOICE\n"),
+        (["+seed=3"], "seed is there already\n  remedy: write seed=VALUE, without +\n"),
+    ],
+)
+def test_what_is_not_there(arguments: list[str], message: str, cli: Cli, tmp_path: Path) -> None:
+    """The message is all that is printed, and no run folder is made."""
+    done = cli("train", *arguments)
+    assert (done.code, done.err) == (1, f"error: {message}")
+    assert not list(tmp_path.glob("outputs/train/*"))
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        ("+sede=3", "there is no key sede\n  expected: seed"),
+        ("++sede=3", "there is no key sede\n  expected: seed"),
+        ("+paths.cahce=x", "there is no key paths.cahce\n  expected: paths.cache"),
+        ("+callbacks.early_stopping.patience=2", "belongs to +callbacks=early_stopping"),
+    ],
+)
+def test_an_added_key_that_nothing_reads(added: str, message: str, cli: Cli, tmp_path: Path) -> None:
+    done = cli("train", added)
+    assert done.code == 1
+    assert message in done.err
+    assert not list(tmp_path.glob("outputs/train/*"))
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        "++seed=3",
+        "+experiment=no_l1",
+        "+callbacks=learning_rate",
+        "+callbacks=[learning_rate,early_stopping]",
+        "+trainer.min_steps=2",
+        "+data.embedded.domains=2",
+        "+callbacks.mine._target_=my.Callback",
+        "+hydra.job.env_set.X=1",
+    ],
+)
+def test_what_may_be_added(added: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    reached: list[DictConfig] = []
+    run(["train", added], reached, monkeypatch, tmp_path)
+    assert len(reached) == 1
+
+
+def run(
+    words: list[str], reached: list[DictConfig], monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> list[str | None]:
+    """Run a task that does nothing under the name of a command; return the switches that it saw."""
+    seen: list[str | None] = []
+
+    def task(cfg: DictConfig) -> None:
+        seen.append(os.environ.get("HYDRA_FULL_ERROR"))
+        reached.append(cfg)
+        if cfg.seed == 13:
+            raise InputError("thirteen")
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", words)
+    run_task(words[0], task)
+    return seen
+
+
+@pytest.mark.parametrize("value", [None, "0", "1"])
+def test_the_task_sees_the_environment_of_the_user(
+    value: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    if value is not None:
+        monkeypatch.setenv("HYDRA_FULL_ERROR", value)
+    assert run(["train", "-m", "seed=1,2"], [], monkeypatch, tmp_path) == [value, value]
+    assert os.environ.get("HYDRA_FULL_ERROR") == value
+
+
+def test_the_other_jobs_of_a_sweep_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reached: list[DictConfig] = []
+    with pytest.raises(SystemExit) as stop:
+        run(["train", "-m", "seed=1,13,2"], reached, monkeypatch, tmp_path)
+    assert stop.value.code == 1
+    assert [cfg.seed for cfg in reached] == [1, 13, 2]
+    job, message = capsys.readouterr().err.splitlines()[-2:]
+    assert "seed=13" in job
+    assert message == "error: thirteen"
+
+
+def test_full_error_shows_where_hydra_stopped(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ConfigCompositionException, match="sede"):
+        cli("train", "sede=3")
