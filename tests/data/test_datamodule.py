@@ -266,8 +266,8 @@ def test_files_are_all_that_is_read(stars: dict[str, Any], tmp_path: Path) -> No
     [
         ({"check": "some"}, r"data\.check(.|\n)*read or all(.|\n)*some"),
         ({"bad_images": "keep"}, r"data\.bad_images(.|\n)*refuse or leave_out(.|\n)*keep"),
-        ({"batch_size": 0}, r"batch_size >= 1"),
-        ({"workers": -1}, r"workers >= 0"),
+        ({"batch_size": 0}, r"batch_size is out of range"),
+        ({"workers": -1}, r"workers is out of range"),
     ],
 )
 def test_impossible_options(stars: dict[str, Any], options: dict[str, Any], message: str) -> None:
