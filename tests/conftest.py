@@ -39,7 +39,10 @@ def shared_data() -> Path:
 SLOW_FIXTURES = {"cache", "run"}
 #: Files whose tests judge many images, train classifiers, build a wheel, or watch a process's memory.
 SLOW_FILES = {
+    "test_a_run.py",
+    "test_cache.py",
     "test_check.py",
+    "test_completion.py",
     "test_given_stacks.py",
     "test_invention.py",
     "test_packaging.py",
@@ -47,6 +50,7 @@ SLOW_FILES = {
     "test_ram.py",
     "test_sabotage.py",
     "test_simulations.py",
+    "test_transfer.py",
     "test_two_sample.py",
 }
 
