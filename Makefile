@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 export PYTHONWARNINGS ?= ignore::UserWarning:torch
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ablation tensorboard test test-fast check docs clean
+.PHONY: help install demo ablation reproduce tensorboard test test-fast check docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: $(READY)  ## train on the embedded data set, test, print the table
 
 ablation: $(READY)  ## the demo with and without the RPSD term, in one table
 	$(BIN)/python experiments/ablation.py
+
+reproduce: $(READY)  ## run a study again and compare: make reproduce STUDY=0005
+	$(BIN)/python experiments/study reproduce $(STUDY)
 
 tensorboard: $(READY)  ## watch all runs
 	$(BIN)/tensorboard --logdir outputs

@@ -1,0 +1,100 @@
+"""The studies of experiments/: their commands exist, and a rerun that differs is found."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from cryoalign.cli import CONF_DIR
+from tests.conftest import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+STUDIES = sorted(path.parent for path in (REPOSITORY / "experiments").glob("*/study.yaml"))
+
+
+@pytest.fixture
+def study(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, ModuleType]]:
+    """The modules plan and results, as `python experiments/study` finds them."""
+    monkeypatch.syspath_prepend(str(REPOSITORY / "experiments" / "study"))
+    import plan
+    import results
+
+    yield plan, results
+    for name in ("plan", "results"):
+        sys.modules.pop(name)
+
+
+@pytest.mark.parametrize("folder", STUDIES, ids=lambda path: path.name)
+def test_every_run_of_a_study_can_be_composed(folder: Path, study: tuple[ModuleType, ModuleType]) -> None:
+    plan, _ = study
+    read = plan.read_study(folder)
+    assert read.jobs
+    assert {job.arm for job in read.jobs} <= set(read.arms)
+    for data, arm in {(job.data, job.arm) for job in read.jobs}:
+        job = next(job for job in read.jobs if (job.data, job.arm) == (data, arm))
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(CONF_DIR, version_base="1.3"):
+            assert compose("train", read.train(job, Path("data"), Path("out")))
+            assert compose("evaluate", list(job.evaluate))
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    key = {"data": "krios", "arm": "spectral", "seed": 1, "split": 0}
+    return (
+        key
+        | {"measure": "spectrum", "quantity": "rpsd_l1", "value": 0.2, "low": 0.18, "high": 0.22}
+        | changes
+    )
+
+
+def table(*rows: dict[str, Any]) -> pd.DataFrame:
+    columns = [
+        "data",
+        "arm",
+        "seed",
+        "split",
+        "measure",
+        "quantity",
+        "value",
+        "low",
+        "high",
+        "floor",
+        "verdict",
+    ]
+    frame = pd.DataFrame(list(rows)).reindex(columns=columns).astype({"verdict": object})
+    return frame.where(frame.notna(), None)
+
+
+@pytest.mark.parametrize(
+    ("again", "differ"),
+    [
+        (row(value=0.215), 0),
+        (row(value=0.25), 1),
+        (row(value=float("nan")), 1),
+        (row(seed=2, value=9.0), 0),
+    ],
+    ids=["inside", "outside", "no longer known", "another run"],
+)
+def test_a_value_outside_its_committed_interval_is_named(
+    again: dict[str, Any], differ: int, study: tuple[ModuleType, ModuleType]
+) -> None:
+    _, results = study
+    assert len(results.differences(table(row()), table(again))) == differ
+
+
+def test_an_answer_that_changed_is_named(study: tuple[ModuleType, ModuleType]) -> None:
+    _, results = study
+    answer = {"quantity": "spectrum", "value": None, "low": None, "high": None}
+    before, after = row(**answer, verdict="pass"), row(**answer, verdict="fail")
+    (line,) = results.differences(table(before), table(after))
+    assert "was pass, is fail" in line
+    assert results.differences(table(before), table(before)) == []
