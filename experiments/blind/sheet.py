@@ -3,8 +3,8 @@
 $ python experiments/blind/sheet.py RUN OUT [SEED]
 
 Writes OUT/as_they_are.png and OUT/low_passed.png, 40 numbered images each, and OUT/key.json, which says what
-each number is. Fakes and raw images are of different particles: nothing can be told by comparing two images of
-one particle.
+each number is. Fakes and raw images are of different particles: nothing can be told by comparing two images
+of one particle.
 """
 
 from __future__ import annotations
