@@ -1,0 +1,106 @@
+"""Uncertainty of the CTF: drawn with known rho and found again; exponential power has none."""
+
+import math
+
+import pytest
+import torch
+
+from cryoalign.models.physical.ctf_uncertainty import (
+    Uncertainty,
+    UncertaintySums,
+    log_likelihood,
+    relative_power,
+    symmetric_normal,
+)
+from cryoalign.physics.half_plane import half_plane, squared
+
+BOX = 32
+RINGS = half_plane(BOX)
+IMAGES = 240
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _draw(rho: torch.Tensor, images: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Power and amplitude of noise through a CTF of different defoci, rho by ring."""
+    generator = _generator(seed)
+    white, other = torch.randn(2, images, BOX, BOX, generator=generator)
+    defocus = 0.02 + 0.02 * torch.rand(images, 1, 1, generator=generator)
+    amplitude = 1.5 * torch.sin(defocus * RINGS.radius.square()).abs().float()
+    expected = relative_power(amplitude, rho[RINGS.ring], symmetric_normal(other))
+    return squared(torch.fft.rfft2(white, norm="ortho")) * expected, amplitude
+
+
+def _fit(power: torch.Tensor, amplitude: torch.Tensor) -> Uncertainty:
+    sums = UncertaintySums(BOX)
+    group = torch.arange(len(power)) // 10
+    for rows in torch.arange(len(power)).split(70):
+        sums.add(power[rows], amplitude[rows], group[rows])
+    return sums.fit()
+
+
+@pytest.mark.parametrize("box", [8, 9])
+def test_numbers_are_standard_normal_and_symmetric(box: int) -> None:
+    numbers = symmetric_normal(torch.randn(20_000, box, box, generator=_generator(0)))
+    assert (numbers.mean(0).abs() < 4.5 / math.sqrt(20_000)).all()
+    assert (numbers.var(0) - 1).abs().max() < 4.5 * math.sqrt(2 / 20_000)
+    torch.testing.assert_close(numbers[:, 1:, 0], numbers[:, 1:, 0].flip(1))
+
+
+def test_mean_power_does_not_depend_on_rho() -> None:
+    eta = torch.randn(200_000, generator=_generator(1))
+    for rho in (0.0, 0.3, 1.0):
+        mean = relative_power(torch.full((200_000,), 0.7), rho, eta).mean()
+        assert abs(mean - 1.49) < 0.02
+
+
+def test_likelihood_is_a_density() -> None:
+    power = torch.linspace(0, 60, 60_001, dtype=torch.float64)
+    for rho in (0.0, 0.5):
+        density = log_likelihood(power, torch.full_like(power, 0.8), rho).exp()
+        assert abs(torch.trapezoid(density, power) - 1) < 1e-3
+        assert abs(torch.trapezoid(density * power, power) - 1.64) < 2e-3
+
+
+def test_finds_rho_again() -> None:
+    truth = torch.where(torch.arange(len(RINGS.pixels)) < 10, 0.0, 0.5)
+    found = _fit(*_draw(truth, IMAGES, seed=2))
+    outer = (RINGS.pixels >= 30) & (truth > 0)
+    assert (found.rho[truth == 0] == 0).all()
+    assert (found.rho[outer] > 0).all()
+    assert abs(found.rho[outer].mean() - 0.5) < 0.05
+    assert (found.rho[outer] - 0.5).abs().max() < 0.25
+    assert found.rho[RINGS.pixels < 8].sum() == 0
+    assert len(found.held_out) == 8
+    assert found.held_out.sum() > 2 * found.held_out.std() * math.sqrt(8)
+
+
+def test_finds_nothing_in_exponential_power() -> None:
+    nothing = torch.zeros(len(RINGS.pixels))
+    for seed in range(20):
+        found = _fit(*_draw(nothing, 40, seed))
+        assert found.rho.sum() == 0
+        assert found.held_out.sum() == 0
+
+
+def test_the_table_agrees_with_the_likelihood_of_each_number() -> None:
+    truth = torch.full((len(RINGS.pixels),), 0.4)
+    power, amplitude = _draw(truth, IMAGES, seed=3)
+    there = RINGS.ring == 14
+    weight = RINGS.weight[there] / 2
+
+    def total(rho: float) -> float:
+        values = log_likelihood(power.double()[:, there], amplitude.double()[:, there], rho)
+        return float((values * weight).sum())
+
+    exact = max((step / 50 for step in range(51)), key=total)
+    assert abs(float(_fit(power, amplitude).rho[14]) - exact) < 0.03
+
+
+def test_description_has_the_rings() -> None:
+    held = torch.zeros(0)
+    assert Uncertainty(torch.zeros(3), held).description() == "CTF certain at its zeros"
+    text = Uncertainty(torch.tensor([0.0, 0.2, 0.4]), held).description()
+    assert text == "CTF uncertain at its zeros in 2 rings (rho 0.3 on average)"
