@@ -9,11 +9,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cryoalign.data.metadata import rows_of
+from cryoalign.physics.ctf_parameters import turned
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoalign.data.images import ParticleImages
     from cryoalign.data.normalize import Normalization
+    from cryoalign.models.generator import Metadata
 
     Key = tuple[int, int]
 
@@ -31,8 +35,8 @@ class Pair(TypedDict, total=False):
         Row of the pair in the matched table.
     draw : (B,) int64
         Which noise a generator draws: the epoch in training, 0 elsewhere.
-    defocus : (B,) float32
-        Mean of defocus U and V in A.
+    metadata : Metadata
+        What is known of the particles; the CTF is turned with the images.
     sim_parameters, raw_parameters : (B, 5) float64
         What undoes the normalization: the fields of `cryoalign.data.normalize.GreyMap`.
     """
@@ -42,7 +46,7 @@ class Pair(TypedDict, total=False):
     other: Tensor
     index: Tensor
     draw: Tensor
-    defocus: Tensor
+    metadata: Metadata
     sim_parameters: Tensor
     raw_parameters: Tensor
 
@@ -86,12 +90,13 @@ class PairedImages(Dataset[Pair]):
         turns, flip = self._turn(epoch, row) if self.augment else (0, False)
         sim, sim_parameters = self.normalization.sim(self.sim.image(row))
         raw, raw_parameters = self.normalization.raw(self.raw.image(row))
+        metadata = rows_of(self.raw.metadata, row)
         item: Pair = {
             "sim": _tensor(sim, turns, flip),
             "raw": _tensor(raw, turns, flip),
             "index": torch.tensor(row),
             "draw": torch.tensor(epoch),
-            "defocus": torch.tensor(self.raw.particles.mean_defocus[row], dtype=torch.float32),
+            "metadata": {**metadata, "ctf": turned(metadata["ctf"], turns, flip)},
             "sim_parameters": torch.tensor(sim_parameters, dtype=torch.float64),
             "raw_parameters": torch.tensor(raw_parameters, dtype=torch.float64),
         }

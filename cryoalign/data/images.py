@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from cryoalign.data.metadata import particle_metadata
 from cryoalign.errors import InputError
 from cryoalign.io.mrc import MrcStack
 from cryoalign.io.progress import progress_bar
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryoalign.models.generator import Metadata
     from cryoalign.particles import Particles
 
 OPEN_MAPS = 64
@@ -100,6 +103,20 @@ class ParticleImages:
 
     def __len__(self) -> int:
         return len(self.particles)
+
+    @property
+    def pixel_sizes(self) -> NDArray[np.float64]:
+        """(N,) pixel size in A of each image as it is given out, cropped and resampled."""
+        sizes = self.particles.optics_column("pixel_size")
+        if self._resample:
+            boxes = np.array([stack.box for stack in self._stacks])[self._stack_of]
+            sizes = sizes * boxes / np.round(boxes * sizes / self._group_pixel_size)
+        return sizes * self._stack_box / self.box
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """What is known of every particle, for images as they are given out."""
+        return particle_metadata(self.particles, self.pixel_sizes)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the maps behind."""

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from cryoalign.errors import InputError
-from cryoalign.models.generator import DEFOCUS, Generator
+from cryoalign.models.generator import Generator, Metadata
 from cryoalign.models.ring_fit import MOST_KNOTS, Knots, RingSums, at_defocus
 from cryoalign.physics.half_plane import half_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: sim and raw (B, 1, N, N), mean defocus in A (B,), number of the micrograph from 0 on (B,) int64.
-Batch: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
+#: sim and raw (B, 1, N, N), what is known of the particles, number of the micrograph from 0 on (B,) int64.
+Batch: TypeAlias = tuple[Tensor, Tensor, Metadata, Tensor]
 
 
 class Baseline(Generator):
@@ -36,13 +36,13 @@ class Baseline(Generator):
 
     @abstractmethod
     def fit(self, batches: Iterable[Batch]) -> None:
-        """Fit to pairs in one pass; only sums are kept.
+        """Fit to pairs, in one pass or several; memory does not grow with their number.
 
         Parameters
         ----------
-        batches : iterable of (sim, raw, defocus, group)
-            (B, 1, N, N) network values of either, (B,) mean defocus in A, (B,) int64 number of the
-            micrograph.
+        batches : iterable of (sim, raw, metadata, group)
+            (B, 1, N, N) network values of either, what is known of the particles, (B,) int64 number of the
+            micrograph. It can be gone through several times, and reads the pairs again each time.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class Identity(Baseline):
         self,
         sim: Tensor,
         noise: Tensor | None = None,  # noqa: ARG002  the call of every generator
-        defocus: Tensor | None = None,  # noqa: ARG002
+        metadata: Metadata | None = None,  # noqa: ARG002
     ) -> Tensor:
         """Return the (B, 1, N, N) sims back."""
         return sim.clone()
@@ -140,7 +140,7 @@ class WhiteNoise(Baseline):
         self,
         sim: Tensor,
         noise: Tensor | None = None,
-        defocus: Tensor | None = None,  # noqa: ARG002  the call of every generator
+        metadata: Metadata | None = None,  # noqa: ARG002  the call of every generator
     ) -> Tensor:
         """Scale the sims and add noise.
 
@@ -149,7 +149,7 @@ class WhiteNoise(Baseline):
         sim : (B, 1, N, N) tensor
         noise : (B, 1, N, N) tensor
             Standard normal.
-        defocus : optional
+        metadata : optional
             Not used.
 
         Returns
@@ -195,7 +195,7 @@ class Spectral(Baseline):
         If the number of noise maps is another.
     """
 
-    conditions: ClassVar[frozenset[str]] = frozenset({DEFOCUS})
+    conditions: ClassVar[frozenset[str]] = frozenset({"defocus"})
     defocus: Tensor
     gain: Tensor
     power: Tensor
@@ -215,8 +215,8 @@ class Spectral(Baseline):
     def fit(self, batches: Iterable[Batch]) -> None:
         """Fit gain and power; see `Baseline.fit` and `cryoalign.models.ring_fit.RingSums.fit`."""
         sums = RingSums(self.box)
-        for batch in batches:
-            sums.add(*batch)
+        for sim, raw, metadata, group in batches:
+            sums.add(sim, raw, metadata["defocus"], group)
         knots = sums.fit()
         used = len(knots.defocus)
         self.defocus.fill_(math.inf)
@@ -233,7 +233,7 @@ class Spectral(Baseline):
             return "one spectrum for every defocus"
         return f"{len(used)} spectra, at a defocus of {used[0]:.0f} to {used[-1]:.0f} A"
 
-    def forward(self, sim: Tensor, noise: Tensor | None = None, defocus: Tensor | None = None) -> Tensor:
+    def forward(self, sim: Tensor, noise: Tensor | None = None, metadata: Metadata | None = None) -> Tensor:
         """Filter the sims and add noise.
 
         Parameters
@@ -241,8 +241,8 @@ class Spectral(Baseline):
         sim : (B, 1, N, N) tensor
         noise : (B, 1, N, N) tensor
             Standard normal.
-        defocus : (B,) tensor
-            Mean defocus in A.
+        metadata : Metadata
+            With the defocus.
 
         Returns
         -------
@@ -254,10 +254,10 @@ class Spectral(Baseline):
             If it was not fitted, the defocus is missing, or the noise is of another shape.
         """
         white = _checked(self.gain, sim, noise)
-        if defocus is None:
+        if metadata is None or "defocus" not in metadata:
             raise ValueError("this generator depends on the defocus, but none came")
         knots = Knots(self.defocus, self.gain, self.power, self.offset)
-        gain, power, offset = at_defocus(knots, defocus.to(sim.device))
+        gain, power, offset = at_defocus(knots, metadata["defocus"].to(sim.device))
         with torch.autocast(sim.device.type, enabled=False):
             signal, grain = (
                 torch.fft.rfft2(image.squeeze(1).float(), norm="ortho") for image in (sim, white)

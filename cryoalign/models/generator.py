@@ -3,18 +3,57 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypedDict, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from cryoalign.models.layers import Dropout
 from cryoalign.models.noise import noise_maps
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Callable
 
-#: What a generator can be conditioned on beside the sim.
-DEFOCUS = "defocus"
+
+class Metadata(TypedDict, total=False):
+    """What is known of the particles of a batch beside their images; one particle's lacks the first axis.
+
+    Attributes
+    ----------
+    defocus : (B,) float32
+        Mean of defocus U and V in A.
+    ctf : (B, P) float64
+        Parameters of the CTF, of the images as they are; see `cryoalign.physics.ctf_parameters`.
+    dose : (B,) float32
+        Exposure before the image in e/A^2; NaN where it is not known.
+    tilt : (B,) float32
+        Tilt of the stage in degrees; NaN where it is not known.
+    micrograph : (B,) int64
+        A number that belongs to the name of the micrograph, the same in every file; 0 where there is no name.
+    """
+
+    defocus: Tensor
+    ctf: Tensor
+    dose: Tensor
+    tilt: Tensor
+    micrograph: Tensor
+
+
+def map_metadata(change: Callable[[Tensor], Tensor], metadata: Metadata) -> Metadata:
+    """Change every entry in the same way.
+
+    Parameters
+    ----------
+    change : callable
+        From a tensor to a tensor.
+    metadata : Metadata
+
+    Returns
+    -------
+    Metadata
+        With the same entries.
+    """
+    entries = cast("dict[str, Tensor]", metadata)
+    return cast("Metadata", {name: change(values) for name, values in entries.items()})
 
 
 class Generator(nn.Module, ABC):
@@ -30,7 +69,7 @@ class Generator(nn.Module, ABC):
     Attributes
     ----------
     conditions : frozenset of str
-        What it is conditioned on beside the sim: ``defocus`` or nothing.
+        What it cannot do without beside the sim: names of entries of `Metadata`.
     closed_form : bool
         Whether it is fitted in one pass over the pairs, and not trained.
     """
@@ -56,7 +95,7 @@ class Generator(nn.Module, ABC):
         return self.noise_channels > 0 or self.drops_at_inference
 
     @abstractmethod
-    def forward(self, sim: Tensor, noise: Tensor | None = None, defocus: Tensor | None = None) -> Tensor:
+    def forward(self, sim: Tensor, noise: Tensor | None = None, metadata: Metadata | None = None) -> Tensor:
         """Make fakes.
 
         Parameters
@@ -65,8 +104,8 @@ class Generator(nn.Module, ABC):
             Network values.
         noise : (B, noise_channels, box, box) tensor or None
             Standard normal; None where it takes none.
-        defocus : (B,) tensor, optional
-            Mean defocus in A, for a generator that is conditioned on it.
+        metadata : Metadata, optional
+            Of the particles, with all of its `conditions`.
 
         Returns
         -------
@@ -74,7 +113,7 @@ class Generator(nn.Module, ABC):
         """
 
     def generate(
-        self, sim: Tensor, *, seed: int, index: Tensor, draw: Tensor, defocus: Tensor | None = None
+        self, sim: Tensor, *, seed: int, index: Tensor, draw: Tensor, metadata: Metadata | None = None
     ) -> Tensor:
         """Make fakes with the noise that belongs to these particles.
 
@@ -86,8 +125,8 @@ class Generator(nn.Module, ABC):
             Of the noise maps.
         index, draw : (B,) int64 tensor
             Which particle and which of its draws: which noise.
-        defocus : (B,) tensor, optional
-            Mean defocus in A.
+        metadata : Metadata, optional
+            Of the particles.
 
         Returns
         -------
@@ -96,13 +135,15 @@ class Generator(nn.Module, ABC):
         Raises
         ------
         ValueError
-            If it is conditioned on the defocus and none came.
+            If something is missing that it is conditioned on.
         """
-        if DEFOCUS in self.conditions and defocus is None:
-            raise ValueError("this generator depends on the defocus, but none came")
+        metadata = {} if metadata is None else metadata
+        missing = sorted(self.conditions - metadata.keys())
+        if missing:
+            raise ValueError(f"this generator depends on the {missing[0]}, but none came")
         noise = None
         if self.noise_channels:
             maps = noise_maps(seed, index, draw, channels=self.noise_channels, box=sim.shape[-1])
             noise = maps.to(sim)
-        fake: Tensor = self(sim, noise, None if defocus is None else defocus.to(sim.device))
+        fake: Tensor = self(sim, noise, map_metadata(lambda values: values.to(sim.device), metadata))
         return fake

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cryoalign.errors import InputError, choice
-from cryoalign.models.generator import Generator
+from cryoalign.models.generator import Generator, Metadata
 from cryoalign.models.layers import Dropout, ReflectPad, init_normal, with_noise
 
 DROPOUT_LEVELS = 3  # innermost levels of the decoder that drop values
@@ -104,7 +104,7 @@ class Pix2PixUNet(Generator):
         self,
         sim: Tensor,
         noise: Tensor | None = None,
-        defocus: Tensor | None = None,  # noqa: ARG002  the call of every generator
+        metadata: Metadata | None = None,  # noqa: ARG002  the call of every generator
     ) -> Tensor:
         """Refine simulated images.
 
@@ -114,7 +114,7 @@ class Pix2PixUNet(Generator):
             Simulated images, scaled to [-1, 1].
         noise : (B, noise_channels, box, box) tensor or None
             Noise maps; None where the network was built without.
-        defocus : optional
+        metadata : optional
             Not used.
 
         Returns

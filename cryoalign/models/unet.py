@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from cryoalign.errors import InputError, choice, within
-from cryoalign.models.generator import Generator
+from cryoalign.models.generator import Generator, Metadata
 from cryoalign.models.layers import Dropout, ReflectPad, with_noise
 
 SMALLEST_BOX = 16
@@ -135,7 +135,7 @@ class UNet(Generator):
         self,
         sim: Tensor,
         noise: Tensor | None = None,
-        defocus: Tensor | None = None,  # noqa: ARG002  the call of every generator
+        metadata: Metadata | None = None,  # noqa: ARG002  the call of every generator
     ) -> Tensor:
         """Refine simulated images.
 
@@ -145,7 +145,7 @@ class UNet(Generator):
             Simulated images.
         noise : (B, noise_channels, box, box) tensor or None
             Noise maps; None where the network was built without.
-        defocus : optional
+        metadata : optional
             Not used.
 
         Returns

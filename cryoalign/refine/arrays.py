@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from cryoalign.data.images import SAME_PIXEL_SIZE
+from cryoalign.data.metadata import particle_metadata
 from cryoalign.errors import InputError, within
-from cryoalign.models.generator import DEFOCUS
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from cryoalign.models.generator import Generator
+    from cryoalign.models.generator import Generator, Metadata
     from cryoalign.particles import Particles
 
 
@@ -63,26 +64,48 @@ def checked_number(name: str, value: int) -> int:
     return int(within(name, value, 0, whole=True))
 
 
-def checked_defocus(
-    generator: Generator, count: int, particles: Particles | None, defocus: ArrayLike | None
-) -> NDArray[np.float64]:
-    """Return the mean defocus in A of every sim; NaN where the generator does not ask for it.
+def checked_metadata(
+    generator: Generator,
+    count: int,
+    particles: Particles | None,
+    defocus: ArrayLike | None,
+    *,
+    box: int,
+    pixel_size: float,
+) -> Metadata:
+    """Return what is known of every sim.
 
     Raises
     ------
     InputError
-        If there is none and the generator is conditioned on it, or the numbers do not suit the sims.
+        If something is missing that the generator is conditioned on, or the particles or the numbers do not
+        suit the sims.
     """
-    if DEFOCUS not in generator.conditions:
-        return np.full(count, np.nan)
-    if defocus is None:
-        if particles is None:
-            raise InputError(
-                "this generator is conditioned on the defocus, but none came",
-                expected="the mean defocus of every sim in A",
-                remedy="give defocus=, one number or one a sim, or particles= as read from their STAR file",
-            )
-        return particles.mean_defocus
+    known: Metadata = {}
+    if particles is not None:
+        sizes = _pixel_sizes(particles, box)
+        _check_particles(particles, sizes, count, pixel_size)
+        known = particle_metadata(particles, sizes)
+    if generator.conditions - {"defocus"} and (particles is None or defocus is not None):
+        needed = ", ".join(sorted(generator.conditions))
+        raise InputError(
+            f"this generator needs more than the defocus of a particle: {needed}",
+            expected="particles=, row for row those of the sims, and no defocus=",
+            found="no particles" if particles is None else "defocus= as well",
+            remedy="give particles=cryoalign.read_particles(STAR) of the sims",
+        )
+    if defocus is not None:
+        known["defocus"] = torch.from_numpy(_checked_defocus(count, defocus)).float()
+    if generator.conditions - known.keys():
+        raise InputError(
+            "this generator is conditioned on the defocus, but none came",
+            expected="the mean defocus of every sim in A",
+            remedy="give defocus=, one number or one a sim, or particles= as read from their STAR file",
+        )
+    return known
+
+
+def _checked_defocus(count: int, defocus: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(defocus, dtype=np.float64)
     if values.shape not in {(), (count,)} or not np.isfinite(values).all():
         raise InputError(
@@ -94,13 +117,15 @@ def checked_defocus(
     return np.broadcast_to(values, count).copy()
 
 
-def check_particles(particles: Particles, count: int, *, box: int, pixel_size: float) -> None:
-    """Refuse particles that are not those of the sims, or of another pixel size.
+def _pixel_sizes(particles: Particles, box: int) -> NDArray[np.float64]:
+    """Return (N,) pixel sizes in A of images that were cropped to a box, where their own box is known."""
+    boxes = np.array([group.box_size or box for group in particles.optics])[particles.optics_index]
+    sizes: NDArray[np.float64] = particles.optics_column("pixel_size") * boxes / box
+    return sizes
 
-    Raises
-    ------
-    InputError
-    """
+
+def _check_particles(particles: Particles, sizes: NDArray[np.float64], count: int, pixel_size: float) -> None:
+    """Refuse particles that are not those of the sims, or of another pixel size."""
     if len(particles) != count:
         raise InputError(
             "particles and sims are not as many",
@@ -109,8 +134,6 @@ def check_particles(particles: Particles, count: int, *, box: int, pixel_size: f
             found=len(particles),
             remedy="give the particles that these sims show: particles.take(rows)",
         )
-    boxes = np.array([group.box_size or box for group in particles.optics])[particles.optics_index]
-    sizes = particles.optics_column("pixel_size") * boxes / box
     other = np.flatnonzero(np.abs(sizes / pixel_size - 1) > SAME_PIXEL_SIZE)
     if len(other):
         raise InputError(

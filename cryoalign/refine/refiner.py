@@ -17,9 +17,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from cryoalign.data.metadata import rows_of
 from cryoalign.io.progress import progress_bar
+from cryoalign.models.generator import map_metadata
 from cryoalign.physics.threads import one_thread_each, side_by_side
-from cryoalign.refine.arrays import check_particles, checked_defocus, checked_number, checked_sims
+from cryoalign.refine.arrays import checked_metadata, checked_number, checked_sims
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from cryoalign.data.images import ParticleImages
     from cryoalign.data.normalize import Normalization
-    from cryoalign.models.generator import Generator
+    from cryoalign.models.generator import Generator, Metadata
     from cryoalign.particles import Particles
 
     #: (B, N, N) sims in the grey values of their stack, and their rows -> what is refined in their place.
@@ -48,14 +50,14 @@ class Sims(TypedDict, total=False):
         Which particles they are: with seed and draw it decides their noise.
     draw : (B,) int64
         Which noise of each.
-    defocus : (B,) float32
-        Mean of defocus U and V in A.
+    metadata : Metadata
+        What is known of the particles, if anything.
     """
 
     sim: Tensor
     index: Tensor
     draw: Tensor
-    defocus: Tensor
+    metadata: Metadata
 
 
 Batch = TypeVar("Batch", bound=Sims)
@@ -142,10 +144,12 @@ class Refiner:
         seed : int, optional
             Of the noise; that of the run if not given.
         particles : Particles, optional
-            Row for row those of `sim`, as `cryoalign.read_particles` reads them: their defocus is used where
-            the generator is conditioned on it, and images whose ``sign`` is -1 are negated, as on reading.
+            Row for row those of `sim`, as `cryoalign.read_particles` reads them: their defocus, CTF and so on
+            are used where the generator is conditioned on them, and images whose ``sign`` is -1 are negated,
+            as on reading.
         defocus : float or (N,) array_like, optional
-            Mean of defocus U and V in A; it goes before that of `particles`.
+            Mean of defocus U and V in A, for a generator that needs no more than that; it goes before that of
+            `particles`.
         draw : int
             Which noise of each: another number gives another fake of the same sim.
 
@@ -158,8 +162,8 @@ class Refiner:
         Raises
         ------
         InputError
-            If the sims are of another shape or box, not finite, or the defocus is missing where the generator
-            is conditioned on it.
+            If the sims are of another shape or box, not finite, or something is missing that the generator is
+            conditioned on.
 
         Examples
         --------
@@ -175,15 +179,16 @@ class Refiner:
             pixel_size=self.pixel_size,
             constant_too=self.normalization.range == "none",
         )
-        if particles is not None:
-            check_particles(particles, len(values), box=self.box, pixel_size=self.pixel_size)
-        focus = checked_defocus(self.generator, len(values), particles, defocus)
+        known = checked_metadata(
+            self.generator, len(values), particles, defocus, box=self.box, pixel_size=self.pixel_size
+        )
         if particles is not None:
             values = values * particles.sign.astype(np.float32)[:, None, None]
         index, size, draw = np.arange(len(values)), self.batch_size, checked_number("draw", draw)
         parts = (slice(start, start + size) for start in range(0, len(values), size))
         batches = (
-            as_batch(values[part], self.normalization, index[part], focus[part], draw) for part in parts
+            as_batch(values[part], self.normalization, index[part], rows_of(known, index[part]), draw)
+            for part in parts
         )
         seeded = self if seed is None else replace(self, seed=checked_number("seed", seed))
         done = [self.grey(fakes) for _, fakes in seeded.refine_batches(batches)]
@@ -280,7 +285,7 @@ class Refiner:
             seed=self.seed,
             index=fill(batch["index"]),
             draw=fill(batch["draw"]),
-            defocus=fill(batch["defocus"]),
+            metadata=map_metadata(fill, batch["metadata"]),
         )
         return batch, fakes[:count].float()
 
@@ -316,14 +321,15 @@ class _Reading(Dataset[Sims]):
         sims = np.stack([self.images.image(int(row)) for row in rows])
         if self.change is not None:
             sims = self.change(sims, rows)
-        return as_batch(sims, self.normalization, rows, self.images.particles.mean_defocus[rows], self.draw)
+        known = rows_of(self.images.metadata, rows)
+        return as_batch(sims, self.normalization, rows, known, self.draw)
 
 
 def as_batch(
     sims: NDArray[np.float32],
     normalization: Normalization,
     index: NDArray[np.int64],
-    defocus: NDArray[np.float64],
+    metadata: Metadata,
     draw: int,
 ) -> Sims:
     """Return (B, N, N) sims, in the grey values of their stack, as a batch.
@@ -334,8 +340,8 @@ def as_batch(
     normalization : Normalization
     index : (B,) int64
         Which particles they are.
-    defocus : (B,) float64
-        Mean in A.
+    metadata : Metadata
+        What is known of them.
     draw : int
     """
     values = np.stack([normalization.sim(image)[0] for image in sims])
@@ -343,5 +349,5 @@ def as_batch(
         "sim": torch.from_numpy(values)[:, None],
         "index": torch.from_numpy(index),
         "draw": torch.full((len(index),), draw, dtype=torch.int64),
-        "defocus": torch.from_numpy(defocus).float(),
+        "metadata": metadata,
     }

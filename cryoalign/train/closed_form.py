@@ -121,7 +121,7 @@ def fit_baseline(
         check_baselines([generator])
         generator = BASELINES[generator](box=data.box)
     rows = _spread(data.rows["train"], images, seed)
-    generator.fit(_batches(data, rows, progress=progress))
+    generator.fit(_TrainingPairs(data, rows, progress=progress))
     return generator.eval()
 
 
@@ -182,22 +182,37 @@ def _spread(rows: NDArray[np.int64], most: int | None, seed: int) -> NDArray[np.
     return rows[np.random.default_rng(seed).integers(edges[:-1], edges[1:])]
 
 
-def _batches(data: PairedDataModule, rows: NDArray[np.int64], *, progress: bool) -> Iterator[Batch]:
-    """Read pairs as a generator in training sees them, but never turned."""
-    pairs = PairedImages(
-        data.sim_images, data.raw_images, cast("Normalization", data.normalization), seed=data.seed
-    )
-    keys: Any = [(0, int(row)) for row in rows]
-    loader = DataLoader(
-        pairs,
-        batch_size=max(min(_BATCH, _BATCH_PIXELS // data.box**2), 1),
-        sampler=keys,
-        num_workers=data.workers,
-        generator=torch.Generator().manual_seed(data.seed),
-    )
-    groups = torch.from_numpy(number_groups(data.groups[rows]))
-    first = 0
-    for batch in progress_bar(loader, "fitting", shown=progress):
-        last = first + len(batch["raw"])
-        yield batch["sim"], batch["raw"], batch["defocus"], groups[first:last]
-        first = last
+class _TrainingPairs:
+    """Pairs as a generator in training sees them, never turned; read again whenever they are gone through.
+
+    Parameters
+    ----------
+    data : PairedDataModule
+        Set up.
+    rows : (n,) int64
+        Of its table.
+    progress : bool
+        Show a progress bar, one for each time.
+    """
+
+    def __init__(self, data: PairedDataModule, rows: NDArray[np.int64], *, progress: bool) -> None:
+        pairs = PairedImages(
+            data.sim_images, data.raw_images, cast("Normalization", data.normalization), seed=data.seed
+        )
+        keys: Any = [(0, int(row)) for row in rows]
+        self._loader = DataLoader(
+            pairs,
+            batch_size=max(min(_BATCH, _BATCH_PIXELS // data.box**2), 1),
+            sampler=keys,
+            num_workers=data.workers,
+            generator=torch.Generator().manual_seed(data.seed),
+        )
+        self._groups = torch.from_numpy(number_groups(data.groups[rows]))
+        self._progress = progress
+
+    def __iter__(self) -> Iterator[Batch]:
+        first = 0
+        for batch in progress_bar(self._loader, "fitting", shown=self._progress):
+            last = first + len(batch["raw"])
+            yield batch["sim"], batch["raw"], batch["metadata"], self._groups[first:last]
+            first = last

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
@@ -53,8 +54,7 @@ class FixedBatch(Callback):
         if not trainer.is_global_zero:
             return
         datamodule = cast("PairedDataModule", trainer.datamodule)  # type: ignore[attr-defined]
-        batch = cast("dict[str, Tensor]", datamodule.fixed_batch(self.size))
-        self._batch = cast("Pair", {name: value.to(pl_module.device) for name, value in batch.items()})
+        self._batch = move_data_to_device(datamodule.fixed_batch(self.size), pl_module.device)
         self._drawn = trainer.global_step
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
@@ -75,7 +75,7 @@ class FixedBatch(Callback):
         self._drawn = step
         system = cast("PairedGAN", pl_module)
         batch = self._batch
-        fake = system.refine(batch["sim"], batch["index"], torch.zeros_like(batch["draw"]), batch["defocus"])
+        fake = system.refine(batch["sim"], batch["index"], torch.zeros_like(batch["draw"]), batch["metadata"])
         self._log(system, self._batch, fake)
         datamodule = cast("PairedDataModule", trainer.datamodule)  # type: ignore[attr-defined]
         images = {"sim": self._batch["sim"], "fake": fake, "raw": self._batch["raw"]}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cryoalign.data.dataset import Pair
     from cryoalign.losses.objective import Objective
-    from cryoalign.models.generator import Generator
+    from cryoalign.models.generator import Generator, Metadata
 
     OptimizerFactory = Callable[[Iterator[nn.Parameter]], Optimizer]
 
@@ -116,20 +116,20 @@ class PairedGAN(LightningModule):
 
     # networks
 
-    def forward(self, sim: Tensor, index: Tensor, draw: Tensor, defocus: Tensor | None = None) -> Tensor:
+    def forward(self, sim: Tensor, index: Tensor, draw: Tensor, metadata: Metadata | None = None) -> Tensor:
         """Make (B, 1, N, N) fakes with the generator in training; `index` and `draw` say which noise."""
-        return self.generator.generate(sim, seed=self.seed, index=index, draw=draw, defocus=defocus)
+        return self.generator.generate(sim, seed=self.seed, index=index, draw=draw, metadata=metadata)
 
     @torch.no_grad()
-    def refine(self, sim: Tensor, index: Tensor, draw: Tensor, defocus: Tensor | None = None) -> Tensor:
+    def refine(self, sim: Tensor, index: Tensor, draw: Tensor, metadata: Metadata | None = None) -> Tensor:
         """Make fakes for use: float32, in evaluation mode, with the generator's average where one is kept.
 
-        `defocus` is (B,), the mean in A; there are generators that depend on it.
+        `metadata` is what is known of the particles; there are generators that depend on it.
         """
         model = self.generator if self.average is None else cast("Generator", self.average.module)
         training = model.training
         model.eval()
-        fake = model.generate(sim, seed=self.seed, index=index, draw=draw, defocus=defocus)
+        fake = model.generate(sim, seed=self.seed, index=index, draw=draw, metadata=metadata)
         model.train(training)
         return fake.float()
 
@@ -151,7 +151,7 @@ class PairedGAN(LightningModule):
         found = self.optimizers()
         optimizers = cast("list[LightningOptimizer]", found if isinstance(found, list) else [found])
         update = (batch_idx + 1) % self.accumulate == 0
-        fake = self(batch["sim"], batch["index"], batch["draw"], batch["defocus"])
+        fake = self(batch["sim"], batch["index"], batch["draw"], batch["metadata"])
         values: dict[str, Tensor] = {}
         if self.discriminator is not None:
             values["loss_D"] = self._discriminator_turn(batch, fake.detach(), optimizers[1], update=update)
@@ -228,7 +228,7 @@ class PairedGAN(LightningModule):
 
     def validation_step(self, batch: Pair, batch_idx: int) -> None:  # noqa: ARG002  Lightning's signature
         """Accumulate the metrics and every term of the objective, also those of weight 0."""
-        fake = self.refine(batch["sim"], batch["index"], batch["draw"], batch["defocus"])
+        fake = self.refine(batch["sim"], batch["index"], batch["draw"], batch["metadata"])
         judged = self.add_pairs(self.validation_suite, batch, fake)
         terms = self.objective.terms(fake, batch["raw"], judged, every=True)
         for name, metric in self.validation_terms.items():

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
+from lightning.fabric.utilities import move_data_to_device
 
 from cryoalign.cli import choose_device
+from cryoalign.data.metadata import rows_of
 from cryoalign.data.normalize import GreyMap
 from cryoalign.errors import InputError, choice
 from cryoalign.figures.panels import KINDS
@@ -202,9 +204,9 @@ class _Seen:
     ) -> Iterator[NDArray[np.float32]]:
         """Yield (B, N, N) background-normalized fakes of a part, and look at each pair once."""
         loader = data.evaluation_loader(part, batch_size=refiner.batch_size)
-        # An export knows the sims alone: the defocus is theirs, which may differ from raw's by a tolerance.
-        focus = torch.from_numpy(data.sim.mean_defocus).float()
-        pairs = ({**pair, "defocus": focus[pair["index"]]} for pair in loader)
+        # An export knows the sims alone: the CTF is theirs, which may differ from raw's by a tolerance.
+        known = data.sim_images.metadata
+        pairs = ({**pair, "metadata": rows_of(known, pair["index"])} for pair in loader)
         done = refiner.refine_batches(cast("Iterator[Pair]", pairs))
         for pair, fake in progress_bar(done, "testing", shown=progress, total=len(loader)):
             self._add(pair, fake)
@@ -212,8 +214,7 @@ class _Seen:
 
     @torch.no_grad()
     def _add(self, pair: Pair, fake: Tensor) -> None:
-        values = cast("dict[str, Tensor]", pair)
-        on_device = cast("Pair", {name: value.to(fake.device) for name, value in values.items()})
+        on_device: Pair = move_data_to_device(pair, fake.device)
         self.system.add_pairs(self.system.test_suite, on_device, fake)
         images = {"sim": on_device["sim"], "fake": fake, "raw": on_device["raw"]}
         wanted = _SHOWN - sum(len(images) for images in self.first["fake"])

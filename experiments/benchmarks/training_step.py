@@ -131,7 +131,9 @@ class Turns(LightningDataModule):
 
     def fixed_batch(self, size: int) -> Pair:
         """Return the first pairs of the first batch."""
-        return {name: values[:size] for name, values in self.batches[0].items()}
+        batch = self.batches[0]
+        images = {name: values[:size] for name, values in batch.items() if name != "metadata"}
+        return {**images, "metadata": {}}
 
 
 def random_batches(box: int, size: int) -> list[Pair]:
@@ -141,7 +143,6 @@ def random_batches(box: int, size: int) -> list[Pair]:
     for number in range(DISTINCT):
         sim, raw, other = torch.randn(3, size, 1, box, box, generator=random).unbind()
         index = torch.arange(size) + number * size
-        defocus = torch.full((size,), 1e4)
         batches.append(
             {
                 "sim": sim,
@@ -149,7 +150,7 @@ def random_batches(box: int, size: int) -> list[Pair]:
                 "other": other,
                 "index": index,
                 "draw": 0 * index,
-                "defocus": defocus,
+                "metadata": {},
             }
         )
     return batches

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from cryoalign.data.dataset import PairedImages
+from cryoalign.data.metadata import particle_metadata
 from cryoalign.data.normalize import Normalization
+from cryoalign.particles import Optics, Particles
+from cryoalign.physics.ctf_parameters import ctf_image
+
+BOX = 15
 
 
 class Images(SimpleNamespace):
@@ -23,10 +30,12 @@ class Images(SimpleNamespace):
 
 
 def dataset(**options: object) -> PairedImages:
-    stack = np.random.default_rng(0).normal(size=(20, 16, 16)).astype(np.float32)
+    stack = np.random.default_rng(0).normal(size=(20, BOX, BOX)).astype(np.float32)
     same = Normalization(radius=1.0)
     defocus = np.array([[8000.0, 9000.0, 30.0]]) + 100 * np.arange(20)[:, None]
-    images = Images(stack=stack, particles=SimpleNamespace(mean_defocus=defocus[:, :2].mean(axis=1)))
+    optics = Optics(1, "one", 2.0, 300.0, 2.7, 0.1)
+    particles = Particles.make(Path("raw.star"), [optics], 20, defocus=defocus)
+    images = Images(stack=stack, metadata=particle_metadata(particles))
     return PairedImages(images, images, same, **{"seed": 3, **options})
 
 
@@ -61,8 +70,48 @@ def test_draw_is_the_epoch_and_index_the_row() -> None:
 
 def test_defocus_is_the_mean_of_u_and_v() -> None:
     item = dataset()[0, 3]
-    assert item["defocus"].dtype == torch.float32
-    assert float(item["defocus"]) == 8800
+    assert item["metadata"]["defocus"].dtype == torch.float32
+    assert float(item["metadata"]["defocus"]) == 8800
+
+
+def test_the_ctf_is_turned_with_the_images() -> None:
+    """A filter commutes with turning: the CTF of the item suits the item's image."""
+    turned, plain = dataset(augment=True), dataset()
+    seen = set()
+    for epoch in range(12):
+        item, before = turned[epoch, 0], plain[epoch, 0]
+        ctf, ctf_before = (ctf_image(pair["metadata"]["ctf"][None], BOX) for pair in (item, before))
+        filtered, expected = (
+            torch.fft.irfft2(torch.fft.rfft2(image["sim"]) * factor, s=(BOX, BOX))[0]
+            for image, factor in ((item, ctf), (before, ctf_before))
+        )
+        (way,) = [
+            (turns, flip)
+            for turns in range(4)
+            for flip in (False, True)
+            if torch.equal(_turn(before["sim"][0], turns, flip), item["sim"][0])
+        ]
+        torch.testing.assert_close(filtered, _turn(expected, *way), rtol=0, atol=1e-5)
+        seen.add(way)
+        assert item["metadata"].keys() == before["metadata"].keys()
+        assert torch.equal(item["metadata"]["defocus"], before["metadata"]["defocus"])
+    assert len(seen) > 4
+
+
+def _turn(image: torch.Tensor, turns: int, flip: bool) -> torch.Tensor:
+    turned = torch.rot90(image, turns)
+    return turned.flip(1) if flip else turned
+
+
+def test_batches_hold_metadata_row_by_row() -> None:
+    pairs = dataset()
+    batch = next(iter(DataLoader(pairs, batch_size=3, sampler=[(0, 4), (0, 7), (0, 1)])))
+    known = batch["metadata"]
+    assert {name: tuple(values.shape) for name, values in known.items()} == {
+        "defocus": (3,), "ctf": (3, 14), "dose": (3,), "tilt": (3,), "micrograph": (3,)
+    }  # fmt: skip
+    assert known["defocus"].tolist() == [8900, 9200, 8600]
+    assert known["micrograph"].dtype == torch.int64
 
 
 def test_other_comes_with_the_item() -> None:

@@ -56,6 +56,30 @@ def particles(tmp_path: Path) -> Particles:
     )
 
 
+def test_metadata_are_those_of_the_cropped_images(particles: Particles) -> None:
+    """The field of view stays, so that the CTF of a smaller box has a larger pixel size."""
+    plain, cropped = _open(particles), _open(particles, box=10)
+    assert plain.pixel_sizes.tolist() == [2.0] * 5
+    np.testing.assert_allclose(cropped.pixel_sizes, 3.2)
+    ctf = {images.box: images.metadata["ctf"] for images in (plain, cropped)}
+    np.testing.assert_allclose(ctf[10][:, 6], 3.2)
+    assert torch.equal(ctf[10][:, :6], ctf[BOX][:, :6])
+    assert set(plain.metadata["micrograph"].tolist()) == {int(plain.metadata["micrograph"][0])}
+
+
+def test_resampled_images_have_the_pixel_size_that_they_were_brought_to(tmp_path: Path) -> None:
+    """A box has to be a whole number: 16 px of 2.1 A become 17 px of the same field, of 1.976 A each."""
+    _write(tmp_path / "a.mrcs", _images(2), 2.0)
+    _write(tmp_path / "b.mrcs", _images(2), 2.1)
+    optics = (Optics(1, "one", 2.0, 300.0, 2.7, 0.1), Optics(2, "two", 2.1, 300.0, 2.7, 0.1))
+    table = _particles(tmp_path, optics, [0, 1], ["a.mrcs", "b.mrcs"], [0, 0])
+    sizes = _open(table, resample=True).pixel_sizes
+    np.testing.assert_allclose(sizes, [2.0, 2.1 * 16 / 17])
+    halved = _open(table, resample=True, box=8)
+    np.testing.assert_allclose(halved.pixel_sizes, 2 * sizes)
+    np.testing.assert_allclose(halved.metadata["ctf"][:, 6], 2 * sizes)
+
+
 def _open(particles: Particles, **options: object) -> ParticleImages:
     return ParticleImages(particles, locate_stacks(particles), **options)
 

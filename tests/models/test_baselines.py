@@ -53,7 +53,7 @@ def batches(sim: np.ndarray, raw: np.ndarray, defocus: object = 1e4, groups: int
     focus = torch.from_numpy(np.broadcast_to(np.asarray(defocus, dtype=np.float32), count).copy())
     group = torch.arange(count) * groups // count
     return [
-        (images[0][i : i + 37], images[1][i : i + 37], focus[i : i + 37], group[i : i + 37])
+        (images[0][i : i + 37], images[1][i : i + 37], {"defocus": focus[i : i + 37]}, group[i : i + 37])
         for i in range(0, count, 37)
     ]
 
@@ -72,7 +72,7 @@ def draw(generator: Generator, sim: np.ndarray, number: int = 0, defocus: float 
     index = torch.arange(len(sim))
     fake = generator.generate(
         torch.from_numpy(sim.astype(np.float32))[:, None], seed=5, index=index,
-        draw=torch.full_like(index, number), defocus=torch.full((len(sim),), defocus),
+        draw=torch.full_like(index, number), metadata={"defocus": torch.full((len(sim),), defocus)},
     )  # fmt: skip
     return fake.squeeze(1).double().numpy()
 

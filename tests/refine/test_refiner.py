@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,18 @@ import pytest
 import starfile
 import torch
 
+from cryoalign.data.images import ParticleImages
+from cryoalign.data.metadata import rows_of
 from cryoalign.data.normalize import Normalization
 from cryoalign.errors import InputError
+from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
 from cryoalign.models.baselines import Spectral, WhiteNoise
+from cryoalign.models.generator import Generator, Metadata
 from cryoalign.models.pix2pix import Pix2PixUNet
 from cryoalign.models.unet import UNet
+from cryoalign.physics.conditions import conditions
+from cryoalign.physics.ctf_parameters import ctf_image
 from cryoalign.refine.load import load
 from cryoalign.refine.refiner import Refiner, as_batch
 from tests.conftest import SMALL
@@ -26,7 +33,6 @@ from tests.conftest import SMALL
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cryoalign.models.generator import Generator
     from tests.conftest import Cli
 
 BOX = 32
@@ -75,8 +81,8 @@ def generators() -> dict[str, Generator]:
     torch.manual_seed(3)
     spectral, white = Spectral(BOX), WhiteNoise(BOX)
     pairs = (
-        torch.randn(20, 1, BOX, BOX), torch.randn(20, 1, BOX, BOX), torch.linspace(8e3, 2e4, 20),
-        torch.arange(20) // 4,
+        torch.randn(20, 1, BOX, BOX), torch.randn(20, 1, BOX, BOX),
+        {"defocus": torch.linspace(8e3, 2e4, 20)}, torch.arange(20) // 4,
     )  # fmt: skip
     spectral.fit([pairs])
     white.fit([pairs])
@@ -111,7 +117,8 @@ def test_a_fake_does_not_depend_on_what_is_refined_with_it(name: str) -> None:
     def fake(rows: list[int], threads: int = 1) -> np.ndarray:
         several = Refiner(generator, Normalization(), 7, box, 2.0, threads=threads)
         parts = [np.array(rows[start : start + 16]) for start in range(0, len(rows), 16)]
-        batches = (as_batch(sims[part], Normalization(), part, defocus[part], 0) for part in parts)
+        known = {"defocus": torch.from_numpy(defocus).float()}
+        batches = (as_batch(sims[part], Normalization(), part, rows_of(known, part), 0) for part in parts)
         return np.concatenate([several.grey(fakes) for _, fakes in several.refine_batches(batches)])
 
     whole = fake(list(range(21)))
@@ -148,6 +155,46 @@ def test_defocus_comes_from_the_particles(run: Path) -> None:
     other = Refiner(spectral.generator, Normalization(), seed=7, box=BOX, pixel_size=5.0)
     with pytest.raises(InputError, match=r"another pixel size[\s\S]*7\.08"):
         other.refine(sim, particles=particles)
+
+
+class ThroughCTF(Generator):
+    """It multiplies the sim by its particle's CTF."""
+
+    conditions = frozenset({"ctf", "micrograph"})
+
+    def forward(
+        self, sim: torch.Tensor, noise: torch.Tensor | None = None, metadata: Metadata | None = None
+    ) -> torch.Tensor:
+        del noise
+        factor = ctf_image(metadata["ctf"], self.box)
+        return torch.fft.irfft2(torch.fft.rfft2(sim) * factor[:, None], s=sim.shape[-2:])
+
+
+@pytest.mark.parametrize("box", [BOX, 24])
+def test_the_ctf_comes_from_the_particles_at_the_pixel_size_of_the_images(run: Path, box: int) -> None:
+    """From Python, and reading a stack that is cropped; the CTF is the one that the simulator has."""
+    particles = read_particles(sims(run)).take(np.arange(5))
+    pixel_size = 7.08 * BOX / box
+    refiner = Refiner(ThroughCTF(box, 0), Normalization(), seed=7, box=box, pixel_size=pixel_size)
+    images = ParticleImages(particles, locate_stacks(particles), box=box)
+    given = np.stack([images.image(row) for row in range(5)])
+    fake = refiner.refine(given, particles=particles)
+    np.testing.assert_array_equal(np.concatenate(list(refiner.refine_images(images))), fake)
+    groups = [replace(group, pixel_size=pixel_size) for group in particles.optics]
+    optics = conditions(replace(particles, optics=tuple(groups)), np.arange(5), "cpu")
+    expected = torch.fft.rfft2(torch.from_numpy(given)) * optics.ctf(box, None)
+    np.testing.assert_allclose(fake, torch.fft.irfft2(expected, s=(box, box)), atol=1e-4)
+    with pytest.raises(InputError, match=r"ctf, micrograph[\s\S]*found: no particles[\s\S]*read_particles"):
+        refiner.refine(given)
+    with pytest.raises(InputError, match="found: no particles"):
+        refiner.refine(given, defocus=1e4)
+    with pytest.raises(InputError, match="found: defocus= as well"):
+        refiner.refine(given, particles=particles, defocus=1e4)
+    with pytest.raises(ValueError, match="depends on the ctf"):
+        refiner.generator.generate(
+            torch.zeros(1, 1, box, box), seed=0, index=torch.zeros(1), draw=torch.zeros(1),
+            metadata={"micrograph": torch.ones(1)},
+        )  # fmt: skip
 
 
 GOOD = np.random.default_rng(0).normal(size=(3, BOX, BOX))

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mrcfile
 import numpy as np
@@ -15,10 +16,13 @@ import torch
 
 from cryoalign.embedded.datamodule import EmbeddedDataModule
 from cryoalign.errors import InputError
-from cryoalign.models.baselines import BASELINES, Identity, Spectral
+from cryoalign.models.baselines import BASELINES, Batch, Identity, Spectral
 from cryoalign.physics.spectrum import radial_log_power
 from cryoalign.train.closed_form import fit_baseline
 from tests.conftest import REPOSITORY, SMALL, Cli, read_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MEASURES = ("RPSD_L1", "RPSD_MSE", "pixel_L1", "pixel_MSE")
 
@@ -87,6 +91,37 @@ def test_the_fakes_have_the_spectrum_of_raw(fitted: Path) -> None:
     metrics = json.loads((fitted / "test" / "metrics.json").read_text())
     assert metrics["RPSD_L1"] < 1.3 * metrics["floor_RPSD_L1"]
     assert metrics["RPSD_L1"] < 0.5 * metrics["sim_RPSD_L1"]
+
+
+class Twice(Identity):
+    """What goes through the pairs twice, and keeps what it saw."""
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        self.seen = [list(batches), list(batches)]
+
+
+def test_pairs_can_be_gone_through_several_times(data: EmbeddedDataModule) -> None:
+    """They come in the same order and never turned, with all that is known of the particles."""
+    seen = fit_baseline(Twice(32), data).seen
+    rows = data.rows["train"]
+    for _, raw, metadata, group in (
+        tuple(torch.cat([batch[i] for batch in batches]) if i != 2 else batches[0][2] for i in range(4))
+        for batches in seen
+    ):
+        assert len(raw) == len(group) == len(rows)
+        assert metadata.keys() == {"defocus", "ctf", "dose", "tilt", "micrograph"}
+        names = data.groups[rows]
+        assert ((group[:, None] == group) == torch.from_numpy(names[:, None] == names)).all()
+    for first, second in zip(*seen, strict=True):
+        assert torch.equal(first[0], second[0])
+        assert torch.equal(first[1], second[1])
+        assert torch.equal(first[2]["ctf"], second[2]["ctf"])
+    first = seen[0][0]
+    size = len(first[0])
+    np.testing.assert_allclose(first[2]["ctf"][:, :3], data.raw.defocus[rows[:size]])
+    np.testing.assert_array_equal(
+        first[0][0, 0], data.evaluation_loader("train").dataset[0, rows[0]]["sim"][0]
+    )
 
 
 def test_evaluate_gives_the_runs_own_fakes(fitted: Path, cli: Cli, tmp_path: Path) -> None:

@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from cryoalign.cli.conf_file import CONF_DIR
 from tests.conftest import REPOSITORY, SMALL, Cli, read_csv
 
 EXPERIMENTS = sorted(path.stem for path in (REPOSITORY / "conf" / "experiment").glob("*.yaml"))
@@ -114,6 +118,24 @@ def test_every_experiment_runs_two_steps(name: str, cli: Cli, cache: Path, tmp_p
         assert f"val/{logged}" in names or term == "gan"
     if name == "paper":
         assert json.loads((run / "data.json").read_text())["box"] == 256
+
+
+@pytest.mark.parametrize(
+    ("options", "box"),
+    [([], 256), (["data=embedded"], 256), (["data.embedded.box=128"], 128), (["data=stars"], None)],
+    ids=["default", "embedded", "embedded at another box", "own data"],
+)
+def test_the_papers_setting_is_for_both_kinds_of_data(options: list[str], box: int | None) -> None:
+    """Own data keep the box that they have."""
+    files = ["data.sim=sim.star", "data.raw=raw.star"] if "data=stars" in options else []
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(CONF_DIR, version_base="1.3"):
+        cfg = compose("train", ["+experiment=paper", *options, *files])
+    assert cfg.data.normalization.range == "minmax"
+    assert cfg.data.get("embedded", {}).get("box") == box
+    if files:
+        module = instantiate(cfg.data, _convert_="all")
+        assert (module.box_wanted, module.normalization_settings["range"]) == (None, "minmax")
 
 
 def test_a_step_is_an_update_of_the_generator_also_with_accumulation(
