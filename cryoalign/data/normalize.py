@@ -9,12 +9,12 @@ training set. *Network* values are grey values, or, for the paper's setting, gre
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cryoalign.errors import InputError, choice, within
+from cryoalign.physics.mask import background
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -191,23 +191,3 @@ class Normalization:
         """Rebuild the map from `state`."""
         known = {f.name for f in fields(cls)}
         return cls(**{key: value for key, value in state.items() if key in known})
-
-
-@lru_cache(maxsize=8)
-def background(box: int, radius: float) -> NDArray[np.bool_]:
-    """Mark what lies outside the particle's circle, which is centred on pixel ``N // 2``.
-
-    Parameters
-    ----------
-    box : int
-        N in px.
-    radius : float
-        Of the circle, as a fraction of half the box.
-
-    Returns
-    -------
-    (N, N) bool
-    """
-    axis = np.arange(box) - box // 2
-    mask: NDArray[np.bool_] = np.hypot(axis[:, None], axis[None, :]) > radius * box / 2
-    return mask

@@ -9,13 +9,14 @@ import numpy as np
 
 from cryoalign.data.groups import group_names, number_groups
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
-from cryoalign.data.normalize import Normalization, background
+from cryoalign.data.normalize import Normalization
 from cryoalign.data.pairs import match_pairs, refuse_swapped
 from cryoalign.errors import InputError, choice, within
 from cryoalign.evaluate.stacks import NORMALIZE, Probe, Stacks
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
 from cryoalign.io.relion.read import MICROGRAPH
+from cryoalign.physics.mask import background
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

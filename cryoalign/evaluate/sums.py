@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from cryoalign.data.normalize import background
 from cryoalign.physics.fourier import rfft2
 from cryoalign.physics.half_plane import product, squared
+from cryoalign.physics.mask import background
 from cryoalign.physics.spectrum import radial_log_power, ring_sum, rpsd_distance
 
 if TYPE_CHECKING:

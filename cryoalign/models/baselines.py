@@ -3,56 +3,21 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import torch
 from torch import Tensor
 
 from cryoalign.errors import InputError
-from cryoalign.models.generator import Generator, Metadata
+from cryoalign.models.baseline import Baseline
 from cryoalign.models.ring_fit import MOST_KNOTS, Knots, RingSums, at_defocus
 from cryoalign.physics.half_plane import half_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: sim and raw (B, 1, N, N), what is known of the particles, number of the micrograph from 0 on (B,) int64.
-Batch: TypeAlias = tuple[Tensor, Tensor, Metadata, Tensor]
-
-
-class Baseline(Generator):
-    """A generator without trained parameters: what it has to know is computed from sums over the pairs.
-
-    Parameters
-    ----------
-    box : int
-        Image size in px.
-    noise_channels : int
-        Noise maps that it is handed.
-    """
-
-    closed_form: ClassVar[bool] = True
-
-    @abstractmethod
-    def fit(self, batches: Iterable[Batch]) -> None:
-        """Fit to pairs, in one pass or several; memory does not grow with their number.
-
-        Parameters
-        ----------
-        batches : iterable of (sim, raw, metadata, group)
-            (B, 1, N, N) network values of either, what is known of the particles, (B,) int64 number of the
-            micrograph. It can be gone through several times, and reads the pairs again each time.
-
-        Raises
-        ------
-        ValueError
-            If there are no pairs.
-        """
-
-    @abstractmethod
-    def description(self) -> str:
-        """Describe in a few words what was fitted."""
+    from cryoalign.models.baseline import Batch
+    from cryoalign.models.generator import Metadata
 
 
 class Identity(Baseline):

@@ -141,9 +141,27 @@ class Generator(nn.Module, ABC):
         missing = sorted(self.conditions - metadata.keys())
         if missing:
             raise ValueError(f"this generator depends on the {missing[0]}, but none came")
-        noise = None
-        if self.noise_channels:
-            maps = noise_maps(seed, index, draw, channels=self.noise_channels, box=sim.shape[-1])
-            noise = maps.to(sim)
-        fake: Tensor = self(sim, noise, map_metadata(lambda values: values.to(sim.device), metadata))
+        noise = self.draw_noise(seed, index, draw, metadata)
+        fake: Tensor = self(
+            sim,
+            None if noise is None else noise.to(sim),
+            map_metadata(lambda values: values.to(sim.device), metadata),
+        )
         return fake
+
+    def draw_noise(self, seed: int, index: Tensor, draw: Tensor, metadata: Metadata) -> Tensor | None:  # noqa: ARG002
+        """Draw the noise maps that belong to these particles.
+
+        Parameters
+        ----------
+        seed, index, draw, metadata
+            As in `generate`.
+
+        Returns
+        -------
+        (B, noise_channels, box, box) tensor or None
+            On the CPU; None where it takes none.
+        """
+        if not self.noise_channels:
+            return None
+        return noise_maps(seed, index, draw, channels=self.noise_channels, box=self.box)

@@ -1,13 +1,16 @@
-"""Soft masks: a raised cosine in place of an edge."""
+"""The particle's circle: its background, and soft masks with a raised cosine in place of an edge."""
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -54,3 +57,23 @@ def soft_circle(box: int, radius: float, edge: float) -> Tensor:
     """
     axis = (torch.arange(box) - box // 2) / (box / 2)
     return raised_cosine(torch.hypot(axis[:, None], axis[None]), radius, edge)
+
+
+@lru_cache(maxsize=8)
+def background(box: int, radius: float) -> NDArray[np.bool_]:
+    """Mark what lies outside the particle's circle, which is centred on pixel ``N // 2``.
+
+    Parameters
+    ----------
+    box : int
+        N in px.
+    radius : float
+        Of the circle, as a fraction of half the box.
+
+    Returns
+    -------
+    (N, N) bool
+    """
+    axis = np.arange(box) - box // 2
+    mask: NDArray[np.bool_] = np.hypot(axis[:, None], axis[None, :]) > radius * box / 2
+    return mask

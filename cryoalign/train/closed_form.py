@@ -16,7 +16,7 @@ from cryoalign.data.dataset import PairedImages
 from cryoalign.data.groups import number_groups
 from cryoalign.errors import InputError
 from cryoalign.io.progress import progress_bar
-from cryoalign.models.baselines import BASELINES, Baseline
+from cryoalign.models.baselines import BASELINES
 from cryoalign.models.generator import Generator
 from cryoalign.train.quiet import without_known_warnings
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from cryoalign.data.datamodule import PairedDataModule
     from cryoalign.data.normalize import Normalization
-    from cryoalign.models.baselines import Batch
+    from cryoalign.models.baseline import Baseline, Batch
     from cryoalign.runs.folder import Run
     from cryoalign.train.system import PairedGAN
 

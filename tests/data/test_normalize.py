@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from cryoalign.data.normalize import GreyMap, Normalization, background
+from cryoalign.data.normalize import GreyMap, Normalization
 from cryoalign.errors import InputError
+from cryoalign.physics.mask import background
 
 BOX = 32
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from cryoalign.errors import InputError
-from cryoalign.models.baselines import Batch, Identity, Spectral, WhiteNoise
+from cryoalign.models.baseline import Batch
+from cryoalign.models.baselines import Identity, Spectral, WhiteNoise
 from cryoalign.models.generator import Generator
 from cryoalign.models.ring_fit import Knots, at_defocus
 from cryoalign.physics.half_plane import half_plane

@@ -16,7 +16,8 @@ import torch
 
 from cryoalign.embedded.datamodule import EmbeddedDataModule
 from cryoalign.errors import InputError
-from cryoalign.models.baselines import BASELINES, Batch, Identity, Spectral
+from cryoalign.models.baseline import Batch
+from cryoalign.models.baselines import BASELINES, Identity, Spectral
 from cryoalign.physics.spectrum import radial_log_power
 from cryoalign.train.closed_form import fit_baseline
 from tests.conftest import REPOSITORY, SMALL, Cli, read_csv
