@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import nn
 
 from cryoalign.errors import choice
+from cryoalign.losses.score import SpectralScore
 from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cryoalign.physics.spectrum import Norm
 
 
-class RPSDLoss(nn.Module):
+class RPSDLoss(SpectralScore):
     """Distance of the radial log power spectra of fake and raw: the mean over rings, then over images.
 
     ``L_RPSD = mean |s(fake) - s(raw)|**power``, ``s(u) = mean over the ring of log(1 + |F|^2)``, one curve an
@@ -35,26 +35,15 @@ class RPSDLoss(nn.Module):
         If a parameter is another.
     """
 
+    title = "RPSD"
+
     def __init__(self, power: Literal[1, 2] = 1, norm: Norm = "backward") -> None:
-        super().__init__()
+        super().__init__(norm)
         choice("loss.rpsd.power", power, (1, 2))
         choice("loss.rpsd.norm", norm, ("backward", "ortho", "forward"))
         self.power = power
-        self.norm: Norm = norm
 
-    def forward(self, fake: Tensor, raw: Tensor) -> Tensor:
-        """Compare images.
-
-        Parameters
-        ----------
-        fake, raw : (..., N, N) tensor
-            As many of the one as of the other.
-
-        Returns
-        -------
-        () tensor
-            In float32 or better.
-        """
+    def forward(self, fake: Tensor, raw: Tensor, second: Tensor | None = None) -> Tensor:  # noqa: ARG002, D102  inherited
         with torch.no_grad():
             target = radial_log_power(raw, self.norm)
         return rpsd_distance(radial_log_power(fake, self.norm), target, self.power).mean()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from cryoalign.data.datamodule import PairedDataModule
     from cryoalign.data.normalize import Normalization
+    from cryoalign.losses.objective import Objective
     from cryoalign.runs.folder import Run
 
 
@@ -63,14 +64,23 @@ def build_system(cfg: DictConfig, box: int) -> PairedGAN:
         raise InputError("optimizer.algorithm cannot be used", found=error) from error
     generator = build_generator(cfg, box)
     discriminator, weights = None, {}
-    if generator.closed_form:
-        optimizer["ema_decay"], weights = None, {"weights": {"gan": 0.0, "l1": 1.0, "rpsd": 1.0}}
+    if generator.closed_form:  # its objective is computed in validation, every term of it
+        every = {name: float(name != "gan") for name in cfg.loss.weights}
+        optimizer["ema_decay"], weights = None, {"weights": every}
     else:
         discriminator = instantiate(cfg.discriminator, box=box)
+    objective: Objective = instantiate(cfg.loss, _convert_="all", **weights)
+    if objective.needs_second() and not (generator.closed_form or generator.is_random):
+        raise InputError(
+            "this objective compares two fakes of each sim, but the generator makes the same one twice",
+            expected="a generator with a source of noise",
+            found="generator.noise_channels=0",
+            remedy="give generator.noise_channels=1, or loss=paired",
+        )
     return PairedGAN(
         generator,
         discriminator,
-        instantiate(cfg.loss, _convert_="all", **weights),
+        objective,
         algorithm,
         box=box,
         seed=cfg.seed,

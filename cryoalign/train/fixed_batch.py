@@ -84,7 +84,7 @@ class FixedBatch(Callback):
             trainer,
             "spectra",
             draw_spectra(
-                curves(images, system.objective.rpsd.norm),
+                curves(images, system.objective.norm),
                 datamodule.box,
                 datamodule.pixel_size,
                 f"step {step}",
@@ -101,11 +101,13 @@ class FixedBatch(Callback):
             on_raw = system.discriminator(batch["sim"], batch["raw"])
             system.discriminator.train()
             values["loss_D"] = system.objective.adversarial.discriminator(on_raw, logits)
-        terms = system.objective.terms(fake, batch["raw"], logits, every=True)
+        second = system.other_fakes(system.refine, batch, every=True)
+        terms = system.objective.terms(fake, batch["raw"], logits, second=second, every=True)
         weighted = {name: term for name, term in terms.items() if system.objective.weights[name] > 0}
         values["loss_G"] = system.objective.total(weighted)
-        values |= {name: terms[key] for key, name in (("gan", "GAN"), ("l1", "L1")) if key in terms}
-        norm = system.objective.rpsd.norm
+        titles = system.objective.titles
+        values |= {titles[name]: term for name, term in terms.items() if titles[name] != "RPSD"}
+        norm = system.objective.norm
         fake_curves, raw_curves = radial_log_power(fake, norm), radial_log_power(batch["raw"], norm)
         values["RPSD_L1"] = rpsd_distance(fake_curves, raw_curves, power=1).mean()
         values["RPSD_MSE"] = rpsd_distance(fake_curves, raw_curves, power=2).mean()

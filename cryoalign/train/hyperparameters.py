@@ -22,10 +22,17 @@ _NUMBERS = {
     "lr": "optimizer.algorithm.lr",
     "gan": "loss.weights.gan",
     "l1": "loss.weights.l1",
+    "energy": "loss.weights.energy",
+    "content": "loss.weights.content",
     "rpsd": "loss.weights.rpsd",
     "noise maps": "generator.noise_channels",
 }
-_GROUPS = {"generator": "generator", "discriminator": "discriminator", "adversarial": "loss/adversarial"}
+_GROUPS = {
+    "generator": "generator",
+    "discriminator": "discriminator",
+    "loss": "loss",
+    "adversarial": "loss/adversarial",
+}
 #: Given on a command line, but no property of the training: where things lie, and how it is watched.
 _SURROUNDINGS = {
     "audit", "callbacks", "data", "debug", "log_every", "resume", "test", "threads", "trainer",

@@ -31,6 +31,7 @@ from cryoalign.train.loggers import build_loggers, finish_loggers, first_process
 from cryoalign.train.naming import find_origin, read_origin, tensorboard_folder
 from cryoalign.train.quiet import without_known_warnings
 from cryoalign.train.resume import check_continued, interrupted_run
+from cryoalign.train.sample import fit_to_sample
 from cryoalign.train.table import metrics_table
 from cryoalign.train.test import device_of, run_test
 from cryoalign.train.trainer import build_callbacks, build_trainer
@@ -152,6 +153,7 @@ def _fit(
         audit_training(cfg.audit, data)
         describe(folder, cfg, data, find_origin(folder).facts())
         _log.info(_summary(folder, data, system))
+    fit_to_sample(system, data)
     loggers = build_loggers(cfg, folder, None if checkpoint is None else begun)
     if system.generator.closed_form:
         trainer = fit_run(cfg, folder, system, data, loggers)

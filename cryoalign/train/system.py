@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     OptimizerFactory = Callable[[Iterator[nn.Parameter]], Optimizer]
 
-#: Names of the objective's terms in logs: the paper's.
-TERMS = {"gan": "GAN", "l1": "L1", "rpsd": "RPSD"}
+#: Added to a draw's number for the second fake of the same sim: no epoch comes so far.
+SECOND = 2**31
 
 
 class PairedGAN(LightningModule):
@@ -97,10 +97,14 @@ class PairedGAN(LightningModule):
             self.average = AveragedModel(generator, multi_avg_fn=average, use_buffers=True)
             self.average.requires_grad_(False)
         adversarial = self.discriminator is not None
-        suite = partial(PairedSuite, box, floor=True, discriminator=adversarial, norm=objective.rpsd.norm)
+        suite = partial(PairedSuite, box, floor=True, discriminator=adversarial, norm=objective.norm)
         self.validation_suite, self.test_suite = suite(), suite()
         self.validation_terms = nn.ModuleDict(
-            {name: MeanMetric().set_dtype(torch.float64) for name in TERMS if adversarial or name != "gan"}
+            {
+                name: MeanMetric().set_dtype(torch.float64)
+                for name in objective.titles
+                if adversarial or name != "gan"
+            }
         )
         self._random_state: dict[str, Any] | None = None
 
@@ -132,6 +136,12 @@ class PairedGAN(LightningModule):
         fake = model.generate(sim, seed=self.seed, index=index, draw=draw, metadata=metadata)
         model.train(training)
         return fake.float()
+
+    def other_fakes(self, make: Callable[..., Tensor], batch: Pair, *, every: bool = False) -> Tensor | None:
+        """Make second fakes of the same sims where a score compares two, by `forward` or `refine`."""
+        if not self.objective.needs_second(every=every):
+            return None
+        return make(batch["sim"], batch["index"], batch["draw"] + SECOND, batch["metadata"])
 
     # training
 
@@ -187,14 +197,19 @@ class PairedGAN(LightningModule):
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
             logits = self.discriminator(batch["sim"], fake)
-        terms = self.objective.terms(fake, batch["raw"], logits)
+        second = self.other_fakes(self, batch)
+        terms = self.objective.terms(fake, batch["raw"], logits, second=second)
         loss = self.objective.total(terms)
         self.manual_backward(loss / self.accumulate)
         if self.discriminator is not None:
             self.discriminator.requires_grad_(True)
         if update:
             self._step(optimizer)
-        return {"loss_G": loss.detach()} | {TERMS[name]: term.detach() for name, term in terms.items()}
+        return {"loss_G": loss.detach()} | self._named(terms)
+
+    def _named(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        titles = self.objective.titles
+        return {titles[name]: term.detach() for name, term in terms.items()}
 
     def _step(self, optimizer: LightningOptimizer) -> None:
         if self.clip is not None:
@@ -230,17 +245,17 @@ class PairedGAN(LightningModule):
         """Accumulate the metrics and every term of the objective, also those of weight 0."""
         fake = self.refine(batch["sim"], batch["index"], batch["draw"], batch["metadata"])
         judged = self.add_pairs(self.validation_suite, batch, fake)
-        terms = self.objective.terms(fake, batch["raw"], judged, every=True)
+        second = self.other_fakes(self.refine, batch, every=True)
+        terms = self.objective.terms(fake, batch["raw"], judged, second=second, every=True)
         for name, metric in self.validation_terms.items():
             cast("MeanMetric", metric).update(terms[name], weight=len(fake))
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation set's values."""
         values = self.validation_suite.compute()
-        values |= {
-            TERMS[name]: cast("MeanMetric", metric).compute()
-            for name, metric in self.validation_terms.items()
-        }
+        values |= self._named(
+            {name: cast("MeanMetric", metric).compute() for name, metric in self.validation_terms.items()}
+        )
         named = {f"val/{name}": value for name, value in values.items()}
         self.log_dict(named, logger=False, sync_dist=True)  # for the checkpoints
         self.publish(named)

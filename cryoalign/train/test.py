@@ -218,7 +218,7 @@ class _Seen:
         self.system.add_pairs(self.system.test_suite, on_device, fake)
         images = {"sim": on_device["sim"], "fake": fake, "raw": on_device["raw"]}
         wanted = _SHOWN - sum(len(images) for images in self.first["fake"])
-        for kind, table in curves(images, self.system.objective.rpsd.norm).items():
+        for kind, table in curves(images, self.system.objective.norm).items():
             self.spectra[kind].append(table)
             if wanted > 0:
                 self.first[kind].append(images[kind][:wanted].cpu())

@@ -70,7 +70,7 @@ class BareLoop:
         loss_g = (
             weights["gan"] * adversarial.generator(self.discriminator(sim, fake))
             + weights["l1"] * (fake - raw).abs().mean()
-            + weights["rpsd"] * self.objective.rpsd(fake, raw)
+            + weights["rpsd"] * self.objective.scores["rpsd"](fake, raw)
         )
         loss_g.backward()
         self.discriminator.requires_grad_(True)
@@ -80,7 +80,7 @@ class BareLoop:
     def rpsd(self, batch: Pair) -> None:
         """Run the spectral term alone, forward and back."""
         fake, raw = batch["sim"].to(self.device).requires_grad_(), batch["raw"].to(self.device)
-        (self.objective.weights["rpsd"] * self.objective.rpsd(fake, raw)).backward()
+        (self.objective.weights["rpsd"] * self.objective.scores["rpsd"](fake, raw)).backward()
 
 
 class Turns(LightningDataModule):

@@ -7,6 +7,7 @@ import torch
 
 from cryoalign.errors import InputError
 from cryoalign.losses.adversarial import LeastSquares
+from cryoalign.losses.band_energy import BandEnergy
 from cryoalign.losses.objective import Objective
 from cryoalign.losses.rpsd import RPSDLoss
 
@@ -48,17 +49,20 @@ def test_a_term_of_weight_zero_is_not_computed_but_can_be_reported(
     assert objective.uses_discriminator == (name != "gan")
 
     forbidden = Mock(side_effect=AssertionError("computed"))
-    monkeypatch.setattr(
-        objective.adversarial, "generator", forbidden if name == "gan" else LeastSquares().generator
-    )
-    monkeypatch.setattr(objective.rpsd, "forward", forbidden if name == "rpsd" else RPSDLoss().forward)
-    if name == "l1":
-        monkeypatch.setattr("cryoalign.losses.objective._mean_absolute_difference", forbidden)
+    term = objective.adversarial if name == "gan" else objective.scores[name]
+    monkeypatch.setattr(term, "generator" if name == "gan" else "forward", forbidden)
     terms = objective.terms(fake, raw, logits)
     assert set(terms) == {"gan", "l1", "rpsd"} - {name}
     torch.testing.assert_close(objective.total(full), objective.total(terms))
     with pytest.raises(AssertionError, match="computed"):
         objective.terms(fake, raw, logits, every=True)
+
+
+def test_every_score_needs_a_weight() -> None:
+    with pytest.raises(InputError, match=r"no weight\n  expected: loss.weights.energy"):
+        Objective(LeastSquares(), {"gan": 1.0}, energy=BandEnergy())
+    with pytest.raises(InputError, match=r"expected: gan, energy, rpsd\n  found: l1"):
+        Objective(LeastSquares(), {"energy": 1.0, "l1": 1.0}, energy=BandEnergy())
 
 
 def test_the_adversarial_term_needs_logits_only_where_it_counts() -> None:

@@ -31,7 +31,8 @@ def test_what_was_given_is_shown_by_short_names_and_surroundings_are_not() -> No
     origin = Origin("rpsd=0.5,seed=2", VARIED, GIVEN, {"generator": "unet", "data": "embedded"})
     found = hyperparameters(composed(*GIVEN), origin, box=64)
     assert found.values == {
-        "generator": "unet", "discriminator": "PatchGAN", "adversarial": "LeastSquares", "data": "embedded",
+        "generator": "unet", "discriminator": "PatchGAN", "loss": "Objective", "adversarial": "LeastSquares",
+        "data": "embedded",
         "steps": 1000, "batch": 4, "seed": 2, "lr": 2e-4, "gan": 1, "l1": 1, "rpsd": 0.5, "noise maps": 0,
         "box": 64, "generator.width": 8, "discriminator.width": 4, "clip": 1,
     }  # fmt: skip

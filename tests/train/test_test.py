@@ -58,7 +58,7 @@ def data(tmp_path: Path) -> PairedDataModule:
 
 def test_each_stack_states_what_its_images_have(data: PairedDataModule, tmp_path: Path) -> None:
     """Also: sims as they were read, raw normalized by its background and not clipped."""
-    objective = Objective(LeastSquares(), {"gan": 0.0, "l1": 1.0, "rpsd": 1.0}, RPSDLoss(1))
+    objective = Objective(LeastSquares(), {"gan": 0.0, "l1": 1.0, "rpsd": 1.0}, rpsd=RPSDLoss(1))
     system = PairedGAN(Identity(BOX), None, objective, lambda _: None, box=BOX)  # type: ignore[arg-type,return-value]
     normalization = data.normalization
     assert isinstance(normalization, Normalization)

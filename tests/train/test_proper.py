@@ -1,0 +1,59 @@
+"""Training with two fakes of each sim."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from cryoalign.cli.conf_file import CONF_DIR
+from cryoalign.data.dataset import Pair
+from cryoalign.errors import InputError
+from cryoalign.train.build import build_system
+from cryoalign.train.system import PairedGAN
+from tests.conftest import SMALL, Cli, read_csv
+
+
+def system(*overrides: str) -> PairedGAN:
+    with initialize_config_dir(CONF_DIR, version_base="1.3"):
+        return build_system(compose("train", ["generator.width=4", "discriminator.width=4", *overrides]), 32)
+
+
+def test_a_run_logs_its_scores(cli: Cli, cache: Path, tmp_path: Path) -> None:
+    done = cli(
+        "train", "+debug=smoke", *SMALL, f"paths.cache={cache}", "loss=proper", "generator.noise_channels=1",
+        "generator.width=4", "discriminator.width=4", "test=false",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    (run,) = (tmp_path / "outputs" / "train").iterdir()
+    rows = read_csv(run)
+    scores = ("GAN", "energy", "content", "RPSD energy")
+    assert {f"{part}/{name}" for part in ("train", "val", "fixed") for name in scores} <= set().union(*rows)
+
+
+def test_a_generator_without_noise_is_refused(cli: Cli, cache: Path) -> None:
+    done = cli("train", *SMALL, f"paths.cache={cache}", "loss=proper")
+    assert done.code == 1
+    assert "  remedy: give generator.noise_channels=1, or loss=paired\n" in done.err
+    with pytest.raises(InputError, match="makes the same one twice"):
+        system("loss=proper", "loss.weights.energy=0")
+    off = [f"loss.weights.{name}=0" for name in ("energy", "content", "rpsd")]
+    assert not system("loss=proper", *off).objective.needs_second()
+
+
+def test_the_second_fake_has_noise_of_its_own_and_is_made_only_where_it_is_asked_for() -> None:
+    sim = torch.zeros(2, 1, 32, 32)
+    batch: Pair = {"sim": sim, "index": torch.arange(2), "draw": torch.zeros(2, dtype=torch.int64)}
+    batch["metadata"] = {"defocus": torch.full((2,), 1e4)}
+    two = system("loss=proper", "generator.noise_channels=1")
+    first = two(batch["sim"], batch["index"], batch["draw"], batch["metadata"])
+    second = two.other_fakes(two, batch)
+    assert second is not None
+    assert not torch.allclose(first, second)
+    assert second.requires_grad
+    again = two.other_fakes(two.refine, batch, every=True)
+    torch.testing.assert_close(again, second.detach())
+    one = system("generator.noise_channels=1")
+    assert one.other_fakes(one, batch, every=True) is None
