@@ -262,7 +262,8 @@ def _lowest_moment(residual: Tensor, power: Tensor) -> Tensor:
     weight = half_plane(size).weight.to(power)
     variance = (expected * weight).sum((1, 2), keepdim=True).clamp(min=_TINY) / size**2
     field = torch.fft.irfft2(low, s=(size, size), norm="ortho") / variance.sqrt()
-    return field.pow(3).mean((1, 2))
+    moment: Tensor = field.pow(3).mean((1, 2))
+    return moment
 
 
 def _band(size: int) -> Tensor:
