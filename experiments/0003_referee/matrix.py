@@ -31,7 +31,8 @@ from cryoalign.cli import CONF_DIR  # noqa: E402
 from cryoalign.evaluate.judge import judge  # noqa: E402
 from tests.fakes.known import Known, case_of  # noqa: E402  the tests' own fakes
 from tests.fakes.matrix import QUESTIONS, matrix  # noqa: E402
-from tests.fakes.saboteurs import SABOTEURS  # noqa: E402
+from tests.fakes.measured import Measured  # noqa: E402
+from tests.fakes.saboteurs import MEASURED_SABOTEURS, SABOTEURS  # noqa: E402
 
 SIGNS = {"pass": "pass", "fail": "**FAIL**", "undecided": "?"}
 FIELDS = (
@@ -88,15 +89,17 @@ def main(folder: Path) -> None:
     with initialize_config_dir(CONF_DIR, version_base="1.3"):
         settings = compose("evaluate").measure
     measures = {name: instantiate(entry) for name, entry in settings.items()}
-    known, expected = Known(), matrix()
-    known.write_common(folder)
+    expected = matrix()
     rows: list[dict[str, Any]] = []
-    for name, sabotage in SABOTEURS.items():
-        findings = judge(case_of(known, folder, sabotage(known)), measures)
-        found = rows_of(name, findings, expected[name])
-        rows += found
-        wrong = [row["question"] for row in found if row["wanted"] not in {"", row["verdict"]}]
-        print(f"{name}: " + (f"NOT AS EXPECTED: {', '.join(wrong)}" if wrong else "as expected"), flush=True)
+    for known, saboteurs in ((Known(), SABOTEURS), (Measured(), MEASURED_SABOTEURS)):
+        known.write_common(folder)
+        for name, sabotage in saboteurs.items():
+            findings = judge(case_of(known, folder, sabotage(known)), measures)
+            found = rows_of(name, findings, expected[name])
+            rows += found
+            wrong = [row["question"] for row in found if row["wanted"] not in {"", row["verdict"]}]
+            words = f"NOT AS EXPECTED: {', '.join(wrong)}" if wrong else "as expected"
+            print(f"{name}: {words}", flush=True)
     with (HERE / "matrix.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
@@ -109,7 +112,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Verdicts, a line a saboteur; what it must fail is bold where it does."""
     verdicts = {(row["fake"], row["question"]): row for row in rows}
     lines = ["| fake | " + " | ".join(QUESTIONS) + " |", "|---" * (len(QUESTIONS) + 1) + "|"]
-    for name in SABOTEURS:
+    for name in (*SABOTEURS, *MEASURED_SABOTEURS):
         cells = [SIGNS[verdicts[name, question]["verdict"]] for question in QUESTIONS]
         lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

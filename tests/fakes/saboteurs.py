@@ -10,7 +10,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from cryoalign.particles import Particles
-from tests.fakes.known import Fakes, Known
+from tests.fakes.known import Fakes, Known, colour
+from tests.fakes.measured import Measured
 
 EMPTY = 200
 Noise = Callable[[int, int], torch.Tensor]
@@ -160,6 +161,44 @@ def grey_scale_off(known: Known) -> Fakes:
     return compose(known, change=lambda images: 1.1 * images)
 
 
+def patchy_noise(known: Known) -> Fakes:
+    """Its strength changes over the image, by a fifth and smoothly."""
+
+    def draw(count: int, stream: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(200 + stream)
+        angle, phase = 2 * np.pi * torch.rand(2, count, 1, 1, generator=generator)
+        axis = 2 * np.pi * torch.arange(known.box) / known.box
+        wave = torch.sin(1.5 * (angle.cos() * axis + angle.sin() * axis[:, None]) + phase)
+        return known.noise(count, stream) * (1 + 0.2 * wave)
+
+    return compose(known, noise=draw)
+
+
+def even_rings(known: Known) -> Fakes:
+    """All frequencies of a ring have one power, in place of an exponential distribution of powers."""
+
+    def draw(count: int, stream: int) -> torch.Tensor:
+        white = torch.randn(
+            count, known.box, known.box, generator=torch.Generator().manual_seed(300 + stream)
+        )
+        spectra = torch.fft.rfft2(white)
+        return colour(torch.fft.irfft2(spectra / spectra.abs() * known.box, s=white.shape[-2:]))
+
+    return compose(known, noise=draw)
+
+
+def gaussian_noise(measured: Measured) -> Fakes:
+    return compose(measured, noise=lambda count, stream: measured.noise(count, stream, skewed=False))
+
+
+def one_spectrum(measured: Measured) -> Fakes:
+    return compose(measured, noise=lambda count, stream: measured.noise(count, stream, varied=False))
+
+
+def noise_without_ctf(measured: Measured) -> Fakes:
+    return compose(measured, noise=lambda count, stream: measured.noise(count, stream, through_lens=False))
+
+
 SABOTEURS: dict[str, Callable[[Known], Fakes]] = {
     "oracle": oracle,
     "random_phases": random_phases,
@@ -175,4 +214,13 @@ SABOTEURS: dict[str, Callable[[Known], Fakes]] = {
     "inventor": inventor,
     "checkerboard": checkerboard,
     "grey_scale_off": grey_scale_off,
+    "patchy_noise": patchy_noise,
+    "even_rings": even_rings,
+}
+#: Of pairs whose noise is as that of a microscope.
+MEASURED_SABOTEURS: dict[str, Callable[[Measured], Fakes]] = {
+    "measured_oracle": oracle,
+    "gaussian_noise": gaussian_noise,
+    "one_spectrum": one_spectrum,
+    "noise_without_ctf": noise_without_ctf,
 }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SCALE = (0.95, 1.05)
 #: Mean of fake's background, distance of the distributions (both in standard deviations of raw's background),
 #: and differences of skewness and excess kurtosis.
-MOST_OFFSET, MOST_DISTANCE, MOST_SKEWNESS, MOST_KURTOSIS = 0.1, 0.05, 0.2, 0.5
+MOST_OFFSET, MOST_DISTANCE, MOST_SKEWNESS, MOST_KURTOSIS = 0.1, 0.05, 0.1, 0.5
 
 
 def judge_grey(case: Case) -> tuple[list[Quantity], Answer, Chart]:
@@ -63,8 +63,8 @@ def judge_grey(case: Case) -> tuple[list[Quantity], Answer, Chart]:
     shown = deciding[verdicts.index(together(*verdicts))]
     text = (
         f"Fake's background spreads {fixed(scale.value, 3)} times as wide as raw's; the distributions "
-        f"are {fixed(quantities[2].fake.value, 3)} standard deviations apart; excess kurtosis differs by "
-        f"{fixed(kurtosis.value, 2)}."
+        f"are {fixed(quantities[2].fake.value, 3)} standard deviations apart; skewness differs by "
+        f"{fixed(skewness.value, 2)}, excess kurtosis by {fixed(kurtosis.value, 2)}."
     )
     answer = Answer("grey", "Are the grey values those of the measurement?", together(*verdicts), text, shown)
     return quantities, answer, _chart(case)

@@ -23,12 +23,17 @@ from cryoalign.evaluate.finding import (
 )
 from cryoalign.evaluate.measures.content.bands import band_masks
 from cryoalign.evaluate.measures.noise.grey_values import judge_grey
+from cryoalign.evaluate.measures.noise.image_table import image_table
 from cryoalign.evaluate.measures.noise.independence import (
     content_of,
     judge_independence,
     residual,
     residual_plane,
 )
+from cryoalign.evaluate.measures.noise.own_ctf import judge_own_ctf
+from cryoalign.evaluate.measures.noise.skewness import judge_skewness
+from cryoalign.evaluate.measures.noise.spread import judge_spread
+from cryoalign.evaluate.measures.noise.texture import judge_modulation, judge_rings
 from cryoalign.physics.spectrum import normalized_radius, ring_pixels
 
 if TYPE_CHECKING:
@@ -51,9 +56,18 @@ class NoiseMeasure:
 
     The residual of an image is what a filter of the content does not explain, F - T(k) C with
     T = Re sum F C* / sum |C|^2 over the rings of all images; C is the truth where it was given, else sim.
+
+    Parameters
+    ----------
+    images : int
+        Particles at the most, spread over the groups, that are looked at one by one: for skewness, for what
+        images differ by, for how even the noise is, and for the CTF in it.
     """
 
     name = "noise"
+
+    def __init__(self, images: int = 1000) -> None:
+        self.images = images
 
     def __call__(self, case: Case) -> Finding:
         """Judge the pairs of a case."""
@@ -62,10 +76,24 @@ class NoiseMeasure:
         bands, power_answer = _powers(case, content)
         grey, grey_answer, grey_chart = judge_grey(case)
         independence, independence_answers, left_out = judge_independence(case)
+        table = image_table(case, self.images)
+        spread, spread_answer, spread_left_out = judge_spread(case, table)
+        others = [
+            judge(case, table) for judge in (judge_skewness, judge_modulation, judge_rings, judge_own_ctf)
+        ]
+        quantities = (
+            *bands,
+            *grey,
+            *independence,
+            *spread,
+            *(entry for found, _ in others for entry in found),
+        )
+        answers = (
+            power_answer, grey_answer, *independence_answers, spread_answer, *(answer for _, answer in others)
+        )  # fmt: skip
         charts = (_power_chart(sums, content), _lag_chart(sums), grey_chart)
-        answers = (power_answer, grey_answer, *independence_answers)
         return Finding(
-            self.name, by_key(answers), by_key((*bands, *grey, *independence)), by_key(charts), left_out
+            self.name, by_key(answers), by_key(quantities), by_key(charts), (*left_out, *spread_left_out)
         )
 
 
