@@ -9,7 +9,6 @@ import pytest
 import torch
 from scipy.stats import skew
 
-from cryoalign.data.normalize import background
 from cryoalign.evaluate.case import Case
 from cryoalign.evaluate.finding import Finding, Interval, Verdict
 from cryoalign.evaluate.measures.noise.against_raw import GROUPS_DIFFER, Compared, verdict_of
@@ -20,6 +19,7 @@ from cryoalign.evaluate.measures.noise.skewness import judge_skewness
 from cryoalign.evaluate.measures.noise.spread import judge_spread
 from cryoalign.evaluate.measures.noise.texture import GAUSSIAN, judge_rings
 from cryoalign.physics.half_plane import half_plane
+from cryoalign.physics.mask import background
 from tests.fakes.in_memory import blobs, noise, pairs
 from tests.fakes.measured import Measured, log_normal
 

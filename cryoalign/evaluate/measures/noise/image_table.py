@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from cryoalign.data.normalize import background
 from cryoalign.evaluate.measures.content.bands import band_masks
 from cryoalign.evaluate.measures.noise.independence import content_of, residual
 from cryoalign.physics.conditions import conditions
 from cryoalign.physics.fourier import irfft2, rfft2
 from cryoalign.physics.half_plane import half_plane, rings_and_corner, squared
+from cryoalign.physics.mask import background
 from cryoalign.physics.spectrum import ring_pixels, ring_sum
 
 if TYPE_CHECKING:
