@@ -12,8 +12,11 @@ from scipy.stats import mannwhitneyu
 from cryoalign.data.images import ParticleImages
 from cryoalign.data.normalize import Normalization
 from cryoalign.evaluate.finding import Interval
+from cryoalign.evaluate.measures.content.bands import band_masks
 from cryoalign.evaluate.measures.two_sample.classifiers import score_by_cnn, spectral_features
 from cryoalign.evaluate.measures.two_sample.held_out import NAMES, Side, cross_fit, held_out_auc, two_folds
+from cryoalign.evaluate.measures.two_sample.moments import band_moments
+from cryoalign.evaluate.measures.two_sample.other_groups import deal_groups
 from cryoalign.evaluate.measures.two_sample.sides import read_sides, split_in_two
 from cryoalign.evaluate.resampling import Resampling, deal_units
 from cryoalign.evaluate.stacks import Stacks
@@ -47,6 +50,47 @@ def test_noise_whose_strength_does_not_vary_is_told_by_the_squares() -> None:
     curves = radial_log_power(raw).mean(0) - radial_log_power(fake).mean(0)
     assert curves[1:].abs().mean() < 0.1
     assert auc(*(side(GROUP, spectral_features(images)) for images in (fake, raw)), "spectrum").low > 0.75
+
+
+def test_skewed_noise_is_told_by_the_moments_and_not_by_the_power() -> None:
+    """Both are white; at 1.34 A/px the background of real particles has a skewness of -0.14."""
+    size, rng = 48, np.random.default_rng(22)
+    skewed = (100 - rng.gamma(100, 1.0, (COUNT, size, size))) / 10  # a skewness of -0.2
+    raw, fake = torch.from_numpy(skewed).float(), torch.from_numpy(rng.normal(size=skewed.shape)).float()
+    features = [spectral_features(images) for images in (fake, raw)]
+    power = 2 * (ring_count(size) + 1)
+    before = auc(*(side(GROUP, entry[:, :power]) for entry in features), "spectrum")
+    assert before.low <= 0.5 <= before.high
+    assert auc(*(side(GROUP, entry) for entry in features), "spectrum").low > 0.9
+
+
+def test_moments_by_band_are_those_of_filtered_noise() -> None:
+    """Independent values of skewness s, filtered by h: skewness s sum h^3 / (sum h^2)^1.5, kurtosis alike."""
+    rng = np.random.default_rng(23)
+    for box in (32, 33):
+        images = torch.from_numpy(
+            rng.exponential(size=(1500, box, box)) - 1
+        ).float()  # skewness 2, kurtosis 6
+        found = band_moments(images).view(1500, 5, 3)
+        error = found.std(0) / 1500**0.5
+        masks = [mask for _, mask in band_masks(box, 1.0)]
+        y, x = torch.fft.fftfreq(box, 1 / box)[:, None], torch.fft.rfftfreq(box, 1 / box)[None]
+        ring = torch.hypot(y, x).round().long()
+        for number in range(5):
+            passed = ring > 0 if number == 4 else torch.cat([masks[number], torch.zeros(box).bool()])[ring]
+            kernel = torch.fft.irfft2(passed.double(), s=(box, box))
+            power = float(kernel.square().sum())
+            wanted = (power**0.5, 2 * float(kernel.pow(3).sum()) / power**1.5,
+                      6 * float(kernel.pow(4).sum()) / power**2)  # fmt: skip
+            mean = found[:, number].mean(0)
+            assert float(found[:, number, 0].mul(2).exp().mean().sqrt()) == pytest.approx(wanted[0], rel=0.02)
+            if number in (3, 4):  # an image has few values in the others: its sd and they go together
+                assert abs(float(mean[1]) - wanted[1]) < 4 * float(error[number, 1]) + 0.02
+                assert abs(float(mean[2]) - wanted[2]) < 4 * float(error[number, 2]) + 0.1
+
+
+def test_moments_of_images_without_contrast_are_finite() -> None:
+    assert band_moments(torch.ones(2, 16, 16)).isfinite().all()
 
 
 def test_noise_that_is_not_gaussian_is_told_by_the_cnn() -> None:
@@ -125,7 +169,8 @@ def test_features_are_the_radial_log_power_and_the_corners() -> None:
     for box in (32, 33):
         images = 5 * noise(40, box, 12)
         found, rings = spectral_features(images), ring_count(box)
-        assert found.shape == (40, 2 * rings + 2)
+        assert found.shape == (40, 2 * rings + 2 + 15)
+        found = found[:, :-15]  # without the moments
         torch.testing.assert_close(found[:, :rings].float(), radial_log_power(images), rtol=1e-4, atol=1e-4)
         frequency = torch.fft.fftfreq(box, 1 / box)
         corner = torch.hypot(frequency[:, None], frequency[None]).round() > box // 2
@@ -144,6 +189,27 @@ def test_folds_hold_whole_groups() -> None:
     one, other = split_in_two(group, 3)
     assert sorted([*one, *other]) == list(range(len(group)))
     assert max(abs(np.sum(group[one] == name) - np.sum(group[other] == name)) for name in range(50)) <= 1
+
+
+def test_other_groups_are_whole_and_as_many() -> None:
+    sizes = np.random.default_rng(24).integers(5, 30, 24)
+    group = np.repeat(np.arange(24), sizes)
+    fold = two_folds(group, 3)
+    dealt = deal_groups(group, fold, 3)
+    assert dealt is not None
+    one, other = dealt
+    assert sorted([*one, *other]) == list(range(len(group)))
+    assert not set(group[one]) & set(group[other])
+    for half in (0, 1):
+        counts = [(fold[rows] == half).sum() for rows in dealt]
+        assert abs(counts[0] - counts[1]) < 10
+
+
+@pytest.mark.parametrize("sizes", [(40, 40, 40), (40, 40, 40, 4)])
+def test_other_groups_need_two_in_each_half_and_some_images(sizes: tuple[int, ...]) -> None:
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    fold = (group > 1).astype(np.int64)
+    assert deal_groups(group, fold, 0) is None
 
 
 def test_scores_depend_on_the_seed_alone() -> None:

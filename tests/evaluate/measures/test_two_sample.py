@@ -8,8 +8,9 @@ import torch
 
 from cryoalign.evaluate.case import Case, Floors
 from cryoalign.evaluate.finding import Finding, Interval, Quantity, Verdict
+from cryoalign.evaluate.measures.two_sample.answer import Judged, answer_of, hints
 from cryoalign.evaluate.measures.two_sample.held_out import Side
-from cryoalign.evaluate.measures.two_sample.measure import TwoSampleMeasure, hints
+from cryoalign.evaluate.measures.two_sample.measure import TwoSampleMeasure
 from cryoalign.evaluate.measures.two_sample.sides import read_sides
 from tests.fakes.in_memory import blobs, noise, pairs
 
@@ -33,7 +34,11 @@ def test_honest_fakes_cannot_be_told(known) -> None:
     finding, of = judge(**known)
     (answer,) = finding.answers.values()
     assert answer.verdict is Verdict.PASS
-    assert set(of) == {"auc_spectrum", "auc_cnn"}
+    assert set(of) == {"auc_spectrum", "auc_cnn", "auc_spectrum_groups", "auc_cnn_groups"}
+    for key in ("auc_spectrum_groups", "auc_cnn_groups"):
+        other = of.pop(key)
+        assert other.fake.low <= 0.5 <= other.fake.high
+        assert other.floor is other.ceiling is None
     for quantity in of.values():
         assert quantity.fake.low <= 0.5 <= quantity.fake.high
         assert abs(quantity.floor.value - 0.5) < 0.1  # one interval of raw against raw in twenty misses 0.5
@@ -54,6 +59,49 @@ def test_white_noise_is_told_from_coloured(known) -> None:
     assert "1.00" in finding.answers["two_sample"].explanation
 
 
+def test_groups_that_differ_by_themselves_leave_the_question_undecided() -> None:
+    """Four tomograms, each with noise of its own strength: their real images are told from each other."""
+    group = np.repeat(np.arange(4), 40)
+    strength = torch.tensor([0.7, 0.8, 1.0, 1.25])
+    sim = 0.2 * blobs(160, BOX, 0)
+    raw = sim + noise(160, BOX, 1) * strength[torch.from_numpy(group)][:, None, None]
+    verdicts = {}
+    for name, fake in (
+        ("one strength", sim + noise(160, BOX, 2)),
+        ("white", sim + torch.randn(160, BOX, BOX)),
+    ):
+        finding = TwoSampleMeasure()(Case(pairs(group, fake=fake, raw=raw, sim=sim), draws=300))
+        verdicts[name] = finding.answers["two_sample"]
+        for key in ("auc_spectrum_groups", "auc_cnn_groups"):
+            told = finding.quantities[key].fake
+            assert told.low > 0.5 or told.high < 0.5
+        assert "groups differ by themselves" in verdicts[name].explanation
+        assert verdicts[name].verdict is Verdict.UNDECIDED
+    alike = sim + noise(160, BOX, 1)
+    finding = TwoSampleMeasure()(
+        Case(pairs(group, fake=sim + noise(160, BOX, 2), raw=alike, sim=sim), draws=300)
+    )
+    assert finding.answers["two_sample"].verdict is Verdict.PASS
+
+
+def test_a_classifier_that_does_not_tell_groups_still_decides() -> None:
+    def judged(method: str, *aucs: float) -> Judged:
+        keys = (f"auc_{method}", f"auc_{method}_groups")
+        return Judged(
+            *(
+                Quantity(key, f"AUC of {key}", Interval(value, value - 0.05, value + 0.05))
+                for key, value in zip(keys, aucs, strict=True)
+            )
+        )
+
+    for auc, other, verdict in ((0.9, 0.5, "fail"), (0.5, 0.5, "undecided"), (0.9, 0.04, "undecided")):
+        answer = answer_of([judged("cnn", auc, other), judged("spectrum", 0.99, 0.04)], 0.6)
+        assert answer.verdict == verdict
+        assert answer.quantity == "auc_spectrum"
+        assert "0.04" in answer.explanation
+    assert answer_of([judged("cnn", 0.55, 0.5)], 0.6).verdict is Verdict.PASS
+
+
 def test_floors_are_found_once_for_all_fakes_of_the_same_particles(known, monkeypatch) -> None:
     """The cases of a run and of its baselines share them."""
     methods = []
@@ -71,22 +119,24 @@ def test_floors_are_found_once_for_all_fakes_of_the_same_particles(known, monkey
         found = measure(case)
         calls.append(len(methods))
         assert found == TwoSampleMeasure()(Case(case.pairs, draws=300))
-    assert calls == [5, 2, 5]
+    assert calls == [7, 2, 7]  # two of the fake; two floors of two, and sim by one
 
 
 def test_large_images_are_seen_through_windows_at_full_resolution() -> None:
-    fake, raw = noise(24, 80, 15), noise(24, 80, 16)
+    fake, raw = noise(24, 160, 15), noise(24, 160, 16)
     sides = read_sides(pairs(np.repeat(np.arange(4), 6), fake=fake, raw=raw), np.arange(24), seed=0)
-    assert sides["fake"].windows.shape == (24, 4, 64, 64)
+    assert sides["fake"].windows.shape == (24, 2, 128, 128)
     for row in (0, 23):
-        for number in range(4):
-            cut = [images[row].unfold(0, 64, 1).unfold(1, 64, 1) for images in (fake, raw)]
+        for number in range(2):
+            cut = [images[row].unfold(0, 128, 1).unfold(1, 128, 1) for images in (fake, raw)]
             found = [
                 (view == entry.windows[row, number]).all(-1).all(-1).nonzero()
                 for view, entry in zip(cut, (sides["fake"], sides["raw"]), strict=True)
             ]
             assert len(found[0]) == 1
             assert torch.equal(*found)
+    whole = read_sides(pairs(np.repeat(np.arange(4), 6), raw=noise(24, 80, 16)), np.arange(24), seed=0)
+    assert whole["raw"].windows.shape == (24, 1, 80, 80)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 from torch import nn
 from torch.nn import functional as F
 
+from cryoalign.evaluate.measures.two_sample.moments import band_moments
 from cryoalign.physics.fourier import rfft2
 from cryoalign.physics.half_plane import half_plane
 from cryoalign.physics.spectrum import ring_mean, ring_pixels, ring_sum
@@ -25,19 +26,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _FURTHEST = 6.0  # standard deviations at which features are clipped, so that squares of outliers do not rule
-_BATCH = 50
-_FEWEST_STEPS = 60  # a small fold is gone through more often, or the CNN would not have begun to learn
 _RATE, _DECAY = 2e-2, 1e-2
+#: Images in a batch, and steps at the least: a small fold is gone through more often, or the CNN would not
+#: have begun to learn. With large windows it sees more in each image and has more to learn from: skewed noise
+#: at full pixel size was found with 200 steps, and not with 60.
+_PACE, _PACE_OF_LARGE = (50, 60), (32, 200)
+_LARGE = 64  # px; windows above are large
 _drawing_weights = threading.Lock()  # from the global random state, which threads share
 
 
 def spectral_features(images: Tensor) -> Tensor:
-    """Describe each image by the mean and the spread of its log power on every ring and in the corners.
+    """Describe each image by its log power on every ring and in the corners, and by its moments by band.
 
     The means are the radial log power spectrum (`cryoalign.physics.spectrum.radial_log_power`), continued by
     the corners beyond the last ring, taken as one. The spread within a ring is pi / sqrt(6) = 1.28 where the
-    Fourier coefficients are complex Gaussian of equal power, and differs for peaks, for anisotropy and for
-    noise that is not Gaussian.
+    Fourier coefficients are complex Gaussian of equal power, and differs for peaks and for anisotropy. Noise
+    that is white within a ring but not Gaussian is seen by the moments
+    (`cryoalign.evaluate.measures.two_sample.moments.band_moments`).
 
     Parameters
     ----------
@@ -46,15 +51,15 @@ def spectral_features(images: Tensor) -> Tensor:
 
     Returns
     -------
-    (B, 2 R + 2) float64 tensor
-        R = N // 2 + 1: means of rings and corners, then standard deviations.
+    (B, 2 R + 2 + M) float64 tensor
+        R = N // 2 + 1: means of rings and corners, their standard deviations, then M moments.
     """
     box = images.shape[-1]
     spectra = rfft2(images.float())
     log_power = (spectra.real.double().square() + spectra.imag.double().square()).log1p()
     mean = _rings_and_corners(log_power, box)
     spread = (_rings_and_corners(log_power.square(), box) - mean.square()).clamp_min(0).sqrt()
-    return torch.cat([mean, spread], -1)
+    return torch.cat([mean, spread, band_moments(images)], -1)
 
 
 def _rings_and_corners(values: Tensor, box: int) -> Tensor:
@@ -156,7 +161,8 @@ def score_by_cnn(train: Tensor, is_fake: Tensor, test: Tensor, *, epochs: int, s
     test : (m, W, S, S) float32 tensor
         Windows of the images to be scored.
     epochs : int
-        How often every training image is shown; small folds more often, for 60 steps at least.
+        How often every training image is shown; small folds more often, for 60 steps at least, windows of
+        more than 64 px for 200.
     seed : int
         Of the weights, the order, the windows and the turns.
 
@@ -170,14 +176,15 @@ def score_by_cnn(train: Tensor, is_fake: Tensor, test: Tensor, *, epochs: int, s
         network = SmallCNN()
     generator = torch.Generator().manual_seed(seed)
     offset, scale = train.mean(), 1 / train.std()
-    steps_an_epoch = math.ceil(len(train) / _BATCH)
-    epochs = max(epochs, math.ceil(_FEWEST_STEPS / steps_an_epoch))
+    batch, fewest_steps = _PACE if train.shape[-1] <= _LARGE else _PACE_OF_LARGE
+    steps_an_epoch = math.ceil(len(train) / batch)
+    epochs = max(epochs, math.ceil(fewest_steps / steps_an_epoch))
     optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=epochs * steps_an_epoch)
     wanted = is_fake.float()
     network.train()
     for _ in range(epochs):
-        for part in _batches(len(train), generator):
+        for part in _batches(len(train), batch, generator):
             window = torch.randint(train.shape[1], (len(part),), generator=generator)
             images = _turned(train[part, window], generator)
             loss = F.binary_cross_entropy_with_logits(
@@ -190,15 +197,15 @@ def score_by_cnn(train: Tensor, is_fake: Tensor, test: Tensor, *, epochs: int, s
     network.eval()
     with torch.inference_mode():
         scores = [
-            network((part.flatten(0, 1)[:, None] - offset) * scale) for part in torch.split(test, _BATCH)
+            network((part.flatten(0, 1)[:, None] - offset) * scale) for part in torch.split(test, batch)
         ]
     return torch.cat(scores).double().view(len(test), -1).mean(1)
 
 
-def _batches(count: int, generator: torch.Generator) -> Iterator[Tensor]:
+def _batches(count: int, most: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Deal all images out to batches of like size: a batch of one image cannot be normalized."""
     order = torch.randperm(count, generator=generator)
-    yield from order.tensor_split(math.ceil(count / _BATCH))
+    yield from order.tensor_split(math.ceil(count / most))
 
 
 def _turned(images: Tensor, generator: torch.Generator) -> Tensor:

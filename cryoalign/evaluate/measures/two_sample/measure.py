@@ -4,6 +4,8 @@ A classifier learns to tell fake from raw on one half of the groups and is asked
 reverse; both images of a pair, and all images of a micrograph, lie in one half. If fake and raw have one
 distribution, no classifier can do better than guess on images that it has not seen: its AUC is 0.5, whatever
 it learned by heart (Lopez-Paz and Oquab 2017, Revisiting classifier two-sample tests, arXiv:1610.06545).
+
+Two floors stand beside it: raw against raw of the same groups, and raw of some groups against raw of others.
 """
 
 from __future__ import annotations
@@ -13,18 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoalign.evaluate.digits import interval_text
-from cryoalign.evaluate.finding import (
-    Answer,
-    Chart,
-    Finding,
-    Interval,
-    Quantity,
-    Series,
-    by_key,
-    decide,
-    together,
-)
+from cryoalign.evaluate.finding import Chart, Finding, Interval, Quantity, Series, by_key
+from cryoalign.evaluate.measures.two_sample.answer import Judged, answer_of, hints
 from cryoalign.evaluate.measures.two_sample.held_out import (
     NAMES,
     Side,
@@ -33,11 +25,10 @@ from cryoalign.evaluate.measures.two_sample.held_out import (
     held_out_roc,
     two_folds,
 )
+from cryoalign.evaluate.measures.two_sample.other_groups import deal_groups
 from cryoalign.evaluate.measures.two_sample.sides import read_sides, split_in_two
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cryoalign.evaluate.case import Case
     from cryoalign.evaluate.measures.two_sample.held_out import Method, Rows
 
@@ -48,11 +39,17 @@ FEWEST_PAIRS = 40
 _FEWEST_IN_BIN = 20  # pairs
 
 
+_NO_SECOND_FLOOR = (
+    "Raw of other groups in fake's place: that needs two groups and some 20 pairs in each half of the groups."
+)
+
+
 class TwoSampleMeasure:
     """Let a classifier on spectra and a small CNN tell fake from raw on held-out groups.
 
-    The floor is raw against raw: the raw images of each group, dealt out to two classes at random. The
-    ceiling is sim against raw, by the classifier on spectra.
+    The floor is raw against raw: the raw images of each group, dealt out to two classes at random. A second
+    floor is raw of other groups in the fakes' place; a classifier that tells these is asked nothing about
+    fakes, since groups differ by themselves. The ceiling is sim against raw, by the classifier on spectra.
 
     Parameters
     ----------
@@ -90,28 +87,50 @@ class TwoSampleMeasure:
         sides = read_sides(case.pairs, rows, seed=case.seed, progress=case.progress)
         settings = (self.name, self.images, self.epochs, case.seed, case.draws)
         references = case.floors.find(settings, lambda: self._references(case, sides, groups))
-        quantities, chart = [], {"guessing": Series((0.0, 1.0), (0.0, 1.0))}
+        judged: list[Judged] = []
+        chart = {"guessing": Series((0.0, 1.0), (0.0, 1.0))}
         for method in NAMES:
             quantity, curve = self._classify(case, method, sides["fake"], sides["raw"])
-            floor, sim = (references.get(f"{method}_{kind}") for kind in ("raw", "sim"))
-            quantities.append(
-                replace(
-                    quantity,
-                    floor=None if floor is None else floor.fake,
-                    ceiling=None if sim is None else sim.fake,
-                    note=hints(quantity, floor),
-                )
+            floor, sim, groups_floor = (
+                references.get(f"{method}_{kind}") for kind in ("raw", "sim", "groups")
             )
+            quantity = replace(
+                quantity,
+                floor=None if floor is None else floor.fake,
+                ceiling=None if sim is None else sim.fake,
+                note=hints(quantity, floor),
+            )
+            judged.append(Judged(quantity, groups_floor))
             chart[NAMES[method]] = curve
         roc = Chart("two_sample_roc", "Telling fake from raw", "raw taken for fake", "fake recognized", chart)
-        answer = self._answer(quantities)
-        return Finding(self.name, by_key([answer]), by_key(quantities), by_key([roc]))
+        quantities = [entry.quantity for entry in judged]
+        second = [entry.groups for entry in judged if entry.groups is not None]
+        left_out = () if second else (_NO_SECOND_FLOOR,)
+        return Finding(
+            self.name,
+            by_key([answer_of(judged, self.limit)]),
+            by_key([*quantities, *second]),
+            by_key([roc]),
+            left_out,
+        )
 
     def _references(self, case: Case, sides: dict[str, Side], groups: Rows) -> dict[str, Quantity]:
-        """AUCs of raw against raw by both methods, and of sim against raw by the one on spectra."""
+        """AUCs of raw against raw, twice, by both methods, and of sim against raw by the one on spectra."""
         raw, sim = sides["raw"], sides.get("sim")
         one, other = (raw.take(part) for part in split_in_two(groups, case.seed))
         found = {f"{method}_raw": self._classify(case, method, one, other)[0] for method in NAMES}
+        dealt = deal_groups(groups, raw.fold, case.seed)
+        if dealt is not None:
+            one, other = (raw.take(part) for part in dealt)
+            for method in NAMES:
+                quantity = self._classify(case, method, one, other)[0]
+                found[f"{method}_groups"] = replace(
+                    quantity,
+                    key=f"{quantity.key}_groups",
+                    label=f"{quantity.label}, raw of other groups in fake's place",
+                    lower_is_better=False,
+                    bins=(),
+                )
         if sim is not None:
             found["spectrum_sim"] = self._classify(case, "spectrum", sim, raw)[0]
         return found
@@ -141,52 +160,6 @@ class TwoSampleMeasure:
             bins=tuple(bins),
         )
         return quantity, held_out_roc(fakes, raws, scores)
-
-    def _answer(self, quantities: Sequence[Quantity]) -> Answer:
-        verdict = together(*(decide(quantity.fake, self.limit) for quantity in quantities))
-        aucs = " and ".join(
-            f"{name} with an AUC of {_text(quantity.fake)}"
-            for name, quantity in zip(NAMES.values(), quantities, strict=True)
-        )
-        text = (
-            f"On groups held out, {aucs} (0.5 is guessing, 1 always right; up to {self.limit:g} passes)."
-            f" {' '.join(quantity.note for quantity in quantities if quantity.note)}"
-        )
-        shown = max(quantities, key=lambda quantity: quantity.fake.value).key
-        return Answer(self.name, "Can a classifier tell fake from raw?", verdict, text.strip(), shown)
-
-
-def _text(interval: Interval) -> str:
-    return interval_text(interval.value, interval.low, interval.high)
-
-
-def hints(fake: Quantity, floor: Quantity | None) -> str:
-    """Describe what hints at a mistake of the test itself.
-
-    Parameters
-    ----------
-    fake : Quantity
-        AUC of fake against raw.
-    floor : Quantity or None
-        That of raw against raw.
-
-    Returns
-    -------
-    str
-        Empty where nothing does.
-    """
-    sentences = []
-    if fake.fake.high < 0.5:
-        sentences.append(
-            f"The {fake.label} lies below 0.5: by chance, once in 40 times, or because images of different"
-            " groups are related (one micrograph under several names, the noise of one image in others)."
-        )
-    if floor is not None and not floor.fake.low <= 0.5 <= floor.fake.high:
-        sentences.append(
-            f"Raw against raw the {fake.label} is {_text(floor.fake)}, where 0.5 is expected: chance does"
-            " that once in 20 times; else the intervals are too narrow for so few groups."
-        )
-    return " ".join(sentences)
 
 
 def _too_few(groups: Rows, seed: int) -> str | None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from cryoalign.evaluate.measures.two_sample.held_out import Rows
     from cryoalign.evaluate.stacks import Stacks
 
-_WINDOW = 64  # px, of what the CNN sees
-_WINDOWS = 4  # of each image that is larger
+_WINDOW = 128  # px, of what the CNN sees
+_WINDOWS = 2  # of each image that is larger
 
 
 def split_in_two(groups: Rows, seed: int) -> tuple[Rows, Rows]:
@@ -41,8 +41,8 @@ def split_in_two(groups: Rows, seed: int) -> tuple[Rows, Rows]:
 def read_sides(pairs: Stacks, rows: Rows, *, seed: int, progress: bool = False) -> dict[str, Side]:
     """Read what the classifiers see of fake, raw and, where there is one, sim.
 
-    Images of more than 64 px are shown to the CNN by four windows of 64 px at random places, the same for
-    both images of a pair, so that it sees the highest frequencies and memory does not grow with the box.
+    The CNN sees images at their full pixel size: whole, or, of more than 128 px, two windows of 128 px at
+    random places, the same for both images of a pair, so that memory does not grow with the box.
 
     Parameters
     ----------
