@@ -24,10 +24,9 @@ from cryoalign.physics.half_plane import half_plane
 LOWEST = 4
 
 _REACH = 8  # last ring that the function changes
-_SMOOTHING = (
-    1.5  # power of the radius by which it is smoothed first: tried on real images, where 0 leaves the
-)
-# skewness in single rings too high, and that of the lowest together too low
+# Power of the radius by which it is smoothed first. On real images, 0 leaves single rings too skewed and the
+# lowest together too little.
+_SMOOTHING = 1.5
 _GRID = 32  # px; holds these rings and what the function of their values adds
 _SKEWEST = 5.0
 _STEEPEST = 1.2  # of the lowest rings' function
