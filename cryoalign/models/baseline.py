@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
 from torch import Tensor
 
@@ -28,6 +28,22 @@ class Baseline(Generator):
     """
 
     closed_form: ClassVar[bool] = True
+
+    def __init__(self, box: int, noise_channels: int = 0) -> None:
+        super().__init__(box, noise_channels)
+
+    @classmethod
+    def usual(cls, box: int, radius: float) -> Self:  # noqa: ARG003  for those that look at the background
+        """Make one with the usual settings.
+
+        Parameters
+        ----------
+        box : int
+            Image size in px.
+        radius : float
+            Of the particle's circle, as a fraction of half the box.
+        """
+        return cls(box)
 
     @abstractmethod
     def fit(self, batches: Iterable[Batch]) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cryoalign.errors import InputError
 from cryoalign.models.baseline import Baseline
+from cryoalign.models.physical.generator import Physical
 from cryoalign.models.ring_fit import MOST_KNOTS, Knots, RingSums, at_defocus
 from cryoalign.physics.half_plane import half_plane
 
@@ -234,10 +235,11 @@ class Spectral(Baseline):
 
 
 #: The baselines by the names of their configurations, the simplest first.
-BASELINES: dict[str, type[Identity | WhiteNoise | Spectral]] = {
+BASELINES: dict[str, type[Identity | WhiteNoise | Spectral | Physical]] = {
     "identity": Identity,
     "white_noise": WhiteNoise,
     "spectral": Spectral,
+    "physical": Physical,
 }
 
 

@@ -18,15 +18,19 @@ import torch
 from cryoalign.physics.half_plane import half_plane, product, squared
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
 #: Most knots in defocus.
 MOST_KNOTS = 8
 #: Images below which a defocus bin is not worth having.
 SMALLEST_BIN = 40
+#: Width in A of the cells of defocus in which sums are kept; cells are gathered into bins when all were seen.
+CELL = 250.0
+#: Parts of the groups that are predicted from the others.
+FOLDS = 8
 
-_CELL = 250.0  # A; sums are kept by cells of defocus, and cells are gathered into bins when all were seen
-_FOLDS = 8
 _MEANS = 4  # number of images, sums of defocus, of sim's and of raw's zero frequency
 _NOTHING = 1e-10  # of sim's mean power: on a ring of less sim holds rounding errors, which tell no gain
 _FLOOR = 1e-12  # of the mean power: a ring where raw and its model are the same has no logarithm
@@ -65,14 +69,33 @@ def at_defocus(knots: Knots, defocus: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     gain, power : (B, R) tensor
     offset : (B,) tensor
     """
-    last = len(knots.defocus) - 1
-    above = torch.searchsorted(knots.defocus, defocus.to(knots.defocus).contiguous(), right=True)
+    gain, power, offset = between_knots(
+        knots.defocus, (knots.gain, knots.power, knots.offset[:, None]), defocus
+    )
+    return gain, power, offset[:, 0]
+
+
+def between_knots(at: Tensor, tables: Iterable[Tensor], defocus: Tensor) -> list[Tensor]:
+    """Interpolate tables linearly between knots in defocus; beyond the outer knots they stay what they are.
+
+    Parameters
+    ----------
+    at : (K,) tensor
+        Ascending, in A; those at infinity are not used.
+    tables : iterable of (K, V) tensor
+    defocus : (B,) tensor
+        In A.
+
+    Returns
+    -------
+    list of (B, V) tensor
+    """
+    last = len(at) - 1
+    above = torch.searchsorted(at, defocus.to(at).contiguous(), right=True)
     low, high = (above - 1).clamp(min=0), above.clamp(max=last)
-    span = knots.defocus[high] - knots.defocus[low]
-    part = torch.where(span > 0, (defocus - knots.defocus[low]) / torch.where(span > 0, span, 1), 0)
-    part = part.to(knots.gain)
-    gain, power = (torch.lerp(t[low], t[high], part[:, None]) for t in (knots.gain, knots.power))
-    return gain, power, torch.lerp(knots.offset[low], knots.offset[high], part)
+    span = at[high] - at[low]
+    part = torch.where(span > 0, (defocus - at[low]) / torch.where(span > 0, span, 1), 0)
+    return [torch.lerp(table[low], table[high], part.to(table)[:, None]) for table in tables]
 
 
 class RingSums:
@@ -89,7 +112,7 @@ class RingSums:
 
     def __init__(self, box: int) -> None:
         self.box, self.rings = box, half_plane(box)
-        self._cells: dict[int, Tensor] = {}  # (_FOLDS, _MEANS + 3 R) each
+        self._cells: dict[int, Tensor] = {}  # (FOLDS, _MEANS + 3 R) each
 
     def add(self, sim: Tensor, raw: Tensor, defocus: Tensor, group: Tensor) -> None:
         """Add pairs.
@@ -111,11 +134,11 @@ class RingSums:
         )
         means = [torch.ones(len(sim)), defocus, left[:, 0, 0].real, right[:, 0, 0].real]
         rows = torch.cat([torch.stack([values.double() for values in means], 1), totals.flatten(1)], 1)
-        cells = torch.floor(defocus / _CELL).long()
+        cells = torch.floor(defocus / CELL).long()
         for cell in torch.unique(cells).tolist():
             inside = cells == cell
-            table = self._cells.setdefault(cell, torch.zeros(_FOLDS, rows.shape[1], dtype=torch.float64))
-            table.index_add_(0, group[inside] % _FOLDS, rows[inside])
+            table = self._cells.setdefault(cell, torch.zeros(FOLDS, rows.shape[1], dtype=torch.float64))
+            table.index_add_(0, group[inside] % FOLDS, rows[inside])
 
     def fit(self) -> Knots:
         """Fit the model: by defocus where that predicts groups that were held out better, else one for all.
@@ -142,14 +165,14 @@ class RingSums:
         if (table[..., 0].sum(0) > 0).sum() > 1:
             one_for_all, best = self._held_out(table, one), 0.0
             for wanted in (2, 4, MOST_KNOTS):
-                bins = _bins(table[..., 0].sum(1), wanted)
+                bins = bins_of(table[..., 0].sum(1), wanted)
                 if bins is None:
                     continue
                 gain = self._held_out(table, bins) - one_for_all
                 error = gain.std() * math.sqrt(len(gain))  # of the sum
                 if float(gain.sum()) > max(best, 2 * float(error)):
                     best, labels = float(gain.sum()), bins
-        return self._solve(_gather(table.sum(1), labels))
+        return self._solve(gather(table.sum(1), labels))
 
     def _solve(self, sums: Tensor) -> Knots:
         """Least squares from (K, V) sums."""
@@ -184,7 +207,7 @@ class RingSums:
             there = fold[:, 0] > 0
             if not there.any():
                 continue
-            binned = _gather(total - fold, labels)
+            binned = gather(total - fold, labels)
             knots = self._solve(binned[binned[:, 0].round() >= 1])
             held = fold[there]
             gain, power, offset = at_defocus(knots, held[:, 1] / held[:, 0])
@@ -195,13 +218,26 @@ class RingSums:
         return torch.stack(scores)
 
 
-def _gather(sums: Tensor, labels: Tensor) -> Tensor:
-    """Add up the (C, V) sums of the cells of each bin."""
+def gather(sums: Tensor, labels: Tensor) -> Tensor:
+    """Add up the (C, V) sums of the cells of each bin, (K, V)."""
     return sums.new_zeros(int(labels.max()) + 1, sums.shape[1]).index_add_(0, labels, sums)
 
 
-def _bins(counts: Tensor, wanted: int) -> Tensor | None:
-    """Gather cells into bins of about as many images each; None where they would be too small or one."""
+def bins_of(counts: Tensor, wanted: int) -> Tensor | None:
+    """Gather cells of defocus into bins of about as many images each.
+
+    Parameters
+    ----------
+    counts : (C,) tensor
+        Images in each cell, by ascending defocus.
+    wanted : int
+        Number of bins.
+
+    Returns
+    -------
+    (C,) int64 tensor or None
+        Bin of each cell; None where they would be too small or one.
+    """
     place = (counts.cumsum(0) - counts / 2) / counts.sum()
     labels = torch.unique((place * wanted).long(), return_inverse=True)[1]
     sizes = torch.bincount(labels, counts)

@@ -97,7 +97,7 @@ def fit_baseline(
     Parameters
     ----------
     generator : str or Baseline
-        ``identity``, ``white_noise``, ``spectral``, or one to be fitted in place.
+        ``identity``, ``white_noise``, ``spectral``, ``physical``, or one to be fitted in place.
     data : PairedDataModule
         Set up.
     seed : int
@@ -119,7 +119,8 @@ def fit_baseline(
     """
     if isinstance(generator, str):
         check_baselines([generator])
-        generator = BASELINES[generator](box=data.box)
+        radius = cast("Normalization", data.normalization).radius
+        generator = BASELINES[generator].usual(data.box, radius)
     rows = _spread(data.rows["train"], images, seed)
     generator.fit(_TrainingPairs(data, rows, progress=progress))
     return generator.eval()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -197,7 +198,8 @@ def test_each_baseline_has_its_configuration() -> None:
     texts = {path.stem: path.read_text() for path in (REPOSITORY / "conf" / "generator").glob("*.yaml")}
     named = {name: kind for name, kind in BASELINES.items() if f".{kind.__name__}\n" in texts[name]}
     assert named == BASELINES
-    assert set(BASELINES) == {name for name, text in texts.items() if "models.baselines" in text}
+    closed_forms = re.compile(r"models\.(baselines|physical)\.")
+    assert set(BASELINES) == {name for name, text in texts.items() if closed_forms.search(text)}
 
 
 def test_a_baseline_is_fitted_without_a_run_on_training_pairs_alone(
@@ -217,7 +219,7 @@ def test_of_many_pairs_some_are_taken_spread_and_by_seed(data: EmbeddedDataModul
     def read_by(images: int, seed: int) -> list[float]:
         class Counter(Identity):
             def fit(self, batches: object) -> None:
-                self.defoci = [float(d) for _, _, defocus, _ in batches for d in defocus]  # type: ignore[attr-defined]
+                self.defoci = [float(d) for _, _, known, _ in batches for d in known["defocus"]]  # type: ignore[attr-defined]
 
         counter = Counter(data.box)
         fit_baseline(counter, data, images=images, seed=seed)

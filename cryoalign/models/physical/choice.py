@@ -1,0 +1,109 @@
+"""Whether a part of the model is kept: if it adds to the likelihood of micrographs that were held out."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from cryoalign.errors import choice
+
+#: Groups below which nothing is held out.
+FEWEST_GROUPS = 4
+
+_WORDS: dict[bool | str, bool | str] = {
+    "auto": "auto",
+    "true": True,
+    "false": False,
+    True: True,
+    False: False,
+}
+
+
+class Verdict(NamedTuple):
+    """Whether a part is kept, and why.
+
+    Attributes
+    ----------
+    kept : bool
+    nats : float
+        Gain in log-likelihood of groups that were held out, summed; NaN where none were.
+    error : float
+        Its standard error.
+    """
+
+    kept: bool
+    nats: float = math.nan
+    error: float = math.nan
+
+    def words(self, setting: bool | str) -> str:
+        """Describe the verdict in a few words.
+
+        Parameters
+        ----------
+        setting : bool or str
+            What was asked for.
+        """
+        kept = "kept" if self.kept else "left out"
+        if setting != "auto":
+            return f"{kept}, as asked for"
+        if math.isnan(self.nats):
+            return f"{kept} (too few micrographs to ask them)"
+        return f"{kept} ({self.nats:+.3g} +- {self.error:.2g} nats in held-out micrographs)"
+
+
+def checked_setting(name: str, value: bool | str) -> bool | str:
+    """Return what was asked for of a part: True, False or ``auto``.
+
+    Raises
+    ------
+    InputError
+        If it is anything else.
+    """
+    known: tuple[bool | str, ...] = ("auto", True, False)
+    return choice(f"generator.{name}", value, known)
+
+
+def decide(setting: bool | str, gains: Tensor, *, default: bool = True, needed: bool = True) -> Verdict:
+    """Decide on a part.
+
+    Parameters
+    ----------
+    setting : bool or str
+        True and False decide alone; ``auto`` keeps the part if it gains more than twice the standard error.
+    gains : (F,) tensor
+        What the part adds to the log-likelihood of each fold of groups, fitted without it.
+    default : bool
+        Of ``auto``, with fewer than four folds.
+    needed : bool
+        False if another rule has decided against the part already.
+
+    Returns
+    -------
+    Verdict
+    """
+    if len(gains) < FEWEST_GROUPS:
+        return Verdict(setting is True or (setting == "auto" and default and needed))
+    nats, error = float(gains.sum()), float(gains.double().std()) * math.sqrt(len(gains))
+    kept = nats > 2 * error and nats > 0 and needed
+    return Verdict(setting is True or (setting == "auto" and kept), nats, error)
+
+
+def fold_sums(values: Tensor, fold: Tensor, folds: int) -> Tensor:
+    """Add up values by fold, and leave out the folds that have none.
+
+    Parameters
+    ----------
+    values : (n,) tensor
+    fold : (n,) int64 tensor
+    folds : int
+        Number of folds.
+
+    Returns
+    -------
+    (F,) float64 tensor
+    """
+    sums = torch.zeros(folds, dtype=torch.float64).index_add_(0, fold, values.double())
+    return sums[torch.bincount(fold, minlength=folds) > 0]

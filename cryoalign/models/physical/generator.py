@@ -1,0 +1,285 @@
+"""The generator in closed form: signal and noise as the microscope makes them, by each particle's CTF."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from cryoalign.errors import InputError, choice
+from cryoalign.models.baseline import Baseline
+from cryoalign.models.noise import noise_maps
+from cryoalign.models.physical.choice import Verdict, checked_setting
+from cryoalign.models.physical.covariates import Covariates
+from cryoalign.models.physical.ctf_uncertainty import symmetric_normal
+from cryoalign.models.physical.fit import PARTS, background_values, fit
+from cryoalign.models.physical.model import Gain, Model, without_ramps
+from cryoalign.models.physical.modes import MOST_MODES, Micrographs, Modes
+from cryoalign.models.physical.variation import Variation
+from cryoalign.models.ring_fit import MOST_KNOTS
+from cryoalign.physics.ctf_parameters import ctf_image
+from cryoalign.physics.half_plane import half_plane
+from cryoalign.physics.mask import background as outside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cryoalign.models.baseline import Batch
+    from cryoalign.models.generator import Metadata
+    from cryoalign.models.physical.fit import Fitted
+
+_MAPS = 3  # white noise, the CTF's uncertainty, and numbers of which an image needs a few
+_RAMPS, _IMAGE, _MICROGRAPH = slice(0, 2), slice(2, 2 + MOST_MODES), slice(2 + MOST_MODES, 2 + 2 * MOST_MODES)
+
+
+class Physical(Baseline):
+    """``fake = g(k) sim + noise``, the noise with a power that follows each particle's own CTF.
+
+    See docs/physical.md for the model. All that is random is made of the noise maps.
+
+    Parameters
+    ----------
+    box : int
+        Image size in px.
+    noise_channels : int
+        3.
+    radius : float
+        Of the particle's circle, as a fraction of half the box: outside, each fake has the mean and the
+        standard deviation of raw.
+    background : bool
+        Whether fakes are normalized by their background, as raw is.
+    micrograph : str
+        ``new``: every micrograph draws what its images have in common; ``known``: one that was seen in the
+        fit has what was measured.
+    **parts : bool or ``auto``
+        Whether the part of this name, one of `PARTS`, is in the model; ``auto``, the default, keeps it where
+        it predicts micrographs that were held out better.
+
+    Raises
+    ------
+    InputError
+        If a setting cannot be used.
+    """
+
+    conditions: ClassVar[frozenset[str]] = frozenset({"defocus", "ctf"})
+    defocus: Tensor
+    factor: Tensor
+    offset: Tensor
+    constant: Tensor
+    following: Tensor
+    pattern: Tensor
+    ramps: Tensor
+    rho: Tensor
+    mean: Tensor
+    within: Tensor
+    between: Tensor
+    covariate_centre: Tensor
+    covariate_scale: Tensor
+    covariate_slope: Tensor
+    micrograph_name: Tensor
+    micrograph_number: Tensor
+    scale: Tensor
+    verdicts: Tensor
+    ring: Tensor
+    mask: Tensor
+
+    def __init__(
+        self,
+        box: int,
+        noise_channels: int = _MAPS,
+        *,
+        radius: float = 0.9,
+        background: bool = True,
+        micrograph: str = "new",
+        **parts: bool | str,
+    ) -> None:
+        if noise_channels != _MAPS:
+            raise InputError(
+                "generator.noise_channels cannot be used",
+                expected=f"{_MAPS}: this generator is made of so many noise maps",
+                found=noise_channels,
+            )
+        super().__init__(box, noise_channels)
+        for name in parts:
+            choice("a part of the generator", name, PARTS)
+        self.settings = {name: checked_setting(name, parts.get(name, "auto")) for name in PARTS}
+        self.micrograph = choice("generator.micrograph", micrograph, ("new", "known"))
+        self.normalizes = background
+        rings = half_plane(box)
+        count = len(rings.pixels)
+        self.register_buffer("ring", rings.ring.clone(), persistent=False)
+        self.register_buffer("mask", torch.from_numpy(outside(box, radius).copy()), persistent=False)
+        shapes: dict[str, tuple[int, ...]] = {
+            "defocus": (MOST_KNOTS,),
+            "factor": (MOST_KNOTS, count),
+            "offset": (MOST_KNOTS,),
+            "constant": (count,),
+            "following": (count,),
+            "pattern": tuple(rings.ring.shape),
+            "ramps": (2,),
+            "rho": (count,),
+            "mean": (count,),
+            "within": (count, MOST_MODES),
+            "between": (count, MOST_MODES),
+            "covariate_centre": (2,),
+            "covariate_scale": (2,),
+            "covariate_slope": (count, 2),
+            "micrograph_number": (0, MOST_MODES),
+            "scale": (2,),
+            "verdicts": (len(PARTS), 3),
+        }
+        for name, shape in shapes.items():
+            self.register_buffer(name, torch.full(shape, math.nan))
+        self.register_buffer("micrograph_name", torch.zeros(0, dtype=torch.int64))
+
+    @classmethod
+    def usual(cls, box: int, radius: float) -> Self:
+        """Make one whose parts are all chosen by the fit; see `Baseline.usual`."""
+        return cls(box, radius=radius)
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Fit the model and choose its parts; see `Baseline.fit` and `cryoalign.models.physical.fit.fit`."""
+        self._keep(fit(batches, self.box, self.settings, self.mask if self.normalizes else None))
+
+    @property
+    def model(self) -> Model:
+        """Signal and noise of the mean image, background-normalized."""
+        gain = Gain(self.defocus, self.factor, self.offset)
+        return Model(gain, self.constant, self.following, self.pattern, self.ramps)
+
+    @property
+    def variation(self) -> Variation:
+        """What differs from image to image."""
+        covariates = Covariates(self.covariate_centre, self.covariate_scale, self.covariate_slope)
+        modes = Modes(self.mean, self.within, self.between)
+        return Variation(
+            covariates, modes, Micrographs(self.micrograph_name, self.micrograph_number), self.rho
+        )
+
+    def verdict(self, part: str) -> Verdict:
+        """Return what was decided on a part."""
+        kept, nats, error = self.verdicts[list(PARTS).index(part)].tolist()
+        return Verdict(bool(kept), nats, error)
+
+    def description(self) -> str:
+        """Describe which parts were kept, and why."""
+        return "; ".join(
+            f"{words}: {self.verdict(part).words(self.settings[part])}" for part, words in PARTS.items()
+        )
+
+    def draw_noise(self, seed: int, index: Tensor, draw: Tensor, metadata: Metadata) -> Tensor:
+        """Draw noise maps; what the images of a micrograph share is the same in all of its maps."""
+        noise = noise_maps(seed, index, draw, channels=_MAPS, box=self.box)
+        if "micrograph" in metadata:
+            shared = noise_maps(seed, metadata["micrograph"], draw, channels=MOST_MODES, box=1)
+            noise[:, 2].flatten(1)[:, _MICROGRAPH] = shared.flatten(1)
+        return noise
+
+    def forward(self, sim: Tensor, noise: Tensor | None = None, metadata: Metadata | None = None) -> Tensor:
+        """Make fakes.
+
+        Parameters
+        ----------
+        sim : (B, 1, N, N) tensor
+        noise : (B, 3, N, N) tensor
+            Standard normal.
+        metadata : Metadata
+            With defocus and the parameters of the CTF.
+
+        Returns
+        -------
+        (B, 1, N, N) float32 tensor
+
+        Raises
+        ------
+        ValueError
+            If it was not fitted, the metadata are missing, or the noise is of another shape.
+        """
+        noise, metadata = self._checked(sim, noise, metadata)
+        with torch.autocast(sim.device.type, enabled=False):
+            noise = noise.float()
+            signal, white = (
+                torch.fft.rfft2(image, norm="ortho") for image in (sim.squeeze(1).float(), noise[:, 0])
+            )
+            grain = self._power(noise, metadata).sqrt() * white
+            if bool((self.ramps > 0).any()):
+                grain = without_ramps(grain, noise[:, 2].flatten(1)[:, _RAMPS] * self.ramps)
+            spectra = self.model.signal(signal, metadata["defocus"].to(sim.device)) + grain
+            fake: Tensor = torch.fft.irfft2(spectra, s=(self.box, self.box), norm="ortho")[:, None]
+            if not self.normalizes:
+                return fake
+            mean, deviation = background_values(fake, self.mask)
+            return ((fake - mean) / deviation * self.scale[1] + self.scale[0]).float()
+
+    def _power(self, noise: Tensor, metadata: Metadata) -> Tensor:
+        """Noise power of each image at each frequency, (B, N, N // 2 + 1)."""
+        numbers = noise[:, 2].flatten(1)
+        image, micrograph = numbers[:, _IMAGE], numbers[:, _MICROGRAPH]
+        covariates, modes, micrographs, rho = self.variation
+        if self.micrograph == "known" and "micrograph" in metadata:
+            known, number = micrographs.look_up(metadata["micrograph"].to(noise.device))
+            micrograph = torch.where(known[:, None], number, micrograph)
+        unknown = torch.full((len(noise),), math.nan, device=noise.device)
+        dose, tilt = metadata.get("dose", unknown), metadata.get("tilt", unknown)
+        level = modes.log_power(image, micrograph) + covariates.log_power(dose, tilt)
+        amplitude = self.following.sqrt()[self.ring] * ctf_image(metadata["ctf"], self.box).abs()
+        amplitude = amplitude + symmetric_normal(noise[:, 1]) * (rho * self.constant).sqrt()[self.ring]
+        power = ((1 - rho) * self.constant)[self.ring] + amplitude.square()
+        return power * self.pattern * level.exp()[:, self.ring]
+
+    def _keep(self, fitted: Fitted) -> None:
+        """Store what was found."""
+        model, (covariates, modes, micrographs, rho) = fitted.model, fitted.variation
+        used = len(model.gain.defocus)
+        self.defocus.fill_(math.inf)
+        self.defocus[:used] = model.gain.defocus
+        for buffer, values in ((self.factor, model.gain.factor), (self.offset, model.gain.offset)):
+            buffer[:used] = values
+            buffer[used:] = values[-1]  # no part in anything, but finite
+        for buffer, values in (
+            (self.constant, model.constant),
+            (self.following, model.following),
+            (self.pattern, model.pattern),
+            (self.ramps, model.ramps),
+            (self.rho, rho),
+            (self.mean, modes.mean),
+            (self.covariate_centre, covariates.centre),
+            (self.covariate_scale, covariates.scale),
+            (self.covariate_slope, covariates.slope),
+            (self.scale, torch.tensor(fitted.background)),
+            (self.verdicts, torch.tensor([fitted.verdicts[part] for part in PARTS])),
+        ):
+            buffer.copy_(values)
+        self.micrograph_name = micrographs.name.to(self.mean.device)
+        self.micrograph_number = self.mean.new_zeros(len(micrographs.name), MOST_MODES)
+        for buffer, values in (
+            (self.within, modes.within),
+            (self.between, modes.between),
+            (self.micrograph_number, micrographs.number),
+        ):
+            buffer.zero_()
+            buffer[:, : values.shape[1]] = values
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Make room for as many micrographs as come."""
+        for name in ("micrograph_name", "micrograph_number"):
+            found = state_dict.get(prefix + name)
+            if found is not None:
+                setattr(self, name, getattr(self, name).new_empty(found.shape))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def _checked(
+        self, sim: Tensor, noise: Tensor | None, metadata: Metadata | None
+    ) -> tuple[Tensor, Metadata]:
+        """Return noise and metadata after checking that there are some, and that there was a fit."""
+        if bool(self.constant.isnan().any()):
+            raise ValueError("fit() comes first")
+        expected = (len(sim), _MAPS, *sim.shape[2:])
+        if noise is None or noise.shape != expected:
+            found = None if noise is None else tuple(noise.shape)
+            raise ValueError(f"expected noise of shape {expected}, found {found}")
+        if metadata is None or not self.conditions <= metadata.keys():
+            raise ValueError("this generator depends on defocus and CTF, but none came")
+        return noise, metadata

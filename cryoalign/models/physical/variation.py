@@ -1,0 +1,219 @@
+"""How images differ from the mean image: in power, by image and by micrograph, and in their CTF."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from cryoalign.models.physical.choice import Verdict, decide, fold_sums
+from cryoalign.models.physical.covariates import Covariates, fit_covariates, no_covariates
+from cryoalign.models.physical.ctf_uncertainty import UncertaintySums
+from cryoalign.models.physical.modes import Micrographs, Modes, fit_modes, log_ring_power, no_modes
+from cryoalign.models.ring_fit import FOLDS
+from cryoalign.physics.half_plane import half_plane, squared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from torch import Tensor
+
+    from cryoalign.models.physical.model import Model
+    from cryoalign.models.physical.spectra import Spectra
+
+_MOST = 20_000  # images whose log power is kept
+
+
+class LogPower(NamedTuple):
+    """The log power of the rings of images over what is expected, and what is known of each.
+
+    Attributes
+    ----------
+    u : (n, R) tensor
+    group, micrograph : (n,) int64 tensor
+    dose, tilt : (n,) tensor
+    """
+
+    u: Tensor
+    group: Tensor
+    micrograph: Tensor
+    dose: Tensor
+    tilt: Tensor
+
+    def take(self, rows: Tensor) -> LogPower:
+        """Return some of the images."""
+        return LogPower(*(values[rows] for values in self))
+
+
+class Variation(NamedTuple):
+    """What differs from image to image.
+
+    Attributes
+    ----------
+    covariates : Covariates
+    modes : Modes
+    micrographs : Micrographs
+        That were seen in the fit.
+    rho : (R,) tensor
+        Uncertainty of the CTF.
+    """
+
+    covariates: Covariates
+    modes: Modes
+    micrographs: Micrographs
+    rho: Tensor
+
+
+def measure(pairs: Iterable[Spectra], model: Model) -> LogPower:
+    """Compute the log power of images: all of them, or as many as are needed, evenly spaced.
+
+    Parameters
+    ----------
+    pairs : iterable of Spectra
+    model : Model
+    """
+    box, step, seen = len(model.pattern), 1, 0
+    kept: list[LogPower] = []
+    for spectra in pairs:
+        rows = torch.arange(len(spectra.group))
+        rows = rows[(rows + seen) % step == 0]
+        seen += len(spectra.group)
+        u = log_ring_power(model.relative(spectra)[rows], box)
+        kept.append(LogPower(u, *(getattr(spectra, name)[rows] for name in LogPower._fields[1:])))
+        if sum(len(part.u) for part in kept) > _MOST:
+            step *= 2
+            whole = _joined(kept)
+            kept = [whole.take(torch.arange(0, len(whole.u), 2))]
+    return _joined(kept)
+
+
+def fit_variation(
+    pairs: Iterable[Spectra], sample: Iterable[Spectra], model: Model, settings: Mapping[str, bool | str]
+) -> tuple[Variation, dict[str, Verdict]]:
+    """Fit how images differ, and choose what of it is kept.
+
+    Parameters
+    ----------
+    pairs : iterable of Spectra
+        All; iterated once.
+    sample : iterable of Spectra
+        What is in memory.
+    model : Model
+    settings : mapping of str to bool or ``auto``
+
+    Returns
+    -------
+    variation : Variation
+    verdicts : dict of str to Verdict
+        By the names of the settings.
+    """
+    pixels = half_plane(len(model.pattern)).pixels
+    log_power, verdicts = measure(pairs, model), dict[str, Verdict]()
+    covariates, verdicts["covariates"] = _choose_covariates(log_power, pixels, settings["covariates"])
+    left = log_power._replace(u=log_power.u - covariates.log_power(log_power.dose, log_power.tilt))
+    modes, verdicts["variation"], verdicts["shared_variation"] = _choose_modes(left, pixels, settings)
+    micrographs = modes.micrographs(left.u, pixels, left.micrograph)
+    found = Variation(covariates, modes, micrographs, torch.zeros(len(pixels)))
+    rho, verdicts["ctf_uncertainty"] = _choose_rho(sample, model, found, settings["ctf_uncertainty"])
+    return found._replace(rho=rho), verdicts
+
+
+def _joined(parts: list[LogPower]) -> LogPower:
+    return LogPower(*(torch.cat(values) for values in zip(*parts, strict=True)))
+
+
+def _held_out(log_power: LogPower, gain: Callable[[LogPower, LogPower], Tensor]) -> Tensor:
+    """Gain in log-likelihood of each fold of groups, (F,), of what was fitted on the others."""
+    fold = log_power.group % FOLDS
+    gains = torch.zeros(len(fold), dtype=torch.float64)
+    numbers = torch.unique(fold).tolist()
+    for number in numbers if len(numbers) > 1 else []:
+        held, others = (rows.nonzero()[:, 0] for rows in (fold == number, fold != number))
+        gains[held] = gain(log_power.take(others), log_power.take(held))
+    return fold_sums(gains, fold, FOLDS)
+
+
+def _choose_covariates(
+    log_power: LogPower, pixels: Tensor, setting: bool | str
+) -> tuple[Covariates, Verdict]:
+    """Decide whether power follows dose and tilt."""
+
+    def fit(known: LogPower) -> Covariates:
+        return fit_covariates(known.u, pixels, known.dose, known.tilt)
+
+    def gain(others: LogPower, held: LogPower) -> Tensor:
+        centred = held.u - others.u.mean(0)
+        found, nothing = fit(others), no_covariates(len(pixels))
+        return found.log_likelihood(centred, pixels, held.dose, held.tilt) - nothing.log_likelihood(
+            centred, pixels, held.dose, held.tilt
+        )
+
+    whole = fit(log_power)
+    if setting is False or not bool((whole.scale > 0).any()):
+        return no_covariates(len(pixels)), Verdict(kept=False)
+    verdict = decide(setting, _held_out(log_power, gain), default=False)
+    return (whole if verdict.kept else no_covariates(len(pixels))), verdict
+
+
+def _choose_modes(
+    log_power: LogPower, pixels: Tensor, settings: Mapping[str, bool | str]
+) -> tuple[Modes, Verdict, Verdict]:
+    """Decide whether images differ in power, and whether those of a micrograph differ together."""
+
+    def fit(known: LogPower, *, shared: bool, like: Modes | None = None) -> Modes:
+        micrograph = known.micrograph if shared else torch.arange(len(known.u))
+        counts = None if like is None else (like.within.shape[1], like.between.shape[1])
+        return fit_modes(known.u, pixels, micrograph, counts=counts)
+
+    def value(modes: Modes, held: LogPower) -> Tensor:
+        return modes.log_likelihood(held.u, pixels, held.micrograph)
+
+    nothing, no = no_modes(pixels), Verdict(kept=False)
+    if settings["variation"] is False:
+        return nothing, no, no
+    single = fit(log_power, shared=False)
+    if single.within.shape[1] == 0:
+        return nothing, no, no
+    verdict = decide(
+        settings["variation"],
+        _held_out(
+            log_power,
+            lambda others, held: value(fit(others, shared=False, like=single), held) - value(nothing, held),
+        ),
+    )
+    if not verdict.kept:
+        return nothing, verdict, no
+    together = fit(log_power, shared=True)
+    if settings["shared_variation"] is False or together.between.shape[1] == 0:
+        return single, verdict, no
+    gains = _held_out(
+        log_power,
+        lambda others, held: (
+            value(fit(others, shared=True, like=together), held)
+            - value(fit(others, shared=False, like=single), held)
+        ),
+    )
+    shared = decide(settings["shared_variation"], gains, default=False)
+    return (together if shared.kept else single), verdict, shared
+
+
+def _choose_rho(
+    sample: Iterable[Spectra], model: Model, variation: Variation, setting: bool | str
+) -> tuple[Tensor, Verdict]:
+    """Decide whether the CTF is uncertain near its zeros."""
+    nothing = torch.zeros(len(model.constant))
+    if setting is False or not bool((model.following > 0).any()):
+        return nothing, Verdict(kept=False)
+    rings = half_plane(len(model.pattern))
+    sums = UncertaintySums(len(model.pattern))
+    ratio = (model.following / model.constant).sqrt()
+    for spectra in sample:
+        left, fraction = model.residual(spectra)
+        fixed = squared(left) / (model.pattern * fraction * model.constant[rings.ring])
+        known = variation.covariates.log_power(spectra.dose, spectra.tilt)
+        u = log_ring_power(model.relative(spectra), len(model.pattern)) - known
+        u = known + variation.modes.expected(u, rings.pixels)
+        sums.add(fixed * (-u)[:, rings.ring].exp(), ratio[rings.ring] * spectra.ctf.abs(), spectra.group)
+    found = sums.fit()
+    verdict = decide(setting, found.held_out, needed=bool((found.rho > 0).any()))
+    return (found.rho if verdict.kept else nothing), verdict

@@ -1,0 +1,147 @@
+"""Fakes have the statistics of what the generator was fitted to, and a checkpoint holds all that it knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cryoalign.errors import InputError
+from cryoalign.models.generator import Metadata, map_metadata
+from cryoalign.models.physical.generator import Physical
+from cryoalign.physics.half_plane import half_plane
+from cryoalign.physics.mask import background
+from tests.models.physical.drawn import Drawn
+
+
+def made(generator: Physical, drawn: Drawn, draw: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fakes and raw."""
+    batches = drawn.batches()
+    sim, raw = (torch.cat([batch[place] for batch in batches]) for place in (0, 1))
+    known = [batch[2] for batch in batches]
+    metadata: Metadata = {
+        "defocus": torch.cat([one["defocus"] for one in known]),
+        "ctf": torch.cat([one["ctf"] for one in known]),
+    }
+    index = torch.arange(len(sim))
+    return generator.generate(
+        sim, seed=3, index=index, draw=torch.full_like(index, draw), metadata=metadata
+    ), raw
+
+
+def fitted(drawn: Drawn, **options: bool | str) -> Physical:
+    generator = Physical(drawn.box, **options)  # type: ignore[arg-type]
+    generator.fit(drawn.batches())
+    return generator.eval()
+
+
+def ring_power(images: torch.Tensor) -> np.ndarray:
+    """(B, R) mean power of each image on its rings, by numpy."""
+    rings = half_plane(images.shape[-1])
+    power = np.square(np.abs(np.fft.rfft2(images.squeeze(1).double().numpy(), norm="ortho")))
+    weight, ring = rings.weight.numpy(), rings.ring.numpy().ravel()
+    sums = [np.bincount(ring, (weight * one).ravel()) for one in power]
+    return np.array(sums) / rings.pixels.numpy()
+
+
+@pytest.mark.parametrize("box", [32, 33])
+def test_fakes_have_raws_power(box: int) -> None:
+    drawn = Drawn(box=box, ramps=(6.0, 9.0), pattern=0.4)
+    fake, raw = made(fitted(drawn, background=False), drawn)
+    rings = slice(1, box // 2)
+    np.testing.assert_allclose(ring_power(fake).mean(0)[rings], ring_power(raw).mean(0)[rings], rtol=0.12)
+    assert float(fake.var()) == pytest.approx(float(raw.var()), rel=0.02)
+
+
+def test_images_differ_as_raw_does() -> None:
+    level = np.random.default_rng(5).lognormal(0, 0.3, 480)
+    drawn = Drawn(level=tuple(level / level.mean()))
+    generator = fitted(drawn, background=False)
+    assert generator.verdict("variation").kept
+    fake, raw = (np.log(ring_power(images))[:, 4:15].mean(1).std() for images in made(generator, drawn))
+    assert fake == pytest.approx(raw, rel=0.12)
+
+
+def test_each_fake_has_the_background_of_raw() -> None:
+    drawn = Drawn()
+    batches = [(sim, 0.2 * raw - 0.1, known, group) for sim, raw, known, group in drawn.batches()]
+    generator = Physical(drawn.box)
+    generator.fit(batches)
+    mask = torch.from_numpy(background(drawn.box, 0.9).copy())
+    outside, raw = (images[..., mask].double() for images in made(generator, drawn))
+    deviation = 0.2 / (1 / raw.std(-1, correction=0)).mean()
+    torch.testing.assert_close(
+        outside.std(-1, correction=0), deviation.expand(len(raw), 1), rtol=1e-4, atol=0
+    )
+    assert float(outside.mean(-1).std()) < 1e-6
+    assert float(outside.mean()) == pytest.approx(-0.1, abs=0.01)
+
+
+def test_the_same_fakes_from_a_checkpoint(tmp_path: Path) -> None:
+    drawn = Drawn(count=240)
+    generator = fitted(drawn)
+    torch.save(generator.state_dict(), tmp_path / "state.pt")
+    fresh = Physical(drawn.box)
+    fresh.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    torch.testing.assert_close(made(fresh, drawn)[0], made(generator, drawn)[0], rtol=0, atol=0)
+    assert fresh.description() == generator.description()
+
+
+def test_draws_differ_and_batches_do_not_matter() -> None:
+    drawn = Drawn(count=64)
+    generator = fitted(drawn)
+    sim, _, known, _ = drawn.batches()[0]
+    index = torch.arange(len(sim))
+    whole, part = (
+        generator.generate(
+            sim[rows], seed=1, index=index[rows], draw=index[rows] * 0,
+            metadata=map_metadata(lambda values, rows=rows: values[rows], known),
+        )
+        for rows in (index, index[5:9])
+    )  # fmt: skip
+    torch.testing.assert_close(part, whole[5:9])
+    assert not torch.equal(made(generator, drawn)[0], made(generator, drawn, draw=1)[0])
+
+
+def test_images_of_a_micrograph_share_their_numbers() -> None:
+    generator = Physical(32)
+    index = torch.arange(4)
+    known: Metadata = {"micrograph": torch.tensor([2**62, 2**62, 5, 5])}
+    noise = generator.draw_noise(0, index, torch.zeros_like(index), known)
+    flat = noise[:, 2].flatten(1)
+    shared = (flat[0] == flat[1]).nonzero()[:, 0]
+    assert shared.tolist() == list(range(18, 34))
+    assert torch.equal(flat[2, shared], flat[3, shared])
+    assert not torch.equal(flat[0, shared], flat[2, shared])
+    again = generator.draw_noise(0, index, torch.ones_like(index), known)
+    assert not torch.equal(again[0, 2].flatten()[shared], flat[0, shared])
+
+
+def test_its_words() -> None:
+    words = fitted(Drawn(), ramps=False).description()
+    assert "noise that follows each particle's CTF: kept (+" in words
+    assert "linear ramps of grey value: left out, as asked for" in words
+    assert "noise that differs by direction: left out (" in words
+
+
+def test_misuse() -> None:
+    with pytest.raises(InputError, match="noise_channels"):
+        Physical(32, 1)
+    with pytest.raises(InputError, match=r"generator\.ramps"):
+        Physical(32, ramps="maybe")
+    with pytest.raises(InputError, match="part of the generator"):
+        Physical(32, rampes=True)
+    with pytest.raises(InputError, match=r"generator\.micrograph"):
+        Physical(32, micrograph="old")
+    with pytest.raises(ValueError, match="fit"):
+        Physical(32)(torch.zeros(1, 1, 32, 32))
+    with pytest.raises(ValueError, match="no pairs"):
+        Physical(32).fit([])
+    generator = fitted(Drawn(count=64))
+    image = torch.zeros(1, 1, 32, 32)
+    with pytest.raises(ValueError, match="noise of shape"):
+        generator(image)
+    with pytest.raises(ValueError, match="CTF"):
+        generator(image, torch.zeros(1, 3, 32, 32), {"defocus": torch.ones(1)})
