@@ -8,6 +8,7 @@ import torch
 from hydra.utils import instantiate
 
 from cryoalign.errors import InputError
+from cryoalign.models.discriminator import Discriminator
 from cryoalign.runs.checkpoint import binding, find_checkpoint, read_checkpoint
 from cryoalign.runs.generator import build_generator
 from cryoalign.train.system import PairedGAN
@@ -69,6 +70,12 @@ def build_system(cfg: DictConfig, box: int) -> PairedGAN:
         optimizer["ema_decay"], weights = None, {"weights": every}
     else:
         discriminator = instantiate(cfg.discriminator, box=box)
+        if not isinstance(discriminator, Discriminator):
+            raise InputError(
+                "discriminator._target_ is not a discriminator",
+                expected="a class that derives from cryoalign.models.discriminator.Discriminator",
+                found=cfg.discriminator.get("_target_"),
+            )
     objective: Objective = instantiate(cfg.loss, _convert_="all", **weights)
     if objective.needs_second() and not (generator.closed_form or generator.is_random):
         raise InputError(

@@ -36,9 +36,13 @@ def fit_to_sample(system: PairedGAN, data: PairedDataModule) -> None:
     InputError
         If an image cannot be used.
     """
-    if system.objective.needs_fit:
-        _, raw = sample_pairs(data)
-        system.objective.fit(raw)
+    fitted = [system.objective, system.discriminator]
+    if not any(part is not None and part.needs_fit for part in fitted):
+        return
+    sim, raw = sample_pairs(data)
+    system.objective.fit(raw)
+    if system.discriminator is not None:
+        system.discriminator.fit(sim, raw)
 
 
 def sample_pairs(data: PairedDataModule) -> tuple[Tensor, Tensor]:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MeanMetric
 
 from cryoalign.errors import within
+from cryoalign.losses.penalty import r1_penalty
 from cryoalign.metrics.suite import PairedSuite
 from cryoalign.train.random_state import capture, restore
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from cryoalign.data.dataset import Pair
     from cryoalign.losses.objective import Objective
+    from cryoalign.models.discriminator import Discriminator
     from cryoalign.models.generator import Generator, Metadata
 
     OptimizerFactory = Callable[[Iterator[nn.Parameter]], Optimizer]
@@ -42,8 +45,8 @@ class PairedGAN(LightningModule):
     Parameters
     ----------
     generator : Generator
-    discriminator : Module, optional
-        ``(sim, image) -> logits``. Not used, and not trained, where the objective's weight ``gan`` is 0.
+    discriminator : Discriminator, optional
+        Not used, and not trained, where the objective's weight ``gan`` is 0.
     objective : Objective
     optimizer : callable
         ``parameters -> Optimizer``, called once for each network.
@@ -68,7 +71,7 @@ class PairedGAN(LightningModule):
     def __init__(
         self,
         generator: Generator,
-        discriminator: nn.Module | None,
+        discriminator: Discriminator | None,
         objective: Objective,
         optimizer: OptimizerFactory,
         *,
@@ -164,7 +167,7 @@ class PairedGAN(LightningModule):
         fake = self(batch["sim"], batch["index"], batch["draw"], batch["metadata"])
         values: dict[str, Tensor] = {}
         if self.discriminator is not None:
-            values["loss_D"] = self._discriminator_turn(batch, fake.detach(), optimizers[1], update=update)
+            values |= self._discriminator_turn(batch, fake.detach(), optimizers[1], update=update)
         values |= self._generator_turn(batch, fake, optimizers[0], update=update)
         if not update:
             return
@@ -177,18 +180,27 @@ class PairedGAN(LightningModule):
 
     def _discriminator_turn(
         self, batch: Pair, fake: Tensor, optimizer: LightningOptimizer, *, update: bool
-    ) -> Tensor:
-        discriminator = cast("nn.Module", self.discriminator)
-        loss = self.objective.adversarial.discriminator(
-            discriminator(batch["sim"], batch["raw"]), discriminator(batch["sim"], fake)
-        )
+    ) -> dict[str, Tensor]:
+        discriminator = cast("Discriminator", self.discriminator)
+        sim, raw = batch["sim"], batch["raw"]
+        if discriminator.r1 > 0:
+            raw = raw.clone().requires_grad_()
+        on_raw, on_fake = discriminator(sim, raw), discriminator(sim, fake)
+        loss = self.objective.adversarial.discriminator(on_raw, on_fake)
+        values = {"loss_D": loss.detach(), "D_raw": on_raw.detach().mean(), "D_fake": on_fake.detach().mean()}
+        if discriminator.r1 > 0:
+            penalty = r1_penalty(on_raw, raw)
+            values["R1"] = penalty.detach()
+            loss = loss + discriminator.r1 * penalty
         self.manual_backward(loss / self.accumulate)
         if update:
+            slopes = [p.grad for p in discriminator.parameters() if p.grad is not None]
+            values["D_gradient"] = get_total_norm(slopes)
             # Lightning counts the steps of all optimizers; these two hooks are what it counts by, set anew
             # for every batch.
             optimizer._on_before_step = optimizer._on_after_step = lambda: None
             self._step(optimizer)
-        return loss.detach()
+        return values
 
     def _generator_turn(
         self, batch: Pair, fake: Tensor, optimizer: LightningOptimizer, *, update: bool

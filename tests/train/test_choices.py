@@ -1,4 +1,4 @@
-"""Training with two fakes of each sim."""
+"""Training with two fakes of each sim, and with other discriminators."""
 
 from __future__ import annotations
 
@@ -57,3 +57,30 @@ def test_the_second_fake_has_noise_of_its_own_and_is_made_only_where_it_is_asked
     torch.testing.assert_close(again, second.detach())
     one = system("generator.noise_channels=1")
     assert one.other_fakes(one, batch, every=True) is None
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        ["discriminator=ring_critic", "discriminator.r1=1"],
+        [f"discriminator.{name}=true" for name in ("subtract_sim", "whiten", "rings")],
+        ["discriminator.spectral_norm=true", "discriminator.batch_statistics=true", "discriminator.r1=1"],
+    ],
+)
+def test_every_discriminator_trains_and_its_health_is_logged(
+    chosen: list[str], cli: Cli, cache: Path, tmp_path: Path
+) -> None:
+    done = cli(
+        "train", "+debug=smoke", *SMALL, f"paths.cache={cache}", "generator.width=4", "discriminator.width=4",
+        "trainer.max_steps=2", *chosen,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    (run,) = (tmp_path / "outputs" / "train").iterdir()
+    names = set().union(*read_csv(run))
+    assert {f"train/{name}" for name in ("loss_D", "D_raw", "D_fake", "D_gradient")} <= names
+    assert ("train/R1" in names) == ("discriminator.r1=1" in chosen)
+
+
+def test_something_else_is_no_discriminator() -> None:
+    with pytest.raises(InputError, match="not a discriminator"):
+        system("discriminator._target_=torch.nn.Identity")
