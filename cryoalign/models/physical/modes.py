@@ -345,14 +345,32 @@ def _spikes(rows: Tensor, freedom: int, generator: torch.Generator, count: int |
     power, axes = power.flip(0), axes.flip(1)
     ratio = size / freedom
     if count is None:
-        edge = _edge(rows, freedom, generator)
-        count = min(int((power > edge).sum()), MOST_MODES)
+        count = _count(rows, freedom, power, axes, generator)
     # Below this, a spike leaves no trace in the eigenvalues.
     power = power[:count].clamp(min=(1 + math.sqrt(ratio)) ** 2)
     middle = power + 1 - ratio
     spike = (middle + (middle.square() - 4 * power).clamp(min=0).sqrt()) / 2
     modes: Tensor = axes[:, :count] * (spike - 1).sqrt()
     return modes
+
+
+def _count(rows: Tensor, freedom: int, power: Tensor, axes: Tensor, generator: torch.Generator) -> int:
+    """Count the eigenvalues above the edge.
+
+    A ring that varies much by a mode raises the edge of permuted rings, too: where an eigenvalue lies below,
+    the edge is that of what the modes found so far leave.
+    """
+    count, left, edge = 0, -1, math.inf
+    while count < min(MOST_MODES, len(power)):
+        if power[count] <= edge:
+            if left == count:
+                break
+            left, known = count, axes[:, :count]
+            noise = (1 - known.square().sum(1)).clamp(min=0.1)  # what is left of unit variance
+            edge = _edge((rows - rows @ known @ known.t()) / noise.sqrt(), freedom, generator)
+            continue
+        count += 1
+    return count
 
 
 def _edge(rows: Tensor, freedom: int, generator: torch.Generator) -> float:
