@@ -14,12 +14,14 @@ import torch
 
 from cryoalign.data.images import ParticleImages
 from cryoalign.data.normalize import Normalization
+from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.measures.noise.image_table import image_table
 from cryoalign.evaluate.stacks import Stacks
-from cryoalign.evaluate.sums import gather
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.particles import Optics, Particles
 
 BOX, FEW, MANY = 32, 300, 3000
+MOST = 300  # whose noise is looked at image by image
 KINDS = ("fake", "raw", "sim", "truth", "second_draw")
 LIMIT = 15e6  # the images of the longer pass take 61 MB, and those of other particles 25 MB more
 
@@ -62,7 +64,9 @@ def peak(path: Path, count: int) -> int:
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        assert gather(pairs(path, count)).count.sum() == count
+        case = Case(pairs(path, count))
+        assert case.sums.count.sum() == count
+        assert len(image_table(case, MOST).units) == min(count, MOST)
     finally:
         done.set()
         watcher.join()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,9 +20,15 @@ from cryoalign.evaluate.measures.noise.own_ctf import judge_own_ctf
 from cryoalign.evaluate.measures.noise.skewness import judge_skewness
 from cryoalign.evaluate.measures.noise.spread import judge_spread
 from cryoalign.evaluate.measures.noise.texture import GAUSSIAN, judge_rings
+from cryoalign.evaluate.reading import Reader
+from cryoalign.io.metadata import read_particles
+from cryoalign.models.baselines import Spectral
+from cryoalign.models.generator import Metadata
 from cryoalign.physics.half_plane import half_plane
 from cryoalign.physics.mask import background
-from tests.fakes.in_memory import blobs, noise, pairs
+from cryoalign.simulate.specimen import DensityMap
+from cryoalign.simulate.stream import simulate_particles
+from tests.fakes.in_memory import Images, blobs, noise, pairs
 from tests.fakes.measured import Measured, log_normal
 
 BOX = 32
@@ -185,3 +193,26 @@ def test_every_question_shows_a_quantity() -> None:
     finding: Finding = NoiseMeasure(images=60)(case)
     for answer in finding.answers.values():
         assert answer.quantity in finding.quantities
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+def test_real_noise_at_full_pixel_size_is_not_gaussian(shared_data: Path, tmp_path: Path) -> None:
+    """A closed form with Gaussian noise of raw's spectrum fails; raw of other images in its place passes."""
+    folder = shared_data / "krios_bgal_native"
+    particles = read_particles(folder / "particles.star")
+    rows = np.arange(0, len(particles), 5)
+    specimen = DensityMap(shared_data / "krios_bgal" / "reference.mrc")
+    simulate_particles(particles.take(rows), specimen, tmp_path / "sim", progress=False)
+    sim = tmp_path / "sim" / "sim.star"
+    made = Reader().pairs(folder / "particles.star", sim=sim, fake=sim)
+    rows = np.arange(len(made))
+    sims, raws = (made.images(kind, rows)[:, None] for kind in ("sim", "raw"))
+    metadata: Metadata = {"defocus": torch.from_numpy(made.defocus).float()}
+    spectral = Spectral(made.box)
+    spectral.fit([(sims, raws, metadata, torch.from_numpy(made.groups))])
+    fakes = spectral(sims, torch.randn(sims.shape, generator=torch.Generator().manual_seed(21)), metadata)
+    for images, verdict in ((fakes[:, 0], "fail"), (made.images("other1", rows), "pass")):
+        case = Case(replace(made, stacks={**made.stacks, "fake": Images(images)}), draws=200)
+        _, answer = judge_skewness(case, image_table(case, 1000))
+        assert answer.verdict == verdict, answer.explanation
