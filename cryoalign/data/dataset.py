@@ -91,12 +91,13 @@ class PairedImages(Dataset[Pair]):
         sim, sim_parameters = self.normalization.sim(self.sim.image(row))
         raw, raw_parameters = self.normalization.raw(self.raw.image(row))
         metadata = rows_of(self.raw.metadata, row)
+        particle = self.sim.metadata["particle"][row]  # the name that an export of this sim knows
         item: Pair = {
             "sim": _tensor(sim, turns, flip),
             "raw": _tensor(raw, turns, flip),
             "index": torch.tensor(row),
             "draw": torch.tensor(epoch),
-            "metadata": {**metadata, "ctf": turned(metadata["ctf"], turns, flip)},
+            "metadata": {**metadata, "ctf": turned(metadata["ctf"], turns, flip), "particle": particle},
             "sim_parameters": torch.tensor(sim_parameters, dtype=torch.float64),
             "raw_parameters": torch.tensor(raw_parameters, dtype=torch.float64),
         }

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from cryoalign.io.cryosparc.table import UID, from_cryosparc
+from cryoalign.io.relion.read import ORIGINAL
 from cryoalign.models.generator import Metadata, map_metadata
 from cryoalign.physics.ctf_parameters import ctf_parameters
 
@@ -45,7 +47,8 @@ def particle_metadata(particles: Particles, pixel_size: ArrayLike | None = None)
         "ctf": ctf_parameters(particles, pixel_size),
         "dose": _first_column(particles, DOSE),
         "tilt": _first_column(particles, TILT),
-        "micrograph": torch.from_numpy(micrograph_numbers(particles.micrograph)),
+        "micrograph": torch.from_numpy(name_numbers(particles.micrograph)),
+        "particle": torch.from_numpy(_particle_numbers(particles)),
     }
 
 
@@ -66,8 +69,8 @@ def rows_of(metadata: Metadata, rows: NDArray[np.int64] | Tensor | int) -> Metad
     return map_metadata(lambda values: values[index], metadata)
 
 
-def micrograph_numbers(names: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Return a number for each micrograph that depends on its name and on nothing else.
+def name_numbers(names: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Return a number for each name that depends on it and on nothing else.
 
     Parameters
     ----------
@@ -83,6 +86,15 @@ def micrograph_numbers(names: NDArray[np.str_]) -> NDArray[np.int64]:
     numbers = np.array([_number(name) for name in unique.tolist()], dtype=np.int64)
     found: NDArray[np.int64] = numbers[place.reshape(-1)]
     return found
+
+
+def _particle_numbers(particles: Particles) -> NDArray[np.int64]:
+    """Return (N,) numbers of uids, else of the raw images that were simulated, else of the images."""
+    if from_cryosparc(particles):
+        return name_numbers(particles.table[UID].to_numpy().astype(np.str_))
+    if ORIGINAL in particles.table:
+        return name_numbers(np.array(particles.table[ORIGINAL].to_list(), dtype=np.str_))
+    return name_numbers(particles.image_name)
 
 
 def _number(name: str) -> int:

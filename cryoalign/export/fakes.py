@@ -82,6 +82,11 @@ def export_fakes(
     names = ["fake"] if draws == 1 else [f"fake_draw{draw + 1:02d}" for draw in range(draws)]
     if draws > 1 and not refiner.generator.is_random:
         _log.warning("this generator has neither noise maps nor dropout at inference: all draws are alike")
+    if refiner.generator.reuses_noise:
+        _log.warning(
+            "this generator reuses the noise of real training images: its fakes are no new images, and what "
+            "is trained on them has seen that noise; generator=spectral makes noise of its own"
+        )
     with staged(out, overwrite=overwrite, inputs=[star, *others, *stacks.values()]) as folder:
         for draw, name in enumerate(names):
             write_stack(

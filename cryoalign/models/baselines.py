@@ -12,6 +12,7 @@ from cryoalign.errors import InputError
 from cryoalign.models.baseline import Baseline
 from cryoalign.models.physical.generator import Physical
 from cryoalign.models.ring_fit import MOST_KNOTS, Knots, RingSums, at_defocus
+from cryoalign.models.transplant import Transplant
 from cryoalign.physics.half_plane import half_plane
 
 if TYPE_CHECKING:
@@ -235,11 +236,12 @@ class Spectral(Baseline):
 
 
 #: The baselines by the names of their configurations, the simplest first.
-BASELINES: dict[str, type[Identity | WhiteNoise | Spectral | Physical]] = {
+BASELINES: dict[str, type[Identity | WhiteNoise | Spectral | Physical | Transplant]] = {
     "identity": Identity,
     "white_noise": WhiteNoise,
     "spectral": Spectral,
     "physical": Physical,
+    "transplant": Transplant,
 }
 
 

@@ -29,6 +29,8 @@ class Metadata(TypedDict, total=False):
         Tilt of the stage in degrees; NaN where it is not known.
     micrograph : (B,) int64
         A number that belongs to the name of the micrograph, the same in every file; 0 where there is no name.
+    particle : (B,) int64
+        A number that belongs to the particle of the sim, the same for every simulation of it.
     """
 
     defocus: Tensor
@@ -36,6 +38,7 @@ class Metadata(TypedDict, total=False):
     dose: Tensor
     tilt: Tensor
     micrograph: Tensor
+    particle: Tensor
 
 
 def map_metadata(change: Callable[[Tensor], Tensor], metadata: Metadata) -> Metadata:
@@ -71,11 +74,14 @@ class Generator(nn.Module, ABC):
     conditions : frozenset of str
         What it cannot do without beside the sim: names of entries of `Metadata`.
     closed_form : bool
-        Whether it is fitted in one pass over the pairs, and not trained.
+        Whether it is fitted in closed form, and not trained.
+    reuses_noise : bool
+        Whether the noise of its fakes is that of measured images, which it keeps.
     """
 
     conditions: ClassVar[frozenset[str]] = frozenset()
     closed_form: ClassVar[bool] = False
+    reuses_noise: ClassVar[bool] = False
 
     def __init__(self, box: int, noise_channels: int) -> None:
         super().__init__()

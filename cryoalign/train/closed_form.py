@@ -97,7 +97,7 @@ def fit_baseline(
     Parameters
     ----------
     generator : str or Baseline
-        ``identity``, ``white_noise``, ``spectral``, ``physical``, or one to be fitted in place.
+        One of `BASELINES` by its name, or one to be fitted in place.
     data : PairedDataModule
         Set up.
     seed : int

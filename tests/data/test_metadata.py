@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cryoalign.data.metadata import micrograph_numbers, particle_metadata, rows_of
+from cryoalign.data.metadata import name_numbers, particle_metadata, rows_of
 from cryoalign.io.metadata import read_particles
 from cryoalign.particles import Optics, Particles
 from tests.conftest import REPOSITORY
@@ -34,6 +35,7 @@ def test_types_and_shapes() -> None:
         "dose": (torch.float32, (4,)),
         "tilt": (torch.float32, (4,)),
         "micrograph": (torch.int64, (4,)),
+        "particle": (torch.int64, (4,)),
     }
     assert known["defocus"].tolist() == [9500, 19500, 8000, 10000]
 
@@ -64,11 +66,29 @@ def test_a_micrographs_number_depends_on_its_name_alone() -> None:
     assert first == third != second
     assert none == 0
     assert min(first, second) > 0
-    numbers = micrograph_numbers(np.array([f"mic_{number}.mrc" for number in range(5000)]))
+    numbers = name_numbers(np.array([f"mic_{number}.mrc" for number in range(5000)]))
     assert len(np.unique(numbers)) == 5000
     assert numbers.min() > 0
-    assert micrograph_numbers(np.array(["a.mrc"])).tolist() == [second]
+    assert name_numbers(np.array(["a.mrc"])).tolist() == [second]
     assert second == 1441008637143301662, "another number would change fakes that were made before"
+
+
+def test_a_particles_number_is_that_of_the_raw_image_that_was_simulated() -> None:
+    raw = particles()
+    sim = replace(particles(rlnImageOriginalName=raw.image_name), stack=np.full(4, "sim.mrcs"))
+    numbers = particle_metadata(raw)["particle"]
+    assert torch.equal(particle_metadata(sim)["particle"], numbers)
+    assert len(numbers.unique()) == 4
+    assert torch.equal(particle_metadata(sim.take([2, 1]))["particle"], numbers[[2, 1]])
+
+
+def test_a_particle_of_cryosparc_is_known_by_its_uid() -> None:
+    """Exactly: uids of 64 bits that differ in the last one."""
+    uids = np.array([2**64 - 1, 2**64 - 2, 5, 6], dtype=np.uint64)
+    one, other = (replace(particles(uid=uids), stack=np.full(4, stack)) for stack in ("a.mrcs", "b.mrcs"))
+    numbers = particle_metadata(one)["particle"]
+    assert torch.equal(numbers, particle_metadata(other)["particle"])
+    assert len(numbers.unique()) == 4
 
 
 def test_rows() -> None:

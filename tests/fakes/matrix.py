@@ -21,6 +21,7 @@ same_noise        .        pass  pass    pass  .    pass .     pass fail   pass 
 noise_of_sim      pass     pass  pass    pass  pass pass pass  pass pass   pass   fail     pass     pass   pass       pass    pass      pass       pass  pass   pass
 copy_of_raw       .        pass  pass    pass  pass pass pass  pass pass   fail   .        pass     pass   pass       pass    pass      .          pass  pass   .
 memorizer         pass     pass  pass    pass  pass pass pass  pass pass   pass   pass     pass     pass   pass       pass    pass      pass       pass  pass   fail
+transplant        pass     pass  pass    pass  pass pass pass  pass pass   pass   pass     pass     pass   pass       pass    pass      pass       .     pass   fail
 inventor          .        pass  pass    pass  pass pass .     .    .      pass   pass     .        .      .          .       pass      .          fail  fail   pass
 checkerboard      pass     fail  pass    pass  pass pass pass  pass pass   pass   pass     pass     pass   pass       pass    pass      .          .     pass   pass
 grey_scale_off    .        pass  pass    pass  pass pass .     fail pass   pass   pass     pass     pass   pass       pass    pass      .          pass  pass   pass

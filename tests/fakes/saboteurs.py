@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
+from cryoalign.data.metadata import particle_metadata, rows_of
+from cryoalign.models.transplant import Transplant
 from cryoalign.particles import Particles
 from tests.fakes.known import Fakes, Known, colour
 from tests.fakes.measured import Measured
@@ -141,6 +143,32 @@ def memorizer(known: Known) -> Fakes:
     return compose(known, noise=draw)
 
 
+def transplant(known: Known) -> Fakes:
+    """The generator that adds the noise of another training image, as it is fitted and used."""
+    generator = Transplant(known.box)
+    images = [values[:, None] for values in (known.sims, known.raw)]
+    metadata, rows = particle_metadata(known.particles), known.trained
+    sim, raw = (values[rows] for values in images)
+    generator.fit([(sim, raw, rows_of(metadata, rows), torch.from_numpy(rows) // 20)])
+
+    def make(rows: np.ndarray, draw: int, sims: torch.Tensor | None = None) -> torch.Tensor:
+        index = torch.from_numpy(rows)
+        given = images[0][rows] if sims is None else sims[:, None]
+        fake = generator.generate(
+            given, seed=1, index=index, draw=torch.full_like(index, draw), metadata=rows_of(metadata, rows)
+        )
+        return known.normalized(fake.squeeze(1))
+
+    part = known.particles.take(known.judged)
+    return Fakes(
+        fake=make(known.judged, 0),
+        second_draw=make(known.judged, 1),
+        train=make(known.trained, 0),
+        empty=make(known.judged[:EMPTY], 2, torch.zeros(EMPTY, known.box, known.box)),
+        without_domain=make(known.judged, 3, known.views(part, known.volume - known.domain)),
+    )
+
+
 def inventor(known: Known) -> Fakes:
     """It adds a blob where sim has none, beside the particle, and a domain where one is missing."""
     axis = torch.arange(known.box) - known.box // 2
@@ -211,6 +239,7 @@ SABOTEURS: dict[str, Callable[[Known], Fakes]] = {
     "noise_of_sim": noise_of_sim,
     "copy_of_raw": copy_of_raw,
     "memorizer": memorizer,
+    "transplant": transplant,
     "inventor": inventor,
     "checkerboard": checkerboard,
     "grey_scale_off": grey_scale_off,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ import numpy as np
 import pytest
 import starfile
 import torch
+import yaml
+from hydra.utils import get_class
 
 from cryoalign.embedded.datamodule import EmbeddedDataModule
 from cryoalign.errors import InputError
@@ -111,7 +112,7 @@ def test_pairs_can_be_gone_through_several_times(data: EmbeddedDataModule) -> No
         for batches in seen
     ):
         assert len(raw) == len(group) == len(rows)
-        assert metadata.keys() == {"defocus", "ctf", "dose", "tilt", "micrograph"}
+        assert metadata.keys() == {"defocus", "ctf", "dose", "tilt", "micrograph", "particle"}
         names = data.groups[rows]
         assert ((group[:, None] == group) == torch.from_numpy(names[:, None] == names)).all()
     for first, second in zip(*seen, strict=True):
@@ -195,11 +196,9 @@ def test_a_run_that_fails_leaves_no_folder(cli: Cli, cache: Path, tmp_path: Path
 
 
 def test_each_baseline_has_its_configuration() -> None:
-    texts = {path.stem: path.read_text() for path in (REPOSITORY / "conf" / "generator").glob("*.yaml")}
-    named = {name: kind for name, kind in BASELINES.items() if f".{kind.__name__}\n" in texts[name]}
-    assert named == BASELINES
-    closed_forms = re.compile(r"models\.(baselines|physical)\.")
-    assert set(BASELINES) == {name for name, text in texts.items() if closed_forms.search(text)}
+    files = (REPOSITORY / "conf" / "generator").glob("*.yaml")
+    kinds = {path.stem: get_class(yaml.safe_load(path.read_text())["_target_"]) for path in files}
+    assert {name: kind for name, kind in kinds.items() if kind.closed_form} == BASELINES
 
 
 def test_a_baseline_is_fitted_without_a_run_on_training_pairs_alone(
@@ -233,6 +232,35 @@ def test_of_many_pairs_some_are_taken_spread_and_by_seed(data: EmbeddedDataModul
     places = [mean[rows].tolist().index(value) for value in some]
     assert [place * 12 // len(rows) for place in places] == list(range(12))
     assert some == read_by(12, 1) != read_by(12, 2)
+
+
+def test_a_transplant_is_exported_with_a_warning_and_judged_as_a_baseline(
+    fitted: Path, cli: Cli, cache: Path, tmp_path: Path
+) -> None:
+    """The residuals are in its checkpoint; test, export and evaluation give the same fakes."""
+    done = cli(
+        "train", "generator=transplant", *SMALL, f"paths.cache={cache}", "hydra.run.dir=run", "audit=off"
+    )
+    assert done.code == 0, done.err
+    assert "the noise of 48 training images, 0 MiB" in done.out + done.err
+    sources = json.loads((tmp_path / "run" / "provenance.json").read_text())["data"]
+    (sims,) = (name for name in sources if name.endswith("sim.star"))
+    done = cli("export", "run=run", f"particles={sims}", "out=new", "draws=2", "progress=false")
+    assert done.code == 0, done.err
+    assert "reuses the noise of real training images" in done.err
+    assert "all draws are alike" not in done.err
+    first, second = (mrcfile.read(tmp_path / "new" / f"fake_draw0{draw}.mrcs") for draw in (1, 2))
+    assert (np.abs(first - second).std(axis=(1, 2)) > 0.5).all()
+    names = starfile.read(tmp_path / "new" / "fake_draw01.star")["particles"]["rlnImageOriginalName"].tolist()
+    tested = starfile.read(tmp_path / "run" / "test" / "fake.star")["particles"]["rlnImageOriginalName"]
+    np.testing.assert_array_equal(
+        first[[names.index(name) for name in tested]], mrcfile.read(tmp_path / "run" / "test" / "fake.mrcs")
+    )
+    options = ["part=train", "measures=[noise]", "draws=100", "progress=false", "accelerator=cpu"]
+    done = cli("evaluate", f"run={fitted}", "out=judged", "baselines=[transplant]", *options)
+    assert done.code == 0, done.err
+    candidate = json.loads((tmp_path / "judged" / "evaluation.json").read_text())["candidates"]["transplant"]
+    assert candidate["measures"]["noise"]["answers"]["copied"]["verdict"] == "pass"
 
 
 def test_an_unknown_baseline_is_refused(data: EmbeddedDataModule) -> None:
