@@ -234,35 +234,6 @@ def test_of_many_pairs_some_are_taken_spread_and_by_seed(data: EmbeddedDataModul
     assert some == read_by(12, 1) != read_by(12, 2)
 
 
-def test_a_transplant_is_exported_with_a_warning_and_judged_as_a_baseline(
-    fitted: Path, cli: Cli, cache: Path, tmp_path: Path
-) -> None:
-    """The residuals are in its checkpoint; test, export and evaluation give the same fakes."""
-    done = cli(
-        "train", "generator=transplant", *SMALL, f"paths.cache={cache}", "hydra.run.dir=run", "audit=off"
-    )
-    assert done.code == 0, done.err
-    assert "the noise of 48 training images, 0 MiB" in done.out + done.err
-    sources = json.loads((tmp_path / "run" / "provenance.json").read_text())["data"]
-    (sims,) = (name for name in sources if name.endswith("sim.star"))
-    done = cli("export", "run=run", f"particles={sims}", "out=new", "draws=2", "progress=false")
-    assert done.code == 0, done.err
-    assert "reuses the noise of real training images" in done.err
-    assert "all draws are alike" not in done.err
-    first, second = (mrcfile.read(tmp_path / "new" / f"fake_draw0{draw}.mrcs") for draw in (1, 2))
-    assert (np.abs(first - second).std(axis=(1, 2)) > 0.5).all()
-    names = starfile.read(tmp_path / "new" / "fake_draw01.star")["particles"]["rlnImageOriginalName"].tolist()
-    tested = starfile.read(tmp_path / "run" / "test" / "fake.star")["particles"]["rlnImageOriginalName"]
-    np.testing.assert_array_equal(
-        first[[names.index(name) for name in tested]], mrcfile.read(tmp_path / "run" / "test" / "fake.mrcs")
-    )
-    options = ["part=train", "measures=[noise]", "draws=100", "progress=false", "accelerator=cpu"]
-    done = cli("evaluate", f"run={fitted}", "out=judged", "baselines=[transplant]", *options)
-    assert done.code == 0, done.err
-    candidate = json.loads((tmp_path / "judged" / "evaluation.json").read_text())["candidates"]["transplant"]
-    assert candidate["measures"]["noise"]["answers"]["copied"]["verdict"] == "pass"
-
-
 def test_an_unknown_baseline_is_refused(data: EmbeddedDataModule) -> None:
     with pytest.raises(InputError, match="no such baseline"):
         fit_baseline("pink", data)
