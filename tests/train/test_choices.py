@@ -84,3 +84,20 @@ def test_every_discriminator_trains_and_its_health_is_logged(
 def test_something_else_is_no_discriminator() -> None:
     with pytest.raises(InputError, match="not a discriminator"):
         system("discriminator._target_=torch.nn.Identity")
+
+
+def test_a_network_on_a_closed_form_is_fitted_trained_averaged_and_tested(
+    cli: Cli, cache: Path, tmp_path: Path
+) -> None:
+    done = cli(
+        "train", "+debug=smoke", *SMALL, f"paths.cache={cache}", "generator=residual", "generator.width=4",
+        "discriminator.width=4", "loss=proper", "trainer.max_steps=2", "optimizer.ema_decay=0.9",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "fitted      " in done.out + done.err
+    (run,) = (tmp_path / "outputs" / "train").iterdir()
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    for place in ("generator", "average.module"):
+        assert state[f"{place}.physical.constant"].isfinite().all()
+        assert state[f"{place}.convolutions.4.weight"].abs().sum() > 0
+    assert (run / "test" / "fake.star").is_file()
