@@ -8,6 +8,7 @@ import torch
 
 from cryoalign.models.physical.spectra import Sample, Spectra, to_spectra
 from cryoalign.models.physical.stationary import fit_stationary, one_round
+from cryoalign.models.physical.third_moments import choose_innovations
 from cryoalign.models.physical.variation import Variation, fit_variation
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from cryoalign.models.baseline import Batch
     from cryoalign.models.physical.choice import Verdict
+    from cryoalign.models.physical.innovations import Innovations
     from cryoalign.models.physical.model import Model
 
 #: The parts that are optional, and what they are in words.
@@ -29,6 +31,8 @@ PARTS = {
     "variation": "images that differ in their noise power",
     "shared_variation": "images of one micrograph that differ together",
     "ctf_uncertainty": "a CTF that is uncertain near its zeros",
+    "skewness": "noise of skewed grey values",
+    "blobs": "bright or dark blobs in the noise",
 }
 
 
@@ -54,6 +58,8 @@ class Fitted(NamedTuple):
         Of the mean image, background-normalized.
     variation : Variation
         Of images about it.
+    innovations : Innovations
+        What the noise is made of.
     background : Background
     verdicts : dict of str to Verdict
         By the names of `PARTS`.
@@ -61,6 +67,7 @@ class Fitted(NamedTuple):
 
     model: Model
     variation: Variation
+    innovations: Innovations
     background: Background
     verdicts: dict[str, Verdict]
 
@@ -124,8 +131,9 @@ def fit(
     batches: Iterable[Batch],
     box: int,
     settings: Mapping[str, bool | str],
-    mask: Tensor | None,
+    mask: Tensor,
     *,
+    normalize: bool = True,
     sample: Sample | None = None,
 ) -> Fitted:
     """Fit the model.
@@ -138,8 +146,10 @@ def fit(
         Image size in px.
     settings : mapping of str to bool or ``auto``
         What is asked for of each of `PARTS`.
-    mask : (N, N) boolean tensor or None
-        Background by which raw is normalized.
+    mask : (N, N) boolean tensor
+        Background: True outside the particle's circle.
+    normalize : bool
+        Whether raw is normalized by it.
     sample : Sample, optional
         Empty; one of the usual size if not given.
 
@@ -152,7 +162,7 @@ def fit(
     ValueError
         If there are no pairs.
     """
-    pairs, sample = Pairs(batches, mask), Sample(box) if sample is None else sample
+    pairs, sample = Pairs(batches, mask if normalize else None), Sample(box) if sample is None else sample
     for spectra in pairs:
         sample.add(spectra)
     if len(sample) == 0:
@@ -164,4 +174,5 @@ def fit(
         model, _ = one_round(pairs, start, kept)
         start = start._replace(model=model)
     variation, more = fit_variation(sample if sample.complete else pairs, sample, start.model, settings)
-    return Fitted(start.model, variation, background, verdicts | more)
+    innovations, last = choose_innovations(sample, start.model, variation, mask, settings)
+    return Fitted(start.model, variation, innovations, background, verdicts | more | last)

@@ -15,6 +15,7 @@ from cryoalign.models.physical.choice import Verdict, checked_setting
 from cryoalign.models.physical.covariates import Covariates
 from cryoalign.models.physical.ctf_uncertainty import symmetric_normal
 from cryoalign.models.physical.fit import PARTS, background_values, fit
+from cryoalign.models.physical.innovations import skewed, with_blobs
 from cryoalign.models.physical.model import Gain, Model, without_ramps
 from cryoalign.models.physical.modes import MOST_MODES, Micrographs, Modes
 from cryoalign.models.physical.variation import Variation
@@ -80,6 +81,7 @@ class Physical(Baseline):
     covariate_slope: Tensor
     micrograph_name: Tensor
     micrograph_number: Tensor
+    innovations: Tensor
     scale: Tensor
     verdicts: Tensor
     ring: Tensor
@@ -127,6 +129,7 @@ class Physical(Baseline):
             "covariate_scale": (2,),
             "covariate_slope": (count, 2),
             "micrograph_number": (0, MOST_MODES),
+            "innovations": (2,),
             "scale": (2,),
             "verdicts": (len(PARTS), 3),
         }
@@ -141,7 +144,7 @@ class Physical(Baseline):
 
     def fit(self, batches: Iterable[Batch]) -> None:
         """Fit the model and choose its parts; see `Baseline.fit` and `cryoalign.models.physical.fit.fit`."""
-        self._keep(fit(batches, self.box, self.settings, self.mask if self.normalizes else None))
+        self._keep(fit(batches, self.box, self.settings, self.mask, normalize=self.normalizes))
 
     @property
     def model(self) -> Model:
@@ -200,10 +203,13 @@ class Physical(Baseline):
         noise, metadata = self._checked(sim, noise, metadata)
         with torch.autocast(sim.device.type, enabled=False):
             noise = noise.float()
+            skewness, lowest = self.innovations.tolist()
             signal, white = (
-                torch.fft.rfft2(image, norm="ortho") for image in (sim.squeeze(1).float(), noise[:, 0])
+                torch.fft.rfft2(image, norm="ortho")
+                for image in (sim.squeeze(1).float(), skewed(noise[:, 0], skewness))
             )
-            grain = self._power(noise, metadata).sqrt() * white
+            power = self._power(noise, metadata)
+            grain = with_blobs(power.sqrt() * white, power, lowest)
             if bool((self.ramps > 0).any()):
                 grain = without_ramps(grain, noise[:, 2].flatten(1)[:, _RAMPS] * self.ramps)
             spectra = self.model.signal(signal, metadata["defocus"].to(sim.device)) + grain
@@ -248,6 +254,7 @@ class Physical(Baseline):
             (self.covariate_centre, covariates.centre),
             (self.covariate_scale, covariates.scale),
             (self.covariate_slope, covariates.slope),
+            (self.innovations, torch.tensor(fitted.innovations)),
             (self.scale, torch.tensor(fitted.background)),
             (self.verdicts, torch.tensor([fitted.verdicts[part] for part in PARTS])),
         ):

@@ -63,6 +63,12 @@ class Variation(NamedTuple):
     micrographs: Micrographs
     rho: Tensor
 
+    def expected(self, spectra: Spectra, model: Model) -> Tensor:
+        """Compute the log power of the rings of images that were measured, (B, R)."""
+        known = self.covariates.log_power(spectra.dose, spectra.tilt)
+        u = log_ring_power(model.relative(spectra), len(model.pattern)) - known
+        return known + self.modes.expected(u, half_plane(len(model.pattern)).pixels)
+
 
 def measure(pairs: Iterable[Spectra], model: Model) -> LogPower:
     """Compute the log power of images: all of them, or as many as are needed, evenly spaced.
@@ -204,16 +210,14 @@ def _choose_rho(
     nothing = torch.zeros(len(model.constant))
     if setting is False or not bool((model.following > 0).any()):
         return nothing, Verdict(kept=False)
-    rings = half_plane(len(model.pattern))
+    ring = half_plane(len(model.pattern)).ring
     sums = UncertaintySums(len(model.pattern))
     ratio = (model.following / model.constant).sqrt()
     for spectra in sample:
         left, fraction = model.residual(spectra)
-        fixed = squared(left) / (model.pattern * fraction * model.constant[rings.ring])
-        known = variation.covariates.log_power(spectra.dose, spectra.tilt)
-        u = log_ring_power(model.relative(spectra), len(model.pattern)) - known
-        u = known + variation.modes.expected(u, rings.pixels)
-        sums.add(fixed * (-u)[:, rings.ring].exp(), ratio[rings.ring] * spectra.ctf.abs(), spectra.group)
+        level = model.pattern * fraction * variation.expected(spectra, model)[:, ring].exp()
+        fixed = squared(left) / (level * model.constant[ring])
+        sums.add(fixed, ratio[ring] * spectra.ctf.abs(), spectra.group)
     found = sums.fit()
     verdict = decide(setting, found.held_out, needed=bool((found.rho > 0).any()))
     return (found.rho if verdict.kept else nothing), verdict

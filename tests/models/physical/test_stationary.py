@@ -10,13 +10,18 @@ from cryoalign.models.physical.fit import PARTS, Fitted, fit
 from cryoalign.models.physical.model import slopes, unit_ramps, without_ramps
 from cryoalign.models.physical.spectra import Sample
 from cryoalign.physics.half_plane import half_plane
+from cryoalign.physics.mask import background
 from tests.models.physical.drawn import Drawn
 
 AUTO: dict[str, bool | str] = dict.fromkeys(PARTS, "auto")
 
 
+def outside(drawn: Drawn) -> torch.Tensor:
+    return torch.from_numpy(background(drawn.box, 0.9).copy())
+
+
 def fitted(drawn: Drawn, **settings: bool | str) -> Fitted:
-    return fit(drawn.batches(), drawn.box, AUTO | settings, None)
+    return fit(drawn.batches(), drawn.box, AUTO | settings, outside(drawn), normalize=False)
 
 
 def members(drawn: Drawn) -> np.ndarray:
@@ -102,9 +107,9 @@ def test_parts_are_what_they_are_asked_to_be() -> None:
 def test_passes_over_all_pairs_agree_with_a_fit_in_memory() -> None:
     drawn = Drawn(ramps=(6.0, 9.0))
     batches = drawn.batches()
-    whole = fit(batches, drawn.box, AUTO, None)
+    whole = fit(batches, drawn.box, AUTO, outside(drawn), normalize=False)
     small = Sample(drawn.box, size=200 * 20 * drawn.box * (drawn.box // 2 + 1))
-    streamed = fit(batches, drawn.box, AUTO, None, sample=small)
+    streamed = fit(batches, drawn.box, AUTO, outside(drawn), normalize=False, sample=small)
     assert len(small) == 200
     torch.testing.assert_close(streamed.model.constant, whole.model.constant, rtol=0.02, atol=0.02)
     torch.testing.assert_close(streamed.model.ramps, whole.model.ramps, rtol=1e-3, atol=0)
