@@ -11,9 +11,8 @@ from torch import Tensor
 
 from cryoalign.errors import InputError, within
 from cryoalign.models.baseline import Baseline
-from cryoalign.models.ring_fit import MOST_KNOTS, Knots, RingSums, at_defocus
-from cryoalign.physics.half_plane import half_plane
-from cryoalign.physics.mask import background
+from cryoalign.models.physical.fit import background_values
+from cryoalign.models.physical.generator import Physical
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from cryoalign.models.baseline import Batch
     from cryoalign.models.generator import Metadata
 
+#: The signal is that of `Physical`; what else it knows of noise is not asked for.
+_NOT_ASKED = ("ramps", "pattern", "covariates", "variation", "shared_variation", "ctf_uncertainty")
 #: What is kept of the metadata of a donor.
 _KEPT = ("defocus", "ctf", "dose", "particle")
 #: What differs by 1 in these is still alike: defocus in A, dose in e/A^2, phase shift in degrees.
@@ -38,7 +39,7 @@ class Transplant(Baseline):
 
     A ceiling, and not a simulation: its noise is the microscope's in every respect, and belongs to real
     images that are used again. The other particle is of like defocus, dose and optics; which one, depends on
-    seed, particle and draw, and it is never the same particle.
+    seed, particle and draw, and it is never the same particle. The gain g is that of `Physical`.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ class Transplant(Baseline):
 
     Attributes
     ----------
+    physical : Physical
+        The signal, and raw's scale.
     residuals : (K, N, N) float16
         Of background-normalized raw images.
     donor_defocus, donor_ctf, donor_dose, donor_particle : (K, ...)
@@ -67,13 +70,7 @@ class Transplant(Baseline):
 
     conditions: ClassVar[frozenset[str]] = frozenset({"defocus", "ctf", "particle"})
     reuses_noise: ClassVar[bool] = True
-    defocus: Tensor
-    gain: Tensor
-    offset: Tensor
-    scale: Tensor
     residuals: Tensor
-    ring: Tensor
-    mask: Tensor
 
     def __init__(
         self, box: int, noise_channels: int = 1, *, megabytes: float = 64, radius: float = 0.9
@@ -86,13 +83,7 @@ class Transplant(Baseline):
             )
         super().__init__(box, noise_channels)
         self.most = int(within("generator.megabytes", megabytes, above=0) * 2**20) // (2 * box**2)
-        rings = half_plane(box)
-        self.register_buffer("ring", rings.ring.clone(), persistent=False)
-        self.register_buffer("mask", torch.from_numpy(background(box, radius).copy()), persistent=False)
-        self.register_buffer("defocus", torch.full((MOST_KNOTS,), math.inf))
-        self.register_buffer("gain", torch.full((MOST_KNOTS, len(rings.pixels)), math.nan))
-        self.register_buffer("offset", torch.full((MOST_KNOTS,), math.nan))
-        self.register_buffer("scale", torch.full((2,), math.nan))
+        self.physical = Physical(box, radius=radius, micrograph="new", **dict.fromkeys(_NOT_ASKED, False))
         self.register_buffer("residuals", torch.zeros(0, box, box, dtype=torch.float16))
         for name in _KEPT:
             self.register_buffer(f"donor_{name}", torch.zeros(0))
@@ -103,26 +94,18 @@ class Transplant(Baseline):
         return cls(box, radius=radius)
 
     def fit(self, batches: Iterable[Batch]) -> None:
-        """Fit the gain in a first pass, keep residuals in a second; see `Baseline.fit`.
+        """Fit the signal, then keep residuals in another pass; see `Baseline.fit`.
 
         Raises
         ------
         ValueError
             If there are fewer than two pairs.
         """
-        sums, scale = RingSums(self.box), torch.zeros(3, dtype=torch.float64)
-        for sim, raw, metadata, group in batches:
-            mean, deviation = self._background(raw)
-            sums.add(sim, ((raw - mean) / deviation).float(), metadata["defocus"], group)
-            rows = torch.stack([torch.ones_like(mean), mean / deviation, 1 / deviation])
-            scale += rows.flatten(1).sum(1)
-        count, offset, inverse = scale.tolist()
-        if count < 2:
+        pairs = _Counted(batches)
+        self.physical.fit(pairs)
+        if pairs.count < 2:
             raise ValueError("there are no two pairs to fit")
-        self.scale.copy_(torch.tensor([offset / inverse, count / inverse]))
-        self._keep_gain(sums.fit())
-        chosen = _spread(int(count), self.most)
-        kept = list(self._residuals(batches, chosen))
+        kept = list(self._residuals(batches, _spread(pairs.count, self.most)))
         self.residuals = torch.cat([values for values, _ in kept])
         for name in _KEPT:
             entries = [cast("dict[str, Tensor]", known)[name] for _, known in kept]
@@ -197,23 +180,18 @@ class Transplant(Baseline):
             raise ValueError(f"expected noise of shape {tuple(sim.shape)}, found {found}")
         with torch.autocast(sim.device.type, enabled=False):
             fake = self._signal(sim, metadata["defocus"].to(sim.device)) + noise.float()
-            mean, deviation = self._background(fake)
-            return ((fake - mean) / deviation * self.scale[1] + self.scale[0]).float()
-
-    def _background(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation outside the particle's circle, (B, 1, 1, 1) float64."""
-        outside = images[..., self.mask].double()
-        deviation, mean = torch.std_mean(outside, -1, correction=0, keepdim=True)
-        return mean[..., None], deviation.clamp(min=1e-12)[..., None]
+            mean, deviation = background_values(fake, self.physical.mask)
+            offset, scale = self.physical.scale
+            normalized: Tensor = ((fake - mean) / deviation * scale + offset).float()
+            return normalized
 
     def _signal(self, sim: Tensor, defocus: Tensor) -> Tensor:
         """G sim with its offset, (B, 1, N, N), background-normalized."""
-        knots = Knots(self.defocus, self.gain, torch.zeros_like(self.gain), self.offset)
-        gain, _, offset = at_defocus(knots, defocus)
-        spectra = gain[:, self.ring] * torch.fft.rfft2(sim.squeeze(1).float(), norm="ortho")
-        spectra[:, 0, 0] += offset
-        signal: Tensor = torch.fft.irfft2(spectra, s=(self.box, self.box), norm="ortho")[:, None]
-        return signal
+        spectra = torch.fft.rfft2(sim.squeeze(1).float(), norm="ortho")
+        signal: Tensor = torch.fft.irfft2(
+            self.physical.model.signal(spectra, defocus), s=(self.box, self.box), norm="ortho"
+        )
+        return signal[:, None]
 
     def _residuals(
         self, batches: Iterable[Batch], chosen: np.ndarray[Any, np.dtype[np.int64]]
@@ -226,7 +204,7 @@ class Transplant(Baseline):
             if not len(inside):
                 continue
             rows = torch.from_numpy(inside)
-            mean, deviation = self._background(raw[rows])
+            mean, deviation = background_values(raw[rows], self.physical.mask)
             signal = self._signal(sim[rows], metadata["defocus"][rows])
             left = (raw[rows] - mean) / deviation - signal
             entries = cast("dict[str, Tensor]", metadata)
@@ -253,21 +231,26 @@ class Transplant(Baseline):
         itself = entries["particle"][:, None] == donors["particle"][None]
         return distance.masked_fill(itself, math.inf)
 
-    def _keep_gain(self, knots: Knots) -> None:
-        used = len(knots.defocus)
-        self.defocus.fill_(math.inf)
-        self.defocus[:used] = knots.defocus
-        for buffer, values in ((self.gain, knots.gain), (self.offset, knots.offset)):
-            buffer[:used] = values
-            buffer[used:] = values[-1]  # no part in anything, but finite
-
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Make room for as many residuals as come."""
         for name in ("residuals", *(f"donor_{kept}" for kept in _KEPT)):
             found = state_dict.get(prefix + name)
             if found is not None:
-                setattr(self, name, torch.empty_like(found, device=self.gain.device))
+                setattr(self, name, torch.empty_like(found, device=self.physical.scale.device))
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+class _Counted:
+    """Pairs, and how many they are once they were gone through."""
+
+    def __init__(self, batches: Iterable[Batch]) -> None:
+        self._batches, self.count = batches, 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.count = 0
+        for batch in self._batches:
+            self.count += len(batch[0])
+            yield batch
 
 
 def _spread(count: int, most: int) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -20,11 +20,13 @@ def filtered(images: np.ndarray, falloff: float) -> np.ndarray:
 
 
 def metadata(count: int = COUNT, **changed: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Defoci of 10,000 to 20,000 A; 300 kV, 2.7 mm, 0.1."""
+    """Defoci of 10,000 to 20,000 A; 4 A/px, 300 kV, 2.7 mm, 0.1."""
+    defocus = torch.linspace(1e4, 2e4, count)
     ctf = torch.zeros(count, 14, dtype=torch.float64)
-    ctf[:, 7:10] = torch.tensor([300.0, 2.7, 0.1])
+    ctf[:, 0] = ctf[:, 1] = defocus
+    ctf[:, 5:14] = torch.tensor([1.0, 4.0, 300.0, 2.7, 0.1, 1.0, 0.0, 0.0, 1.0])
     known = {
-        "defocus": torch.linspace(1e4, 2e4, count),
+        "defocus": defocus,
         "ctf": ctf,
         "dose": torch.full((count,), torch.nan),
         "particle": torch.arange(count) + 1000,
