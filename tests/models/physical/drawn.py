@@ -26,6 +26,7 @@ class Drawn:
     ramps: tuple[float, float] = (0.0, 0.0)
     pattern: float = 0.0  # excess along y at high frequency
     gain_by_defocus: float = 0.0
+    skewness: float = 0.0  # of the white noise, 0 or less
     level: tuple[float, ...] = field(default=())  # noise level of each image relative to the mean
 
     @property
@@ -79,6 +80,9 @@ class Drawn:
         ctf = self.ctf(parameters)
         defocus = parameters[:, :2].mean(1).float()
         sim, white = rng.normal(size=(2, self.count, self.box, self.box))
+        if self.skewness:
+            counts = 4 / self.skewness**2
+            white = (counts - rng.gamma(counts, size=white.shape)) / np.sqrt(counts)
         transform = np.fft.rfft2(sim, norm="ortho") * ctf
         sim = np.fft.irfft2(transform, s=(self.box, self.box), norm="ortho")
         constant, following = (values[self.ring] for values in self.power)

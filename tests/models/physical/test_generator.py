@@ -64,6 +64,24 @@ def test_images_differ_as_raw_does() -> None:
     assert fake == pytest.approx(raw, rel=0.12)
 
 
+def skewness(images: torch.Tensor) -> np.ndarray:
+    values = images[..., torch.from_numpy(background(images.shape[-1], 0.9).copy())].squeeze(1).double()
+    centred = (values - values.mean(1, keepdim=True)).numpy()
+    found: np.ndarray = (centred**3).mean(1) / (centred**2).mean(1) ** 1.5
+    return found
+
+
+def test_fakes_are_as_skewed_as_raw() -> None:
+    drawn = Drawn(skewness=-0.4)
+    generator = fitted(drawn)
+    assert generator.verdict("skewness").kept
+    assert not generator.verdict("blobs").kept
+    fake, raw = (skewness(images) for images in made(generator, drawn))
+    error = np.hypot(fake.std(), raw.std()) / np.sqrt(drawn.count)
+    assert raw.mean() < -0.2
+    assert abs(fake.mean() - raw.mean()) < 4 * error
+
+
 def test_each_fake_has_the_background_of_raw() -> None:
     drawn = Drawn()
     batches = [(sim, 0.2 * raw - 0.1, known, group) for sim, raw, known, group in drawn.batches()]
