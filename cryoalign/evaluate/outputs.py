@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 PAGE = "report.html"
 
+ON_REQUEST = ("class_mix",)
+"""Measures that take minutes: taken where they are named."""
+
 _SHOWN = 4
 _FEWEST_DRAWS = 100
 _OFF_SCALE = 0.05  # standard deviations of raw's background
@@ -48,7 +51,7 @@ def measures_of(
     Parameters
     ----------
     chosen : str, sequence of str, or None
-        Their names; None takes all.
+        Their names; None takes all but those `ON_REQUEST`.
     settings : mapping
         What ``conf/evaluate.yaml`` holds below ``measure``.
 
@@ -61,14 +64,15 @@ def measures_of(
     InputError
         If one is unknown.
     """
-    names = list(settings) if chosen is None else [chosen] if isinstance(chosen, str) else list(chosen)
+    standard = [name for name in settings if name not in ON_REQUEST]
+    names = standard if chosen is None else [chosen] if isinstance(chosen, str) else list(chosen)
     unknown = [str(name) for name in names if name not in settings]
     if unknown:
         raise InputError(
             "unknown measure",
             expected=", ".join(settings),
             found=", ".join(unknown),
-            remedy="give e.g. measures=[spectrum,content], or leave it out for all",
+            remedy="give e.g. measures=[spectrum,content], or leave it out for all but the slow ones",
         )
     return {name: instantiate(settings[name]) for name in settings if name in names}
 

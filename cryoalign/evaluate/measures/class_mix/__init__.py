@@ -1,0 +1,1 @@
+"""Whether fakes fall into 2D classes as raw images do."""
