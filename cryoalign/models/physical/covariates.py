@@ -1,7 +1,8 @@
-"""What the metadata say about the power of an image: the log power of its rings, linear in dose and tilt.
+"""What the metadata say about the power of an image: log power of its rings, by dose, tilt and defocus.
 
-A higher dose damages the specimen, a tilted specimen is thicker: the noise changes with both, by an amount
-that only the data can show. Images whose dose or tilt is not known are taken for average ones.
+A higher dose damages the specimen, a tilted specimen is thicker, and where the defocus was chosen or found is
+not independent of the specimen: the noise changes with them, beyond what the CTF does, by an amount that only
+the data can show. Images of which one is not known are taken for average ones.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from cryoalign.models.physical.modes import FEWEST_PIXELS
 
-_NAMES = ("dose", "tilt")
+_NAMES = ("dose", "tilt", "defocus")
+_FURTHEST = 2.5  # standard deviations; beyond, it is taken for that: a line is not to be trusted far out
 _FEWEST_KNOWN = 0.5  # of the images, below which a covariate is not used
 
 
@@ -23,18 +25,18 @@ class Covariates(NamedTuple):
 
     Attributes
     ----------
-    centre, scale : (2,) tensor
-        Mean and standard deviation of dose in e/A^2 and of the tilt's size in degrees; scale 0 where it is
-        not used.
-    slope : (R, 2) tensor
-        Change of the log power with one standard deviation of either.
+    centre, scale : (3,) tensor
+        Mean and standard deviation of dose in e/A^2, of the tilt's size in degrees, and of the defocus in A;
+        scale 0 where it is not used.
+    slope : (R, 3) tensor
+        Change of the log power with one standard deviation of each.
     """
 
     centre: Tensor
     scale: Tensor
     slope: Tensor
 
-    def log_power(self, dose: Tensor, tilt: Tensor) -> Tensor:
+    def log_power(self, dose: Tensor, tilt: Tensor, defocus: Tensor) -> Tensor:
         """Return what is added to the log power of images.
 
         Parameters
@@ -43,14 +45,18 @@ class Covariates(NamedTuple):
             In e/A^2; NaN where it is not known.
         tilt : (B,) tensor
             In degrees; NaN where it is not known.
+        defocus : (B,) tensor
+            Mean in A.
 
         Returns
         -------
         (B, R) tensor
         """
-        return _standard(_table(dose, tilt), self.centre, self.scale) @ self.slope.t()
+        return _standard(_table(dose, tilt, defocus), self.centre, self.scale) @ self.slope.t()
 
-    def log_likelihood(self, u: Tensor, pixels: Tensor, dose: Tensor, tilt: Tensor) -> Tensor:
+    def log_likelihood(
+        self, u: Tensor, pixels: Tensor, dose: Tensor, tilt: Tensor, defocus: Tensor
+    ) -> Tensor:
         """Compute the Gaussian log-likelihood of measured log power without any other variation.
 
         Parameters
@@ -59,7 +65,7 @@ class Covariates(NamedTuple):
             Of `cryoalign.models.physical.modes.log_ring_power`.
         pixels : (R,) tensor
             Of the whole plane in each ring.
-        dose, tilt : (n,) tensor
+        dose, tilt, defocus : (n,) tensor
 
         Returns
         -------
@@ -67,7 +73,7 @@ class Covariates(NamedTuple):
         """
         used = pixels >= FEWEST_PIXELS
         variance = torch.polygamma(1, pixels[used].double() / 2)
-        left = (u - self.log_power(dose, tilt)).double()[:, used]
+        left = (u - self.log_power(dose, tilt, defocus)).double()[:, used]
         value: Tensor = -0.5 * (left.square() / variance + (2 * math.pi * variance).log()).sum(1)
         return value
 
@@ -78,11 +84,11 @@ class Covariates(NamedTuple):
             for place, name in enumerate(_NAMES)
             if self.scale[place] > 0
         ]
-        return "power follows " + " and ".join(used) if used else "power does not follow dose or tilt"
+        return "power follows " + " and ".join(used) if used else "power follows none of the metadata"
 
 
 def no_covariates(rings: int) -> Covariates:
-    """Return the description of power that follows neither dose nor tilt.
+    """Return the description of power that follows nothing of the metadata.
 
     Parameters
     ----------
@@ -92,10 +98,10 @@ def no_covariates(rings: int) -> Covariates:
     -------
     Covariates
     """
-    return Covariates(torch.zeros(2), torch.zeros(2), torch.zeros(rings, 2))
+    return Covariates(torch.zeros(3), torch.zeros(3), torch.zeros(rings, 3))
 
 
-def fit_covariates(u: Tensor, pixels: Tensor, dose: Tensor, tilt: Tensor) -> Covariates:
+def fit_covariates(u: Tensor, pixels: Tensor, dose: Tensor, tilt: Tensor, defocus: Tensor) -> Covariates:
     """Fit the linear term by least squares, ring by ring.
 
     Parameters
@@ -104,15 +110,15 @@ def fit_covariates(u: Tensor, pixels: Tensor, dose: Tensor, tilt: Tensor) -> Cov
         Of `cryoalign.models.physical.modes.log_ring_power`.
     pixels : (R,) tensor
         Of the whole plane in each ring; rings of fewer than 8 have no part.
-    dose, tilt : (n,) tensor
-        In e/A^2 and degrees; NaN where not known.
+    dose, tilt, defocus : (n,) tensor
+        In e/A^2, degrees and A; NaN where not known.
 
     Returns
     -------
     Covariates
         float32; one that is known of less than half of the images, or is the same for all, is not used.
     """
-    table = _table(dose, tilt)
+    table = _table(dose, tilt, defocus)
     known = table.isfinite()
     count = known.sum(0).clamp(min=1)
     filled = table.nan_to_num()
@@ -121,19 +127,20 @@ def fit_covariates(u: Tensor, pixels: Tensor, dose: Tensor, tilt: Tensor) -> Cov
     used = (known.double().mean(0) >= _FEWEST_KNOWN) & (spread > 1e-3 * (1 + centre.abs()))
     scale = torch.where(used, spread, 0)
     rows = _standard(table, centre, scale).double()
-    # The ridge holds a column of zeros, and dose and tilt where they go together.
-    gram = rows.t() @ rows + torch.eye(2, dtype=torch.float64)
+    # The ridge holds a column of zeros, and what goes together.
+    gram = rows.t() @ rows + torch.eye(3, dtype=torch.float64)
     centred = u.double() - u.double().mean(0)
     slope = torch.linalg.solve(gram, rows.t() @ centred).t()
     slope = torch.where((pixels >= FEWEST_PIXELS)[:, None] & used, slope, 0)
     return Covariates(torch.where(used, centre, 0), scale, slope.float())
 
 
-def _table(dose: Tensor, tilt: Tensor) -> Tensor:
-    return torch.stack([dose.float(), tilt.float().abs()], 1)
+def _table(dose: Tensor, tilt: Tensor, defocus: Tensor) -> Tensor:
+    return torch.stack([dose.float(), tilt.float().abs(), defocus.float()], 1)
 
 
 def _standard(table: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
     """Return the values in standard deviations from the mean, 0 where not known or not used."""
     usable = table.isfinite() & (scale > 0)
-    return torch.where(usable, (table.nan_to_num() - centre) / torch.where(scale > 0, scale, 1), 0)
+    standard = (table.nan_to_num() - centre) / torch.where(scale > 0, scale, 1)
+    return torch.where(usable, standard.clamp(-_FURTHEST, _FURTHEST), 0)

@@ -27,7 +27,7 @@ PARTS = {
     "gain_by_defocus": "signal that depends on the defocus",
     "ramps": "linear ramps of grey value",
     "pattern": "noise that differs by direction",
-    "covariates": "noise that follows dose and tilt",
+    "covariates": "noise that follows dose, tilt and defocus",
     "variation": "images that differ in their noise power",
     "shared_variation": "images of one micrograph that differ together",
     "ctf_uncertainty": "a CTF that is uncertain near its zeros",

@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from cryoalign.models.physical.fit import Fitted
 
 _MAPS = 3  # white noise, the CTF's uncertainty, and numbers of which an image needs a few
-_RAMPS, _IMAGE, _MICROGRAPH = slice(0, 2), slice(2, 2 + MOST_MODES), slice(2 + MOST_MODES, 2 + 2 * MOST_MODES)
+_PLACES = (
+    2,
+    MOST_MODES,
+    MOST_MODES,
+)  # among the numbers: slopes, modes of the image, of the micrograph; rings
 
 
 class Physical(Baseline):
@@ -76,6 +80,7 @@ class Physical(Baseline):
     mean: Tensor
     within: Tensor
     between: Tensor
+    separate: Tensor
     covariate_centre: Tensor
     covariate_scale: Tensor
     covariate_slope: Tensor
@@ -125,9 +130,10 @@ class Physical(Baseline):
             "mean": (count,),
             "within": (count, MOST_MODES),
             "between": (count, MOST_MODES),
-            "covariate_centre": (2,),
-            "covariate_scale": (2,),
-            "covariate_slope": (count, 2),
+            "separate": (count,),
+            "covariate_centre": (3,),
+            "covariate_scale": (3,),
+            "covariate_slope": (count, 3),
             "micrograph_number": (0, MOST_MODES),
             "innovations": (2,),
             "scale": (2,),
@@ -156,7 +162,7 @@ class Physical(Baseline):
     def variation(self) -> Variation:
         """What differs from image to image."""
         covariates = Covariates(self.covariate_centre, self.covariate_scale, self.covariate_slope)
-        modes = Modes(self.mean, self.within, self.between)
+        modes = Modes(self.mean, self.within, self.between, self.separate)
         return Variation(
             covariates, modes, Micrographs(self.micrograph_name, self.micrograph_number), self.rho
         )
@@ -177,7 +183,7 @@ class Physical(Baseline):
         noise = noise_maps(seed, index, draw, channels=_MAPS, box=self.box)
         if "micrograph" in metadata:
             shared = noise_maps(seed, metadata["micrograph"], draw, channels=MOST_MODES, box=1)
-            noise[:, 2].flatten(1)[:, _MICROGRAPH] = shared.flatten(1)
+            noise[:, 2].flatten(1)[:, sum(_PLACES[:2]) : sum(_PLACES)] = shared.flatten(1)
         return noise
 
     def forward(self, sim: Tensor, noise: Tensor | None = None, metadata: Metadata | None = None) -> Tensor:
@@ -211,7 +217,7 @@ class Physical(Baseline):
             power = self._power(noise, metadata)
             grain = with_blobs(power.sqrt() * white, power, lowest)
             if bool((self.ramps > 0).any()):
-                grain = without_ramps(grain, noise[:, 2].flatten(1)[:, _RAMPS] * self.ramps)
+                grain = without_ramps(grain, noise[:, 2].flatten(1)[:, : _PLACES[0]] * self.ramps)
             spectra = self.model.signal(signal, metadata["defocus"].to(sim.device)) + grain
             fake: Tensor = torch.fft.irfft2(spectra, s=(self.box, self.box), norm="ortho")[:, None]
             if not self.normalizes:
@@ -221,15 +227,18 @@ class Physical(Baseline):
 
     def _power(self, noise: Tensor, metadata: Metadata) -> Tensor:
         """Noise power of each image at each frequency, (B, N, N // 2 + 1)."""
-        numbers = noise[:, 2].flatten(1)
-        image, micrograph = numbers[:, _IMAGE], numbers[:, _MICROGRAPH]
+        count = len(self.constant)
+        numbers = noise[:, 2].flatten(1)[:, : sum(_PLACES) + count]
+        _, image, micrograph, rings = torch.split(numbers, [*_PLACES, count], 1)
         covariates, modes, micrographs, rho = self.variation
         if self.micrograph == "known" and "micrograph" in metadata:
             known, number = micrographs.look_up(metadata["micrograph"].to(noise.device))
             micrograph = torch.where(known[:, None], number, micrograph)
         unknown = torch.full((len(noise),), math.nan, device=noise.device)
         dose, tilt = metadata.get("dose", unknown), metadata.get("tilt", unknown)
-        level = modes.log_power(image, micrograph) + covariates.log_power(dose, tilt)
+        level = modes.log_power(image, micrograph, rings) + covariates.log_power(
+            dose, tilt, metadata["defocus"]
+        )
         amplitude = self.following.sqrt()[self.ring] * ctf_image(metadata["ctf"], self.box).abs()
         amplitude = amplitude + symmetric_normal(noise[:, 1]) * (rho * self.constant).sqrt()[self.ring]
         power = ((1 - rho) * self.constant)[self.ring] + amplitude.square()
@@ -251,6 +260,7 @@ class Physical(Baseline):
             (self.ramps, model.ramps),
             (self.rho, rho),
             (self.mean, modes.mean),
+            (self.separate, modes.separate),
             (self.covariate_centre, covariates.centre),
             (self.covariate_scale, covariates.scale),
             (self.covariate_slope, covariates.slope),

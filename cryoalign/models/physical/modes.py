@@ -30,6 +30,8 @@ _PERMUTED = 200_000  # values beyond which the edge is that of theory
 _TRACY_WIDOM = 2.0234  # 99 % point of the Tracy-Widom distribution of real matrices
 _FEWEST_GROUPS = 4
 _TINY = 1e-30
+_ROUNDS = 12
+_SIGMA = 3.0  # standard errors by which the variance of a ring has to exceed that of chance
 
 
 class Micrographs(NamedTuple):
@@ -77,13 +79,26 @@ class Modes(NamedTuple):
         Modes drawn anew for each image.
     between : (R, L) tensor
         Modes that the images of a micrograph share.
+    separate : (R,) tensor
+        Standard deviation of what is drawn for each image and ring, independently of other rings.
     """
 
     mean: Tensor
     within: Tensor
     between: Tensor
+    separate: Tensor
 
-    def log_power(self, image: Tensor, micrograph: Tensor) -> Tensor:
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Number of modes of images and of micrographs."""
+        return self.within.shape[1], self.between.shape[1]
+
+    @property
+    def varies(self) -> bool:
+        """Whether images differ beyond chance."""
+        return sum(self.counts) > 0 or bool((self.separate > 0).any())
+
+    def log_power(self, image: Tensor, micrograph: Tensor, ring: Tensor) -> Tensor:
         """Draw the log power of images.
 
         Parameters
@@ -92,12 +107,15 @@ class Modes(NamedTuple):
             Standard normal.
         micrograph : (B, L) tensor
             The same for all images of a micrograph: standard normal, or those of `Micrographs`.
+        ring : (B, R) tensor
+            Standard normal.
 
         Returns
         -------
         (B, R) tensor
         """
-        return self.mean + image @ self.within.t() + micrograph @ self.between.t()
+        modes = image @ self.within.t() + micrograph @ self.between.t()
+        return self.mean + modes + ring * self.separate
 
     def description(self) -> str:
         """Describe how much the power of the rings varies, as a root mean square in per cent."""
@@ -125,7 +143,7 @@ class Modes(NamedTuple):
         (n, R) tensor
         """
         used, scale = _used(pixels), _scale(pixels)
-        modes = torch.cat([self.within, self.between], 1).double()[used] / scale[:, None]
+        modes = torch.cat([self._of_images, self.between], 1).double()[used] / scale[:, None]
         gram = torch.eye(modes.shape[1], dtype=torch.float64) + modes.t() @ modes
         centred = (u - self.mean).double()[:, used] / scale
         amounts = torch.linalg.solve(gram, (centred @ modes).t()).t()
@@ -183,10 +201,15 @@ class Modes(NamedTuple):
         value += (shared / count)[place]
         return value
 
+    @property
+    def _of_images(self) -> Tensor:
+        """Whatever is drawn for each image, (R, K + R)."""
+        return torch.cat([self.within, self.separate.diag()], 1)
+
     def _whitened(self, u: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Whiten for the variation inside micrographs: images, shared modes, half the log-determinant."""
         used, scale = _used(pixels), _scale(pixels)
-        factor = _factor(self.within.double()[used] / scale[:, None])
+        factor = _factor(self._of_images.double()[used] / scale[:, None])
         white = torch.linalg.solve_triangular(
             factor, ((u - self.mean).double()[:, used] / scale).t(), upper=False
         )
@@ -235,7 +258,7 @@ def no_modes(pixels: Tensor) -> Modes:
     Modes
     """
     nothing = torch.zeros(len(pixels), 0)
-    return Modes(torch.zeros(len(pixels)), nothing, nothing)
+    return Modes(torch.zeros(len(pixels)), nothing, nothing, torch.zeros(len(pixels)))
 
 
 def fit_modes(
@@ -277,21 +300,23 @@ def fit_modes(
     apart = len(means) >= _FEWEST_GROUPS - 1 and 2 * len(inside) >= len(values)
     if not apart:
         inside = values - values.mean(0)
-    within = _spikes(inside, len(inside) if apart else len(inside) - 1, generator, counts and counts[0])
+    freedom = len(inside) if apart else len(inside) - 1
+    within, separate = _factors(inside, freedom, generator, counts and counts[0])
     between = within.new_zeros(len(within), 0)
     if apart:
-        factor = _factor(within)
+        factor = _factor(torch.cat([within, separate.diag()], 1))
         white = torch.linalg.solve_triangular(factor, means.t(), upper=False).t()
-        found = _spikes(white, len(white), generator, counts and counts[1])
-        between = factor @ found / sizes.mean().sqrt()
+        found = _factors(white, len(white), generator, counts and counts[1])
+        between = _largest(factor @ torch.cat([found[0], found[1].diag()], 1)) / sizes.mean().sqrt()
     modes = no_modes(pixels)
-    if within.shape[1] + between.shape[1] == 0:
-        return modes
-    full = [torch.zeros(len(pixels), part.shape[1]) for part in (within, between)]
-    for whole, part in zip(full, (within, between), strict=True):
+    parts = within, between, separate[:, None]
+    full = [torch.zeros(len(pixels), part.shape[1]) for part in parts]
+    for whole, part in zip(full, parts, strict=True):
         whole[used] = (part * scale[:, None]).float()
-    modes.mean[used] = u.double().mean(0)[used].float()
-    return Modes(modes.mean, *full)
+    modes = Modes(modes.mean, full[0], full[1], full[2][:, 0])
+    if modes.varies:
+        modes.mean[used] = u.double().mean(0)[used].float()
+    return modes
 
 
 def _used(pixels: Tensor) -> Tensor:
@@ -336,6 +361,34 @@ def _contrasts(values: Tensor, micrograph: Tensor) -> tuple[Tensor, Tensor, Tens
     mean = (means * weight[:, None]).cumsum(0)[:-1] / before[:, None]
     shared = factor * (1 + weight.square().cumsum(0)[:-1] / before.square())
     return inside, (means[1:] - mean) * factor.sqrt()[:, None], shared
+
+
+def _factors(
+    rows: Tensor, freedom: int, generator: torch.Generator, count: int | None
+) -> tuple[Tensor, Tensor]:
+    """Return the modes of centred rows, and the standard deviation of what each column varies by beside them.
+
+    A factor analysis by iterated principal axes: columns are brought to unit variance of what is no mode,
+    1 at the least. It begins with all of it being no mode, where the edge is that of correlations.
+    """
+    total = rows.square().sum(0) / freedom
+    unit = total.clamp(min=1)
+    modes = rows.new_zeros(len(total), 0)
+    for _ in range(_ROUNDS):
+        modes = _spikes(rows / unit.sqrt(), freedom, generator, count) * unit.sqrt()[:, None]
+        count = modes.shape[1]
+        unit = (total - modes.square().sum(1)).clamp(min=1)
+    excess, error = unit - 1, unit * math.sqrt(2 / freedom)
+    kept = (1 - (_SIGMA * error / excess.clamp(min=_TINY)).square()).clamp(min=0)
+    return modes, (excess * kept).sqrt()
+
+
+def _largest(modes: Tensor) -> Tensor:
+    """Return the fewest modes that have the covariance of these, at most as many as are stored."""
+    axes, deviation, _ = torch.linalg.svd(modes, full_matrices=False)
+    there = (deviation > _TINY).nonzero()[:MOST_MODES, 0]
+    largest: Tensor = axes[:, there] * deviation[there]
+    return largest
 
 
 def _spikes(rows: Tensor, freedom: int, generator: torch.Generator, count: int | None) -> Tensor:

@@ -31,7 +31,7 @@ class LogPower(NamedTuple):
     ----------
     u : (n, R) tensor
     group, micrograph : (n,) int64 tensor
-    dose, tilt : (n,) tensor
+    dose, tilt, defocus : (n,) tensor
     """
 
     u: Tensor
@@ -39,6 +39,7 @@ class LogPower(NamedTuple):
     micrograph: Tensor
     dose: Tensor
     tilt: Tensor
+    defocus: Tensor
 
     def take(self, rows: Tensor) -> LogPower:
         """Return some of the images."""
@@ -65,9 +66,14 @@ class Variation(NamedTuple):
 
     def expected(self, spectra: Spectra, model: Model) -> Tensor:
         """Compute the log power of the rings of images that were measured, (B, R)."""
-        known = self.covariates.log_power(spectra.dose, spectra.tilt)
+        known = _predicted(self.covariates, spectra)
         u = log_ring_power(model.relative(spectra), len(model.pattern)) - known
         return known + self.modes.expected(u, half_plane(len(model.pattern)).pixels)
+
+
+def _predicted(covariates: Covariates, images: Spectra | LogPower) -> Tensor:
+    """Return what the metadata of images add to their log power, (B, R)."""
+    return covariates.log_power(images.dose, images.tilt, images.defocus)
 
 
 def measure(pairs: Iterable[Spectra], model: Model) -> LogPower:
@@ -116,7 +122,9 @@ def fit_variation(
     pixels = half_plane(len(model.pattern)).pixels
     log_power, verdicts = measure(pairs, model), dict[str, Verdict]()
     covariates, verdicts["covariates"] = _choose_covariates(log_power, pixels, settings["covariates"])
-    left = log_power._replace(u=log_power.u - covariates.log_power(log_power.dose, log_power.tilt))
+    left = log_power._replace(
+        u=log_power.u - covariates.log_power(log_power.dose, log_power.tilt, log_power.defocus)
+    )
     modes, verdicts["variation"], verdicts["shared_variation"] = _choose_modes(left, pixels, settings)
     micrographs = modes.micrographs(left.u, pixels, left.micrograph)
     found = Variation(covariates, modes, micrographs, torch.zeros(len(pixels)))
@@ -142,17 +150,18 @@ def _held_out(log_power: LogPower, gain: Callable[[LogPower, LogPower], Tensor])
 def _choose_covariates(
     log_power: LogPower, pixels: Tensor, setting: bool | str
 ) -> tuple[Covariates, Verdict]:
-    """Decide whether power follows dose and tilt."""
+    """Decide whether power follows dose, tilt and defocus."""
 
     def fit(known: LogPower) -> Covariates:
-        return fit_covariates(known.u, pixels, known.dose, known.tilt)
+        return fit_covariates(known.u, pixels, known.dose, known.tilt, known.defocus)
 
     def gain(others: LogPower, held: LogPower) -> Tensor:
         centred = held.u - others.u.mean(0)
-        found, nothing = fit(others), no_covariates(len(pixels))
-        return found.log_likelihood(centred, pixels, held.dose, held.tilt) - nothing.log_likelihood(
-            centred, pixels, held.dose, held.tilt
+        found, nothing = (
+            covariates.log_likelihood(centred, pixels, held.dose, held.tilt, held.defocus)
+            for covariates in (fit(others), no_covariates(len(pixels)))
         )
+        return found - nothing
 
     whole = fit(log_power)
     if setting is False or not bool((whole.scale > 0).any()):
@@ -168,8 +177,7 @@ def _choose_modes(
 
     def fit(known: LogPower, *, shared: bool, like: Modes | None = None) -> Modes:
         micrograph = known.micrograph if shared else torch.arange(len(known.u))
-        counts = None if like is None else (like.within.shape[1], like.between.shape[1])
-        return fit_modes(known.u, pixels, micrograph, counts=counts)
+        return fit_modes(known.u, pixels, micrograph, counts=None if like is None else like.counts)
 
     def value(modes: Modes, held: LogPower) -> Tensor:
         return modes.log_likelihood(held.u, pixels, held.micrograph)
@@ -178,7 +186,7 @@ def _choose_modes(
     if settings["variation"] is False:
         return nothing, no, no
     single = fit(log_power, shared=False)
-    if single.within.shape[1] == 0:
+    if not single.varies:
         return nothing, no, no
     verdict = decide(
         settings["variation"],

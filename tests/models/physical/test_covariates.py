@@ -1,4 +1,4 @@
-"""The part of the power that follows dose and tilt: drawn from a known one and found again."""
+"""The part of the power that follows the metadata: drawn from a known one and found again."""
 
 import math
 
@@ -11,6 +11,7 @@ PIXELS = half_plane(32).pixels
 USED = PIXELS >= 8
 SLOPE = torch.stack([torch.linspace(0.3, 0, len(PIXELS)), torch.full((len(PIXELS),), -0.1)], 1)
 NAN = torch.full((300,), math.nan)
+FLAT = torch.full((300,), 1.5e4)  # the defocus of every image
 
 
 def _draw(seed: int, images: int = 300) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -24,54 +25,71 @@ def _draw(seed: int, images: int = 300) -> tuple[torch.Tensor, torch.Tensor, tor
 
 def test_finds_the_slopes_again() -> None:
     u, dose, tilt = _draw(0)
-    found = fit_covariates(u, PIXELS, dose, tilt)
+    found = fit_covariates(u, PIXELS, dose, tilt, FLAT)
     error = (torch.polygamma(1, PIXELS / 2) / 300).sqrt()
-    expected = SLOPE * found.scale / torch.tensor([35.0, 17.0])
-    apart = ((found.slope - expected) / error[:, None])[USED]
+    expected = SLOPE * found.scale[:2] / torch.tensor([35.0, 17.0])
+    apart = ((found.slope[:, :2] - expected) / error[:, None])[USED]
     assert apart.abs().max() < 4.5
     assert (found.slope[~USED] == 0).all()
-    torch.testing.assert_close(found.log_power(dose, tilt), found.log_power(dose, -tilt))
+    torch.testing.assert_close(found.log_power(dose, tilt, FLAT), found.log_power(dose, -tilt, FLAT))
 
 
 def test_predicts_other_images_better_than_nothing() -> None:
     u, dose, tilt = _draw(1)
-    found = fit_covariates(u, PIXELS, dose, tilt)
+    found = fit_covariates(u, PIXELS, dose, tilt, FLAT)
     u, dose, tilt = _draw(2)
-    gain = found.log_likelihood(u, PIXELS, dose, tilt) - no_covariates(len(PIXELS)).log_likelihood(
-        u, PIXELS, dose, tilt
-    )
+    gain = found.log_likelihood(u, PIXELS, dose, tilt, FLAT[: len(u)]) - no_covariates(
+        len(PIXELS)
+    ).log_likelihood(u, PIXELS, dose, tilt, FLAT)
     assert gain.sum() > 10 * gain.std() * math.sqrt(300)
 
 
 def test_likelihood_is_that_of_the_normal_distribution() -> None:
     u, dose, tilt = _draw(3, images=5)
-    found = Covariates(torch.tensor([60.0, 30.0]), torch.tensor([35.0, 17.0]), SLOPE)
+    found = Covariates(
+        torch.tensor([60.0, 30.0, 0.0]),
+        torch.tensor([35.0, 17.0, 0.0]),
+        torch.cat([SLOPE, 0 * SLOPE[:, :1]], 1),
+    )
     error = torch.polygamma(1, PIXELS / 2).sqrt()
-    normal = torch.distributions.Normal(found.log_power(dose, tilt).double(), error)
+    normal = torch.distributions.Normal(found.log_power(dose, tilt, FLAT[:5]).double(), error)
     expected = normal.log_prob(u.double())[:, USED].sum(1)
-    torch.testing.assert_close(found.log_likelihood(u, PIXELS, dose, tilt), expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        found.log_likelihood(u, PIXELS, dose, tilt, FLAT[: len(u)]), expected, rtol=1e-5, atol=0
+    )
 
 
 def test_what_is_not_known_is_not_used() -> None:
     u, dose, tilt = _draw(4)
-    found = fit_covariates(u, PIXELS, NAN, tilt)
+    found = fit_covariates(u, PIXELS, NAN, tilt, FLAT)
     assert found.scale[0] == 0
     assert found.scale[1] > 0
-    assert found.log_power(dose, tilt).isfinite().all()
-    assert (found.log_power(NAN[:2], NAN[:2]) == 0).all()
-    assert (fit_covariates(u, PIXELS, NAN, torch.full((300,), 3.0)).slope == 0).all()
+    assert found.log_power(dose, tilt, FLAT).isfinite().all()
+    assert (found.log_power(NAN[:2], NAN[:2], FLAT[:2]) == 0).all()
+    assert (fit_covariates(u, PIXELS, NAN, torch.full((300,), 3.0), FLAT).slope == 0).all()
 
 
 def test_one_unknown_image_is_an_average_one() -> None:
     u, dose, tilt = _draw(5)
     dose[7] = math.nan
-    found = fit_covariates(u, PIXELS, dose, tilt)
+    found = fit_covariates(u, PIXELS, dose, tilt, FLAT)
     assert found.scale[0] > 0
     tilt[7] = math.nan
-    assert (found.log_power(dose, tilt)[7] == 0).all()
+    assert (found.log_power(dose, tilt, FLAT)[7] == 0).all()
+
+
+def test_defocus_is_one_too_but_not_far_out() -> None:
+    u, dose, tilt = _draw(6)
+    defocus = torch.linspace(1e4, 2e4, 300)
+    u = u + 0.2 * (defocus[:, None] - 1.5e4) / 2.9e3 * USED
+    found = fit_covariates(u, PIXELS, dose, tilt, defocus)
+    assert (found.slope[:, 2][USED] - 0.2).abs().max() < 0.15
+    far = torch.tensor([1.5e4 + 2.5 * float(found.scale[2]), 9e4])
+    power = found.log_power(NAN[:2], NAN[:2], far)
+    torch.testing.assert_close(power[0], power[1], rtol=1e-3, atol=1e-5)
 
 
 def test_description_has_the_names() -> None:
-    both = Covariates(torch.zeros(2), torch.ones(2), torch.full((4, 2), 0.1))
+    both = Covariates(torch.zeros(3), torch.tensor([1.0, 1.0, 0.0]), torch.full((4, 3), 0.1))
     assert both.description() == "power follows dose (10 %) and tilt (10 %)"
-    assert no_covariates(4).description() == "power does not follow dose or tilt"
+    assert no_covariates(4).description() == "power follows none of the metadata"

@@ -15,6 +15,8 @@ USED = PIXELS >= 8
 WITHIN = torch.stack([0.15 + 0 * RINGS, 0.5 * torch.exp(-RINGS / 4)], 1) * USED[:, None]
 BETWEEN = (0.02 * (RINGS - 8))[:, None] * USED[:, None]
 MEAN = torch.where(USED, -0.05, 0.0)
+SEPARATE = 0 * MEAN
+NOISY = torch.where(RINGS == 6, 0.4, 0.0)
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -33,7 +35,8 @@ def _draw(modes: Modes, groups: int, images: int, seed: int) -> tuple[torch.Tens
     micrograph = torch.arange(groups).repeat_interleave(images)
     shared = torch.randn(groups, modes.between.shape[1], generator=generator)[micrograph]
     image = torch.randn(len(micrograph), modes.within.shape[1], generator=generator)
-    return modes.log_power(image, shared) + _sampling_error(len(micrograph), generator), micrograph
+    ring = torch.randn(len(micrograph), len(PIXELS), generator=generator)
+    return modes.log_power(image, shared, ring) + _sampling_error(len(micrograph), generator), micrograph
 
 
 def _covariance(modes: torch.Tensor) -> torch.Tensor:
@@ -58,7 +61,7 @@ def test_log_power_follows_the_ring() -> None:
 
 
 def test_finds_the_covariances_again() -> None:
-    truth = Modes(MEAN, WITHIN, BETWEEN)
+    truth = Modes(MEAN, WITHIN, BETWEEN, SEPARATE)
     u, micrograph = _draw(truth, groups=80, images=10, seed=1)
     found = fit_modes(u, PIXELS, micrograph)
     assert found.within.shape[1] == 2
@@ -77,6 +80,18 @@ def test_finds_the_covariances_again() -> None:
     assert (found.mean - MEAN)[USED].abs().max() < 0.15
     assert (found.within[~USED] == 0).all()
     assert (found.mean[~USED] == 0).all()
+
+
+def test_a_ring_that_varies_by_itself_hides_no_modes() -> None:
+    noisy = torch.where(RINGS == 6, 1.5, 0.0)
+    u, micrograph = _draw(Modes(MEAN, WITHIN, BETWEEN, noisy), groups=80, images=10, seed=7)
+    found = fit_modes(u, PIXELS, micrograph)
+    assert found.within.shape[1] == 2
+    assert abs(float(found.separate[6]) / 1.5 - 1) < 4 / math.sqrt(2 * 720)
+    others = USED & (RINGS != 6)
+    assert (found.separate[others] < 0.1).all()
+    ratio = found.within[others].square().sum() / WITHIN[others].square().sum()
+    assert abs(ratio - 1) < 0.25
 
 
 def test_finds_nothing_in_chance_alone() -> None:
@@ -98,7 +113,7 @@ def test_finds_nothing_in_chance_alone_beyond_permutation() -> None:
 
 
 def test_images_of_one_micrograph_each_vary_by_themselves() -> None:
-    u, _ = _draw(Modes(MEAN, WITHIN, BETWEEN), groups=300, images=1, seed=2)
+    u, _ = _draw(Modes(MEAN, WITHIN, BETWEEN, SEPARATE), groups=300, images=1, seed=2)
     modes = fit_modes(u, PIXELS, torch.arange(300))
     assert modes.between.shape[1] == 0
     total = WITHIN.square().sum() + BETWEEN.square().sum()
@@ -106,11 +121,13 @@ def test_images_of_one_micrograph_each_vary_by_themselves() -> None:
 
 
 def test_samples_have_the_moments_of_the_model() -> None:
-    truth = Modes(MEAN, WITHIN, BETWEEN)
+    truth = Modes(MEAN, WITHIN, BETWEEN, SEPARATE)
     generator = _generator(3)
     micrograph = torch.arange(4000).repeat_interleave(2)
     u = truth.log_power(
-        torch.randn(8000, 2, generator=generator), torch.randn(4000, 1, generator=generator)[micrograph]
+        torch.randn(8000, 2, generator=generator),
+        torch.randn(4000, 1, generator=generator)[micrograph],
+        torch.randn(8000, len(PIXELS), generator=generator),
     )
     torch.testing.assert_close(u.mean(0), MEAN, atol=0.02, rtol=0)
     first, second = u[::2] - MEAN, u[1::2] - MEAN
@@ -120,11 +137,11 @@ def test_samples_have_the_moments_of_the_model() -> None:
 
 
 def test_log_likelihood_is_that_of_the_joint_normal_distribution() -> None:
-    truth = Modes(MEAN, WITHIN, BETWEEN)
+    truth = Modes(MEAN, WITHIN, BETWEEN, NOISY)
     u, micrograph = _draw(truth, groups=5, images=3, seed=4)
     found = truth.log_likelihood(u, PIXELS, micrograph)
     sampling = torch.polygamma(1, PIXELS / 2).diag()
-    one = (sampling + _covariance(WITHIN.double()))[USED][:, USED]
+    one = (sampling + _covariance(WITHIN.double()) + NOISY.double().square().diag())[USED][:, USED]
     shared = _covariance(BETWEEN.double())[USED][:, USED]
     joint = torch.kron(torch.eye(3).double(), one) + torch.kron(torch.ones(3, 3).double(), shared)
     normal = torch.distributions.MultivariateNormal(torch.zeros(len(joint)).double(), joint)
@@ -133,7 +150,7 @@ def test_log_likelihood_is_that_of_the_joint_normal_distribution() -> None:
 
 
 def test_held_out_micrographs_prefer_the_truth() -> None:
-    truth = Modes(MEAN, WITHIN, BETWEEN)
+    truth = Modes(MEAN, WITHIN, BETWEEN, SEPARATE)
     u, micrograph = _draw(truth, groups=40, images=10, seed=5)
     training = micrograph < 20
     rest, left = u[~training], micrograph[~training]
@@ -146,13 +163,13 @@ def test_held_out_micrographs_prefer_the_truth() -> None:
 
 
 def test_a_known_micrograph_has_its_amounts() -> None:
-    truth = Modes(MEAN, WITHIN, BETWEEN)
+    truth = Modes(MEAN, WITHIN, BETWEEN, SEPARATE)
     generator = _generator(6)
     names = torch.tensor([7_000_000_000, 12, 5])
     amounts = torch.tensor([[2.0], [-1.5], [0.5]])
     row = torch.arange(3).repeat_interleave(200)
     image = torch.randn(600, 2, generator=generator)
-    u = truth.log_power(image, amounts[row]) + _sampling_error(600, generator)
+    u = truth.log_power(image, amounts[row], torch.zeros(600, len(PIXELS))) + _sampling_error(600, generator)
     micrographs = truth.micrographs(u, PIXELS, names[row])
     known, number = micrographs.look_up(torch.tensor([12, 6, 7_000_000_000, 5]))
     assert known.tolist() == [True, False, True, True]
@@ -162,9 +179,11 @@ def test_a_known_micrograph_has_its_amounts() -> None:
 
 
 def test_expected_log_power_is_closer_to_the_truth_than_the_measured() -> None:
-    truth = Modes(MEAN, WITHIN, BETWEEN[:, :0])
+    truth = Modes(MEAN, WITHIN, BETWEEN[:, :0], SEPARATE)
     generator = _generator(7)
-    true = truth.log_power(torch.randn(300, 2, generator=generator), torch.zeros(300, 0))
+    true = truth.log_power(
+        torch.randn(300, 2, generator=generator), torch.zeros(300, 0), torch.zeros(300, len(PIXELS))
+    )
     u = true + _sampling_error(300, generator)
     expected = truth.expected(u, PIXELS)
     assert ((expected - true)[:, USED].square().mean()) < 0.3 * (u - true)[:, USED].square().mean()
@@ -172,6 +191,6 @@ def test_expected_log_power_is_closer_to_the_truth_than_the_measured() -> None:
 
 
 def test_description_has_the_spread() -> None:
-    modes = Modes(MEAN, torch.where(USED, 0.1, 0.0)[:, None], torch.zeros(len(PIXELS), 0))
+    modes = Modes(MEAN, torch.where(USED, 0.1, 0.0)[:, None], torch.zeros(len(PIXELS), 0), SEPARATE)
     assert modes.description() == "power differs between images by 10 % in 1 mode, each image's"
     assert no_modes(PIXELS).description() == "power differs between images by chance alone"
