@@ -58,7 +58,23 @@ def test_honest_fakes_pass_in_a_report(cli: Cli, folder: Path) -> None:
         for key, answer in measure["answers"].items()
     }
     assert {key: answer["verdict"] for key, answer in answers.items()} == dict.fromkeys(
-        ("spectrum", "peaks", "content", "truth", "noise", "grey", "shared", "copied", "repeated"), "pass"
+        (
+            "spectrum",
+            "peaks",
+            "content",
+            "truth",
+            "noise",
+            "grey",
+            "shared",
+            "copied",
+            "repeated",
+            "power_spread",
+            "skewness",
+            "modulation",
+            "in_ring",
+            "noise_ctf",
+        ),
+        "pass",
     )
     assert found["facts"]["pairs"] == 160
     assert found["facts"]["groups"] == 16

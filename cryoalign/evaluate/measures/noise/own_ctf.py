@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from cryoalign.evaluate.digits import fixed
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from cryoalign.evaluate.case import Case
     from cryoalign.evaluate.measures.noise.image_table import ImageTable
 
-#: Difference of the slopes: power at the CTF's peaks over that at its zeros, in units of the mean power.
-MOST_SLOPE = 0.1
+#: Difference of the slopes, of the power at the CTF's peaks less that at its zeros over the mean power, and
+#: that as a fraction of raw's. Beyond both fails.
+MOST_SLOPE, MOST_FRACTION = 0.1, 0.2
 
 _LOWEST = 3  # rings below which ramps and the particle's shape are most of the residual
 
@@ -54,9 +56,11 @@ def judge_own_ctf(case: Case, table: ImageTable) -> tuple[list[Quantity], Answer
             compared.difference, compared.floor, target=0.0, note=NOTE,
         ),
     ]  # fmt: skip
-    verdict, reason = verdict_of(case, compared, MOST_SLOPE)
+    steep = 0.0 if math.isnan(compared.raw.value) else abs(compared.raw.value)
+    limit = max(MOST_SLOPE, MOST_FRACTION * steep)
+    verdict, reason = verdict_of(case, compared, limit)
     width = compared.difference.high - compared.difference.low
-    if verdict is Verdict.PASS and not width < 4 * MOST_SLOPE:
+    if verdict is Verdict.PASS and not width < 4 * limit:
         verdict, reason = Verdict.UNDECIDED, "The CTFs of these images hardly differ within a ring."
     text = (
         f"From the zeros of its particle's CTF to its peaks, the noise's power rises by"
