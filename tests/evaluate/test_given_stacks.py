@@ -21,11 +21,19 @@ if TYPE_CHECKING:
     from tests.conftest import Cli, Done
 
 FAST = ("progress=false", "draws=200")
-#: Questions that are asked of honest fakes in `test_honest_fakes_pass_in_a_report`.
+OF_IMAGES = ("power_spread", "skewness", "modulation", "in_ring", "noise_ctf")
 HONEST = (
-    "spectrum peaks content truth noise grey shared copied repeated power_spread skewness modulation in_ring"
-    " noise_ctf"
-).split()
+    "spectrum",
+    "peaks",
+    "content",
+    "truth",
+    "noise",
+    "grey",
+    "shared",
+    "copied",
+    "repeated",
+    *OF_IMAGES,
+)
 
 
 @pytest.fixture(scope="module")
