@@ -47,6 +47,7 @@ SLOW_FILES = {
     "test_invention.py",
     "test_packaging.py",
     "test_pose.py",
+    "test_psnr_gap.py",
     "test_ram.py",
     "test_sabotage.py",
     "test_simulations.py",

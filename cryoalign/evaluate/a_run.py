@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from cryoalign.runs.folder import Run
 
 #: What is asked of baselines beside the fakes of a run.
-OF_BASELINES = ("spectrum", "content", "noise", "two_sample", "class_mix")
+OF_BASELINES = ("spectrum", "content", "noise", "two_sample", "class_mix", "psnr_gap")
 
 _log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 
 import torch
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from cryoalign.evaluate.finding import Quantity
     from cryoalign.evaluate.stacks import Probe, Stacks
+
+
+Found = TypeVar("Found")
 
 
 class CaseSettings(TypedDict):
@@ -37,15 +39,13 @@ class Floors:
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str | int, ...], dict[str, Quantity]] = {}
+        self._known: dict[tuple[str | int, ...], object] = {}
 
-    def find(
-        self, what: tuple[str | int, ...], measure: Callable[[], dict[str, Quantity]]
-    ) -> dict[str, Quantity]:
-        """Return what is known under a name, or measure it."""
+    def find(self, what: tuple[str | int, ...], measure: Callable[[], Found]) -> Found:
+        """Return what is known under a name, or measure it; a name stands for one kind of thing."""
         if what not in self._known:
             self._known[what] = measure()
-        return self._known[what]
+        return cast("Found", self._known[what])
 
 
 @dataclass

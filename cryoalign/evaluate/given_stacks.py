@@ -97,8 +97,8 @@ def evaluate_stacks(
         Folder to make, with ``evaluation.json`` and ``report.html``; nothing is written without it.
     measures : str or sequence of str, optional
         ``spectrum``, ``content``, ``ctf``, ``pose``, ``noise``, ``two_sample``, ``invented``, ``memorized``;
-        all of them without it. Asked for by name alone, since it takes minutes: ``class_mix``. Or measures
-        by name, already built.
+        all of them without it. Asked for by name alone, since they take minutes: ``class_mix`` and
+        ``psnr_gap``. Or measures by name, already built.
     by : str
         Column whose values are the groups that are resampled.
     pattern : str, optional

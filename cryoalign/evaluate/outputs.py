@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PAGE = "report.html"
 
-ON_REQUEST = ("class_mix",)
+ON_REQUEST = ("class_mix", "psnr_gap")
 """Measures that take minutes: taken where they are named."""
 
 _SHOWN = 4

@@ -6,7 +6,6 @@ Both learn from one fold and give scores to the other. Neither touches the globa
 from __future__ import annotations
 
 import math
-import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ from scipy.optimize import minimize
 from torch import nn
 from torch.nn import functional as F
 
+from cryoalign.evaluate.measures.networks import seeded, turned
 from cryoalign.evaluate.measures.two_sample.moments import band_moments
 from cryoalign.physics.fourier import rfft2
 from cryoalign.physics.half_plane import half_plane
@@ -32,7 +32,6 @@ _RATE, _DECAY = 2e-2, 1e-2
 #: at full pixel size was found with 200 steps, and not with 60.
 _PACE, _PACE_OF_LARGE = (50, 60), (32, 200)
 _LARGE = 64  # px; windows above are large
-_drawing_weights = threading.Lock()  # from the global random state, which threads share
 
 
 def spectral_features(images: Tensor) -> Tensor:
@@ -171,9 +170,7 @@ def score_by_cnn(train: Tensor, is_fake: Tensor, test: Tensor, *, epochs: int, s
     (m,) float64 tensor
         Mean log odds over the windows; high means fake.
     """
-    with _drawing_weights, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = SmallCNN()
+    network = seeded(SmallCNN, seed)
     generator = torch.Generator().manual_seed(seed)
     offset, scale = train.mean(), 1 / train.std()
     batch, fewest_steps = _PACE if train.shape[-1] <= _LARGE else _PACE_OF_LARGE
@@ -186,7 +183,7 @@ def score_by_cnn(train: Tensor, is_fake: Tensor, test: Tensor, *, epochs: int, s
     for _ in range(epochs):
         for part in _batches(len(train), batch, generator):
             window = torch.randint(train.shape[1], (len(part),), generator=generator)
-            images = _turned(train[part, window], generator)
+            images = turned(train[part, window], generator)
             loss = F.binary_cross_entropy_with_logits(
                 network((images[:, None] - offset) * scale), wanted[part]
             )
@@ -206,14 +203,3 @@ def _batches(count: int, most: int, generator: torch.Generator) -> Iterator[Tens
     """Deal all images out to batches of like size: a batch of one image cannot be normalized."""
     order = torch.randperm(count, generator=generator)
     yield from order.tensor_split(math.ceil(count / most))
-
-
-def _turned(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Flip and turn each of (B, S, S) images by one of the eight symmetries of the square."""
-    draw = torch.randint(8, (len(images),), generator=generator)
-    turned = torch.empty_like(images)
-    for number in range(8):
-        chosen = draw == number
-        part = torch.rot90(images[chosen], number % 4, (-2, -1))
-        turned[chosen] = part.flip(-1) if number >= 4 else part
-    return turned
