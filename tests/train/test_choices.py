@@ -101,3 +101,23 @@ def test_a_network_on_a_closed_form_is_fitted_trained_averaged_and_tested(
         assert state[f"{place}.physical.constant"].isfinite().all()
         assert state[f"{place}.convolutions.4.weight"].abs().sum() > 0
     assert (run / "test" / "fake.star").is_file()
+
+
+def test_a_continued_run_fits_and_trains_as_an_unbroken_one(cli: Cli, cache: Path, tmp_path: Path) -> None:
+    """What is fitted to the data, and the state of every choice of the discriminator, are the same again."""
+    options = [
+        "+debug=smoke", *SMALL, f"paths.cache={cache}", "generator.noise_channels=1", "generator.width=4",
+        "loss=proper", "test=false", "trainer.val_check_interval=2", "discriminator.width=4",
+        "discriminator.r1=1",
+        *(f"discriminator.{name}=true" for name in ("subtract_sim", "whiten", "spectral_norm", "rings")),
+    ]  # fmt: skip
+    runs = [tmp_path / name for name in ("whole", "broken")]
+    for run, steps in zip(runs, (4, 2), strict=True):
+        assert cli("train", *options, f"trainer.max_steps={steps}", f"hydra.run.dir={run}").code == 0
+    done = cli("train", f"resume={runs[1]}", "trainer.max_steps=4")
+    assert done.code == 0, done.err
+    whole, broken = (
+        torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for run in runs
+    )
+    assert whole.keys() == broken.keys()
+    assert all(torch.equal(whole[name], broken[name]) for name in whole)
