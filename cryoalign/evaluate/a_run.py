@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,14 +35,20 @@ from cryoalign.train.table import metrics_table
 from cryoalign.train.test import check_part, device_of, write_part
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from omegaconf import DictConfig
 
     from cryoalign.evaluate.document import Document
+    from cryoalign.evaluate.finding import Finding
     from cryoalign.evaluate.judge import Measure
     from cryoalign.runs.folder import Run
 
 #: What is asked of baselines beside the fakes of a run.
 OF_BASELINES = ("spectrum", "content", "noise", "two_sample", "class_mix", "psnr_gap")
+
+#: Its noise is real: what it reaches, no generator can be asked to exceed.
+CEILING = "transplant"
 
 _log = logging.getLogger(__name__)
 
@@ -105,6 +112,32 @@ def _compared(cfg: DictConfig, cases: RunCases) -> list[str]:
     return names
 
 
+def _judged_baselines(
+    cases: RunCases,
+    names: list[str],
+    measures: dict[str, Measure],
+    truth: Path | None,
+    reached: Mapping[str, float],
+) -> dict[str, list[Finding]]:
+    """Judge baselines one after the other."""
+    found = {}
+    for name, case in cases.of_baselines(names, truth=truth):
+        _log.info("baseline    %s", name)
+        case.reached = reached
+        found[name] = judge(case, measures)
+    return found
+
+
+def _values(findings: Iterable[Finding]) -> dict[str, float]:
+    """Return the known values of all quantities by their keys."""
+    return {
+        key: quantity.fake.value
+        for finding in findings
+        for key, quantity in finding.quantities.items()
+        if not math.isnan(quantity.fake.value)
+    }
+
+
 def _judged(
     cfg: DictConfig, run: Run, cases: RunCases, measures: dict[str, Measure], folder: Path
 ) -> Document:
@@ -113,16 +146,20 @@ def _judged(
     truth = cfg.truth
     if truth is None and isinstance(data, EmbeddedDataModule):
         truth = data.truth_star
-    case = cases.of_run(
-        train="memorized" in measures,
-        probes="invented" in measures,
-        truth=None if truth is None else Path(truth),
-    )
-    candidates = {MAIN: judge(case, measures)}
+    written = None if truth is None else cases.stacks.truth(Path(truth))
+    case = cases.of_run(train="memorized" in measures, probes="invented" in measures, truth=written)
     others = {name: measure for name, measure in measures.items() if name in OF_BASELINES}
-    for name, baseline in cases.of_baselines(_compared(cfg, cases) if others else []):
-        _log.info("baseline    %s", name)
-        candidates[name] = judge(baseline, others)
+    compared = _compared(cfg, cases) if others else []
+    # Baselines are held against the truth where somebody compares: their noise is what sim leaves otherwise.
+    of_baselines = written if CEILING in compared or "psnr_gap" in others else None
+    candidates: dict[str, list[Finding]] = {}
+    if CEILING in compared:
+        candidates |= _judged_baselines(cases, [CEILING], others, of_baselines, {})
+        case.reached = _values(candidates[CEILING])
+    candidates[MAIN] = judge(case, measures)
+    rest = [name for name in compared if name != CEILING]
+    candidates |= _judged_baselines(cases, rest, others, of_baselines, case.reached)
+    candidates = {name: candidates[name] for name in (MAIN, *compared)}
     facts = {
         "title": f"{run.folder.name}, {cfg.part}",
         "run": str(run.folder),

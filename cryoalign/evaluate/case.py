@@ -12,7 +12,7 @@ from cryoalign.evaluate.resampling import Resampling
 from cryoalign.evaluate.sums import Sums, gather
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
@@ -79,6 +79,9 @@ class Case:
         Shared by cases that differ in their fakes alone.
     threads : int
         Of the CPU, that work side by side; as many as torch uses if not given.
+    reached : mapping of str to float
+        What real noise reaches in the fakes' place, by key of the quantity: values of the baseline
+        `transplant`. Verdicts on truth and noise are relative to it; empty where it was not judged.
     """
 
     pairs: Stacks
@@ -94,6 +97,7 @@ class Case:
     seed: int = 0
     floors: Floors = field(default_factory=Floors)
     threads: int = field(default_factory=torch.get_num_threads)
+    reached: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def resampling(self) -> Resampling:

@@ -287,6 +287,25 @@ def within(value: Interval, limits: tuple[float, float]) -> Verdict:
     return together(decide(value, limits[0], above=False), decide(value, limits[1]))
 
 
+def relative(value: Interval, reached: float | None) -> Interval:
+    """Return a value as a multiple of what can be reached.
+
+    Parameters
+    ----------
+    value : Interval
+    reached : float or None
+        Its value for real noise; None where that is not known.
+
+    Returns
+    -------
+    Interval
+        As it is where nothing above 0 is known to be reached.
+    """
+    if reached is None or not reached > 0:
+        return value
+    return Interval(value.value / reached, value.low / reached, value.high / reached)
+
+
 def together(*verdicts: Verdict) -> Verdict:
     """Join the verdicts of several conditions: one that fails fails all, one undecided leaves all so."""
     for verdict in (Verdict.FAIL, Verdict.UNDECIDED):

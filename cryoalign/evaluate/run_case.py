@@ -18,7 +18,7 @@ from cryoalign.evaluate.stacks import FEWEST_PAIRS
 from cryoalign.physics.threads import one_thread_each
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -64,7 +64,7 @@ class RunCases:
         probes : bool
             Fakes of empty sims and of sims that lack a domain, too.
         truth : Path, optional
-            Metadata of noise-free images of the raw particles.
+            Metadata of the part's noise-free images, see `RunStacks.truth`.
 
         Returns
         -------
@@ -72,7 +72,7 @@ class RunCases:
         """
         files = self.stacks.pairs() | {"second_draw": self.stacks.second_draw()}
         if truth is not None:
-            files["truth"] = self.stacks.truth(truth)
+            files["truth"] = truth
         case = self._case(files)
         if train:
             case.train = self._train()
@@ -81,12 +81,14 @@ class RunCases:
             self._remove_domain(case)
         return case
 
-    def of_baselines(self, names: list[str]) -> Iterator[tuple[str, Case]]:
+    def of_baselines(self, names: Sequence[str], *, truth: Path | None = None) -> Iterator[tuple[str, Case]]:
         """Make the cases of baselines, fitted to the run's training part.
 
         Parameters
         ----------
-        names : list of str
+        names : sequence of str
+        truth : Path, optional
+            As in `of_run`.
 
         Yields
         ------
@@ -94,7 +96,8 @@ class RunCases:
         case : Case
         """
         for name in names:
-            yield name, self._case(self.stacks.baseline(name))
+            files = self.stacks.baseline(name)
+            yield name, self._case(files if truth is None else files | {"truth": truth})
             self.stacks.remove_baseline(name)
 
     def _case(self, files: dict[str, Path]) -> Case:

@@ -93,3 +93,17 @@ def test_one_call_an_image_and_draw_and_one_stack_a_role(
     assert train.kinds == {"fake", "raw", "sim"}
     found = json.loads(Path("judged/evaluation.json").read_text())["candidates"]
     assert found.keys() == {"fake", "white_noise"}
+
+
+def test_with_transplant_all_are_held_against_the_truth(trained: Path, cli: Cli) -> None:
+    """Verdicts on it are relative to what transplant reaches, but for that of transplant."""
+    done = cli(
+        "evaluate", f"run={trained}", "part=held_out", "out=relative", "accelerator=cpu", "progress=false",
+        "measures=[content,noise]", "baselines=[white_noise,transplant]", "draws=100",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    found = json.loads(Path("relative/evaluation.json").read_text())["candidates"]
+    assert list(found) == ["fake", "white_noise", "transplant"]
+    for name, candidate in found.items():
+        answer = candidate["measures"]["content"]["answers"]["truth"]
+        assert ("transplant, whose noise is real" in answer["explanation"]) == (name != "transplant")

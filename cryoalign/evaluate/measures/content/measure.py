@@ -18,6 +18,7 @@ from cryoalign.evaluate.finding import (
     Verdict,
     by_key,
     decide,
+    relative,
     together,
     within,
 )
@@ -58,7 +59,7 @@ class ContentMeasure:
         if "truth" in case.pairs.kinds:
             truth = _truth(case)
             quantities += truth
-            answers.append(_truth_answer(truth[-1]))
+            answers.append(_truth_answer(truth[-1], case.reached.get("truth_kept")))
         else:
             left_out.append("Ring correlation with the truth: no truth was given (truth=).")
         return Finding(self.name, by_key(answers), by_key(quantities), by_key(_charts(case)), tuple(left_out))
@@ -195,9 +196,15 @@ def _answer(overall: Quantity, sigma: float, judged: list[Quantity]) -> Answer:
     return Answer("content", question, verdict, f"{text}.", shown.key)
 
 
-def _truth_answer(kept: Quantity) -> Answer:
-    text = f"Fake's ring correlation with the truth is {fixed(kept.fake.value, 2)} times raw's."
-    verdict = decide(kept.fake, CONTENT[0], above=False)
+def _truth_answer(kept: Quantity, reached: float | None) -> Answer:
+    """Hold the correlation against raw's, or against what real noise on sim reaches where that is known."""
+    text = f"Fake's ring correlation with the truth is {fixed(kept.fake.value, 2)} times raw's"
+    judged = relative(kept.fake, reached)
+    if reached is not None:
+        text += f"; transplant, whose noise is real, reaches {fixed(reached, 2)}: fake has "
+        text += f"{fixed(judged.value, 2)} of that"
+    text += "."
+    verdict = decide(judged, CONTENT[0], above=False)
     return Answer("truth", "Does fake show the truth as well as raw does?", verdict, text, kept.key)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +19,7 @@ from cryoalign.evaluate.finding import (
     Verdict,
     by_key,
     decide,
+    relative,
     together,
     within,
 )
@@ -124,7 +126,7 @@ def _powers(case: Case, content: str) -> tuple[list[Quantity], Answer]:
                 bins=bins if sums.bins > 1 else (),
             )
         )  # fmt: skip
-        verdicts.append(within(value, POWER))
+        verdicts.append(within(relative(value, case.reached.get(found[-1].key)), POWER))
         signal = {
             kind: case.resampling.of(snr, *(values.sum(1) for values in parts))
             for kind, parts in tables.items()
@@ -132,19 +134,29 @@ def _powers(case: Case, content: str) -> tuple[list[Quantity], Answer]:
         found.append(Quantity(f"snr_{number}", f"signal-to-noise, {name}", signal["fake"], signal["raw"]))
     lags = _lag_difference(case)
     found.append(lags)
-    verdicts.append(decide(lags.fake, MOST_LAG_DIFFERENCE))
+    verdicts.append(decide(lags.fake, MOST_LAG_DIFFERENCE + case.reached.get(lags.key, 0.0)))
     worst = max(
         (entry for entry in found if entry.key.startswith("noise_power")),
-        key=lambda entry: abs(entry.fake.value - 1) if entry.fake.value == entry.fake.value else 0.0,
+        key=lambda entry: _off(relative(entry.fake, case.reached.get(entry.key))),
     )
     text = (
         f"In the band where it is furthest off ({worst.label.rpartition(', ')[2]}) fake's noise has "
         f"{fixed(worst.fake.value, 2)} times the power of raw's; autocorrelations differ by "
         f"{fixed(lags.fake.value, 3)}."
     )
+    if worst.key in case.reached:
+        text += (
+            f" Real noise, by transplant, has {fixed(case.reached[worst.key], 2)} times the power there and "
+            f"differs by {fixed(case.reached.get(lags.key, 0.0), 3)}: the verdict is relative to that."
+        )
     question = "Has the noise the power and the colour of raw's?"
     shown = lags if verdicts[-1] is not Verdict.PASS and together(*verdicts[:-1]) is Verdict.PASS else worst
     return found, Answer("noise", question, together(*verdicts), text, shown.key)
+
+
+def _off(ratio: Interval) -> float:
+    """How far a ratio is from 1; not at all where it is not known."""
+    return 0.0 if math.isnan(ratio.value) else abs(ratio.value - 1)
 
 
 def _autocovariance(residual: Tensor) -> Tensor:
