@@ -49,9 +49,15 @@ class Verdict(NamedTuple):
         kept = "kept" if self.kept else "left out"
         if setting != "auto":
             return f"{kept}, as asked for"
+        if self == NOTHING:
+            return f"{kept} (nothing of the kind was found)"
         if math.isnan(self.nats):
             return f"{kept} (too few micrographs to ask them)"
         return f"{kept} ({self.nats:+.3g} +- {self.error:.2g} nats in held-out micrographs)"
+
+
+#: Of a part of which there is no trace.
+NOTHING = Verdict(kept=False, nats=0.0, error=0.0)
 
 
 def checked_setting(name: str, value: bool | str) -> bool | str:

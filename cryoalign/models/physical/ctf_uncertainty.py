@@ -71,6 +71,26 @@ def relative_power(amplitude: Tensor, rho: Tensor | float, eta: Tensor | float) 
     return 1 - rho + (amplitude + eta * rho.sqrt()).square()
 
 
+def relative_variance(amplitude: Tensor, rho: Tensor) -> Tensor:
+    """Compute the variance of measured power, in units of the square of what is expected.
+
+    ``1 + 2 Var(V) / (1 + a^2)^2`` with ``Var(V) = 4 a^2 rho + 2 rho^2``: 1 for normal noise.
+
+    Parameters
+    ----------
+    amplitude : (...) tensor
+        ``sqrt(C / B) |c|``.
+    rho : (...) tensor
+
+    Returns
+    -------
+    (...) tensor
+        1 to 5.
+    """
+    square = amplitude.square()
+    return 1 + 2 * (4 * square * rho + 2 * rho.square()) / (1 + square).square()
+
+
 def symmetric_normal(maps: Tensor) -> Tensor:
     """Turn standard normal maps into standard normal numbers, one for each pair of frequencies k and -k.
 

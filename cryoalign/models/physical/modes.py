@@ -219,10 +219,11 @@ class Modes(NamedTuple):
         return white.t(), between, factor.diagonal().log().sum() + scale.log().sum()
 
 
-def log_ring_power(relative: Tensor, box: int) -> Tensor:
+def log_ring_power(relative: Tensor, box: int, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Compute the log power of the rings of images, without the bias of a logarithm of few pixels.
 
-    ``u = log(ring mean) - digamma(n / 2) + log(n / 2)``, with n the pixels of the ring in the whole plane.
+    ``u = log(ring mean) - digamma(n / 2) + log(n / 2)``, with n the pixels of the ring in the whole plane, or
+    the sum of their weights.
 
     Parameters
     ----------
@@ -230,20 +231,31 @@ def log_ring_power(relative: Tensor, box: int) -> Tensor:
         |F|^2 over its expected value.
     box : int
         N in px.
+    weight : (B, N, N // 2 + 1) tensor, optional
+        Of each frequency, 0 to 1: one over the variance of its relative power.
 
     Returns
     -------
-    (B, R) tensor
+    u : (B, R) tensor
         Of the type of `relative`; 0 is the expected value.
+    pixels : (B, R) tensor
+        n.
     """
     rings = half_plane(box)
-    weighted = (relative.double() * rings.weight.to(relative.device)).flatten(1)
-    pixels = rings.pixels.to(relative.device)
-    sums = weighted.new_zeros(len(relative), len(pixels)).index_add_(
-        1, rings.ring.to(relative.device).flatten(), weighted
-    )
+    ring, count = rings.ring.to(relative.device).flatten(), len(rings.pixels)
+
+    def summed(values: Tensor) -> Tensor:
+        weighted = (values.double() * rings.weight.to(relative.device)).flatten(1)
+        return weighted.new_zeros(len(values), count).index_add_(1, ring, weighted)
+
+    if weight is None:
+        pixels = rings.pixels.to(relative.device).expand(len(relative), -1)
+        sums = summed(relative)
+    else:
+        pixels, sums = summed(weight), summed(relative * weight)
     half = pixels / 2
-    return ((sums / pixels).clamp(min=_TINY).log() - torch.digamma(half) + half.log()).to(relative.dtype)
+    u = (sums / pixels).clamp(min=_TINY).log() - torch.digamma(half) + half.log()
+    return u.to(relative.dtype), pixels
 
 
 def no_modes(pixels: Tensor) -> Modes:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from cryoalign.models.physical.choice import Verdict, decide, fold_sums
+from cryoalign.models.physical.choice import NOTHING, Verdict, decide, fold_sums
 from cryoalign.models.physical.covariates import Covariates, fit_covariates, no_covariates
-from cryoalign.models.physical.ctf_uncertainty import UncertaintySums
+from cryoalign.models.physical.ctf_uncertainty import UncertaintySums, relative_variance
 from cryoalign.models.physical.modes import Micrographs, Modes, fit_modes, log_ring_power, no_modes
 from cryoalign.models.ring_fit import FOLDS
 from cryoalign.physics.half_plane import half_plane, squared
@@ -57,46 +57,21 @@ class Variation(NamedTuple):
         That were seen in the fit.
     rho : (R,) tensor
         Uncertainty of the CTF.
+    pixels : (R,) tensor
+        Of each ring, as many as tell of its power: fewer where the CTF is uncertain.
     """
 
     covariates: Covariates
     modes: Modes
     micrographs: Micrographs
     rho: Tensor
+    pixels: Tensor
 
     def expected(self, spectra: Spectra, model: Model) -> Tensor:
         """Compute the log power of the rings of images that were measured, (B, R)."""
         known = _predicted(self.covariates, spectra)
-        u = log_ring_power(model.relative(spectra), len(model.pattern)) - known
-        return known + self.modes.expected(u, half_plane(len(model.pattern)).pixels)
-
-
-def _predicted(covariates: Covariates, images: Spectra | LogPower) -> Tensor:
-    """Return what the metadata of images add to their log power, (B, R)."""
-    return covariates.log_power(images.dose, images.tilt, images.defocus)
-
-
-def measure(pairs: Iterable[Spectra], model: Model) -> LogPower:
-    """Compute the log power of images: all of them, or as many as are needed, evenly spaced.
-
-    Parameters
-    ----------
-    pairs : iterable of Spectra
-    model : Model
-    """
-    box, step, seen = len(model.pattern), 1, 0
-    kept: list[LogPower] = []
-    for spectra in pairs:
-        rows = torch.arange(len(spectra.group))
-        rows = rows[(rows + seen) % step == 0]
-        seen += len(spectra.group)
-        u = log_ring_power(model.relative(spectra)[rows], box)
-        kept.append(LogPower(u, *(getattr(spectra, name)[rows] for name in LogPower._fields[1:])))
-        if sum(len(part.u) for part in kept) > _MOST:
-            step *= 2
-            whole = _joined(kept)
-            kept = [whole.take(torch.arange(0, len(whole.u), 2))]
-    return _joined(kept)
+        u = _log_ring_power(spectra, model, self.rho)[0] - known
+        return known + self.modes.expected(u, self.pixels)
 
 
 def fit_variation(
@@ -104,10 +79,14 @@ def fit_variation(
 ) -> tuple[Variation, dict[str, Verdict]]:
     """Fit how images differ, and choose what of it is kept.
 
+    Where the CTF is uncertain the power of single frequencies scatters, which must not be taken for what
+    the whole ring does: so the power of rings is measured once more when the uncertainty is known, with
+    weights.
+
     Parameters
     ----------
     pairs : iterable of Spectra
-        All; iterated once.
+        All; iterated twice at the most.
     sample : iterable of Spectra
         What is in memory.
     model : Model
@@ -119,17 +98,75 @@ def fit_variation(
     verdicts : dict of str to Verdict
         By the names of the settings.
     """
-    pixels = half_plane(len(model.pattern)).pixels
-    log_power, verdicts = measure(pairs, model), dict[str, Verdict]()
+    found, verdicts = _one_round(pairs, model, torch.zeros_like(model.constant), settings)
+    rho, verdict = _choose_rho(sample, model, found, settings["ctf_uncertainty"])
+    if verdict.kept:
+        found, verdicts = _one_round(pairs, model, rho, settings)
+        rho, again = _choose_rho(sample, model, found, settings["ctf_uncertainty"])
+        if again.kept:
+            found, verdict = found._replace(rho=rho), again
+    return found, verdicts | {"ctf_uncertainty": verdict}
+
+
+def _one_round(
+    pairs: Iterable[Spectra], model: Model, rho: Tensor, settings: Mapping[str, bool | str]
+) -> tuple[Variation, dict[str, Verdict]]:
+    """Fit and choose all but the uncertainty of the CTF."""
+    verdicts: dict[str, Verdict] = {}
+    log_power, pixels = measure(pairs, model, rho)
     covariates, verdicts["covariates"] = _choose_covariates(log_power, pixels, settings["covariates"])
-    left = log_power._replace(
-        u=log_power.u - covariates.log_power(log_power.dose, log_power.tilt, log_power.defocus)
-    )
+    left = log_power._replace(u=log_power.u - _predicted(covariates, log_power))
     modes, verdicts["variation"], verdicts["shared_variation"] = _choose_modes(left, pixels, settings)
     micrographs = modes.micrographs(left.u, pixels, left.micrograph)
-    found = Variation(covariates, modes, micrographs, torch.zeros(len(pixels)))
-    rho, verdicts["ctf_uncertainty"] = _choose_rho(sample, model, found, settings["ctf_uncertainty"])
-    return found._replace(rho=rho), verdicts
+    return Variation(covariates, modes, micrographs, rho, pixels), verdicts
+
+
+def measure(pairs: Iterable[Spectra], model: Model, rho: Tensor) -> tuple[LogPower, Tensor]:
+    """Compute the log power of images: all of them, or as many as are needed, evenly spaced.
+
+    Parameters
+    ----------
+    pairs : iterable of Spectra
+    model : Model
+    rho : (R,) tensor
+        Uncertainty of the CTF.
+
+    Returns
+    -------
+    log_power : LogPower
+    pixels : (R,) tensor
+        Of each ring, as many as tell of its power.
+    """
+    step, seen, pixels = 1, 0, torch.zeros(len(rho), dtype=torch.float64)
+    kept: list[LogPower] = []
+    for spectra in pairs:
+        u, count = _log_ring_power(spectra, model, rho)
+        pixels += count.sum(0)
+        rows = torch.arange(len(u))
+        rows = rows[(rows + seen) % step == 0]
+        seen += len(u)
+        known = LogPower(u, *(getattr(spectra, name) for name in LogPower._fields[1:]))
+        kept.append(known.take(rows))
+        if sum(len(part.u) for part in kept) > _MOST:
+            step *= 2
+            whole = _joined(kept)
+            kept = [whole.take(torch.arange(0, len(whole.u), 2))]
+    return _joined(kept), pixels / seen
+
+
+def _log_ring_power(spectra: Spectra, model: Model, rho: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log power and number of pixels of rings, where frequencies that scatter count less."""
+    box, weight = len(model.pattern), None
+    if bool((rho > 0).any()):
+        ring = half_plane(box).ring
+        amplitude = spectra.ctf.square() * (model.following / model.constant)[ring]
+        weight = 1 / relative_variance(amplitude.sqrt(), rho[ring])
+    return log_ring_power(model.relative(spectra), box, weight)
+
+
+def _predicted(covariates: Covariates, images: Spectra | LogPower) -> Tensor:
+    """Return what the metadata of images add to their log power, (B, R)."""
+    return covariates.log_power(images.dose, images.tilt, images.defocus)
 
 
 def _joined(parts: list[LogPower]) -> LogPower:
@@ -165,7 +202,7 @@ def _choose_covariates(
 
     whole = fit(log_power)
     if setting is False or not bool((whole.scale > 0).any()):
-        return no_covariates(len(pixels)), Verdict(kept=False)
+        return no_covariates(len(pixels)), NOTHING
     verdict = decide(setting, _held_out(log_power, gain), default=False)
     return (whole if verdict.kept else no_covariates(len(pixels))), verdict
 
@@ -182,7 +219,7 @@ def _choose_modes(
     def value(modes: Modes, held: LogPower) -> Tensor:
         return modes.log_likelihood(held.u, pixels, held.micrograph)
 
-    nothing, no = no_modes(pixels), Verdict(kept=False)
+    nothing, no = no_modes(pixels), NOTHING
     if settings["variation"] is False:
         return nothing, no, no
     single = fit(log_power, shared=False)
@@ -217,7 +254,7 @@ def _choose_rho(
     """Decide whether the CTF is uncertain near its zeros."""
     nothing = torch.zeros(len(model.constant))
     if setting is False or not bool((model.following > 0).any()):
-        return nothing, Verdict(kept=False)
+        return nothing, NOTHING
     ring = half_plane(len(model.pattern)).ring
     sums = UncertaintySums(len(model.pattern))
     ratio = (model.following / model.constant).sqrt()

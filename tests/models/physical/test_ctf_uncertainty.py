@@ -10,8 +10,10 @@ from cryoalign.models.physical.ctf_uncertainty import (
     UncertaintySums,
     log_likelihood,
     relative_power,
+    relative_variance,
     symmetric_normal,
 )
+from cryoalign.models.physical.modes import log_ring_power
 from cryoalign.physics.half_plane import half_plane, squared
 
 BOX = 32
@@ -104,3 +106,29 @@ def test_description_has_the_rings() -> None:
     assert Uncertainty(torch.zeros(3), held).description() == "CTF certain at its zeros"
     text = Uncertainty(torch.tensor([0.0, 0.2, 0.4]), held).description()
     assert text == "CTF uncertain at its zeros in 2 rings (rho 0.3 on average)"
+
+
+def test_variance_of_relative_power_is_that_of_draws() -> None:
+    generator = _generator(8)
+    amplitude = torch.tensor([0.0, 0.5, 1.0, 3.0])[:, None].expand(4, 400_000)
+    for rho in (0.0, 0.3, 1.0):
+        power = relative_power(amplitude, rho, torch.randn(amplitude.shape, generator=generator))
+        measured = power * torch.empty(amplitude.shape).exponential_(generator=generator)
+        found = measured.var(1) / (1 + amplitude[:, 0].square()).square()
+        expected = relative_variance(amplitude[:, 0], torch.tensor(rho))
+        torch.testing.assert_close(found, expected, rtol=0.05, atol=0)
+
+
+def test_power_of_rings_is_better_known_with_weights() -> None:
+    generator = _generator(9)
+    shape = (400, BOX, BOX // 2 + 1)
+    amplitude = 3 * torch.rand(shape, generator=generator)
+    eta = symmetric_normal(torch.randn(400, BOX, BOX, generator=generator))
+    white = squared(torch.fft.rfft2(torch.randn(400, BOX, BOX, generator=generator), norm="ortho"))
+    relative = white * relative_power(amplitude, 1.0, eta) / (1 + amplitude.square())
+    plain, _ = log_ring_power(relative, BOX)
+    weighted, pixels = log_ring_power(relative, BOX, 1 / relative_variance(amplitude, torch.tensor(1.0)))
+    rings = slice(3, BOX // 2)
+    assert (weighted.var(0) / plain.var(0))[rings].mean() < 0.95
+    expected = torch.polygamma(1, pixels.mean(0) / 2)
+    assert ((weighted.var(0) / expected)[rings].mean() - 1).abs() < 0.1

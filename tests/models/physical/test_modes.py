@@ -45,7 +45,7 @@ def _covariance(modes: torch.Tensor) -> torch.Tensor:
 
 def test_log_power_of_white_images_is_what_chance_gives() -> None:
     images = torch.randn(800, BOX, BOX, generator=_generator(0))
-    u = log_ring_power(squared(torch.fft.rfft2(images, norm="ortho")), BOX)
+    u, _ = log_ring_power(squared(torch.fft.rfft2(images, norm="ortho")), BOX)
     inside = USED & (RINGS > 0)
     variance = torch.polygamma(1, PIXELS / 2)[inside]
     error = (variance / 800).sqrt()
@@ -55,7 +55,8 @@ def test_log_power_of_white_images_is_what_chance_gives() -> None:
 
 def test_log_power_follows_the_ring() -> None:
     flat = torch.full((1, BOX, BOX // 2 + 1), 3.0)
-    u = log_ring_power(flat, BOX)
+    u, pixels = log_ring_power(flat, BOX)
+    assert torch.equal(pixels[0], PIXELS)
     expected = math.log(3) - torch.digamma(PIXELS / 2) + (PIXELS / 2).log()
     torch.testing.assert_close(u[0], expected.float())
 
