@@ -173,6 +173,7 @@ def fit(
         kept = {part: verdict.kept for part, verdict in verdicts.items()}
         model, _ = one_round(pairs, start, kept)
         start = start._replace(model=model)
-    variation, more = fit_variation(sample if sample.complete else pairs, sample, start.model, settings)
+    everything = sample if sample.complete else pairs
+    variation, more = fit_variation(everything, sample, start.model, settings, normalized=normalize)
     innovations, last = choose_innovations(sample, start.model, variation, mask, settings)
     return Fitted(start.model, variation, innovations, background, verdicts | more | last)

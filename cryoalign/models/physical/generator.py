@@ -165,7 +165,7 @@ class Physical(Baseline):
         modes = Modes(self.mean, self.within, self.between, self.separate)
         micrographs = Micrographs(self.micrograph_name, self.micrograph_number)
         pixels = half_plane(self.box).pixels
-        return Variation(covariates, modes, micrographs, self.rho, pixels)
+        return Variation(covariates, modes, micrographs, self.rho, pixels, self.normalizes)
 
     def verdict(self, part: str) -> Verdict:
         """Return what was decided on a part."""
@@ -230,7 +230,7 @@ class Physical(Baseline):
         count = len(self.constant)
         numbers = noise[:, 2].flatten(1)[:, : sum(_PLACES) + count]
         _, image, micrograph, rings = torch.split(numbers, [*_PLACES, count], 1)
-        covariates, modes, micrographs, rho, _ = self.variation
+        covariates, modes, micrographs, rho, *_ = self.variation
         if self.micrograph == "known" and "micrograph" in metadata:
             known, number = micrographs.look_up(metadata["micrograph"].to(noise.device))
             micrograph = torch.where(known[:, None], number, micrograph)
@@ -246,7 +246,7 @@ class Physical(Baseline):
 
     def _keep(self, fitted: Fitted) -> None:
         """Store what was found."""
-        model, (covariates, modes, micrographs, rho, _) = fitted.model, fitted.variation
+        model, (covariates, modes, micrographs, rho, *_) = fitted.model, fitted.variation
         used = len(model.gain.defocus)
         self.defocus.fill_(math.inf)
         self.defocus[:used] = model.gain.defocus

@@ -319,7 +319,7 @@ def fit_modes(
         factor = _factor(torch.cat([within, separate.diag()], 1))
         white = torch.linalg.solve_triangular(factor, means.t(), upper=False).t()
         found = _factors(white, len(white), generator, counts and counts[1])
-        between = _largest(factor @ torch.cat([found[0], found[1].diag()], 1)) / sizes.mean().sqrt()
+        between = largest(factor @ torch.cat([found[0], found[1].diag()], 1)) / sizes.mean().sqrt()
     modes = no_modes(pixels)
     parts = within, between, separate[:, None]
     full = [torch.zeros(len(pixels), part.shape[1]) for part in parts]
@@ -395,12 +395,22 @@ def _factors(
     return modes, (excess * kept).sqrt()
 
 
-def _largest(modes: Tensor) -> Tensor:
-    """Return the fewest modes that have the covariance of these, at most as many as are stored."""
+def largest(modes: Tensor) -> Tensor:
+    """Return the fewest modes that have the covariance of these, at most as many as are stored.
+
+    Parameters
+    ----------
+    modes : (R, K) tensor
+
+    Returns
+    -------
+    (R, L) tensor
+        The largest first, L at most 16.
+    """
     axes, deviation, _ = torch.linalg.svd(modes, full_matrices=False)
     there = (deviation > _TINY).nonzero()[:MOST_MODES, 0]
-    largest: Tensor = axes[:, there] * deviation[there]
-    return largest
+    found: Tensor = axes[:, there] * deviation[there]
+    return found
 
 
 def _spikes(rows: Tensor, freedom: int, generator: torch.Generator, count: int | None) -> Tensor:
@@ -445,8 +455,8 @@ def _edge(rows: Tensor, freedom: int, generator: torch.Generator) -> float:
         roots = math.sqrt(freedom - 1), math.sqrt(size)
         width = sum(roots) * math.cbrt(1 / roots[0] + 1 / roots[1])
         return (sum(roots) ** 2 + _TRACY_WIDOM * width) / freedom
-    columns, largest = rows.t().contiguous(), []
+    columns, found = rows.t().contiguous(), []
     for _ in range(_PERMUTATIONS):
         mixed = columns.gather(1, torch.rand(columns.shape, generator=generator).argsort(1))
-        largest.append(torch.linalg.eigvalsh(mixed @ mixed.t() / freedom)[-1])
-    return float(torch.stack(largest).quantile(0.99))
+        found.append(torch.linalg.eigvalsh(mixed @ mixed.t() / freedom)[-1])
+    return float(torch.stack(found).quantile(0.99))

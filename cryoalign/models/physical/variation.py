@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from cryoalign.models.physical.bands import FINENESS, bands, fit_in_bands
 from cryoalign.models.physical.choice import NOTHING, Verdict, decide, fold_sums
 from cryoalign.models.physical.covariates import Covariates, fit_covariates, no_covariates
 from cryoalign.models.physical.ctf_uncertainty import UncertaintySums, relative_variance
-from cryoalign.models.physical.modes import Micrographs, Modes, fit_modes, log_ring_power, no_modes
+from cryoalign.models.physical.modes import (
+    FEWEST_PIXELS,
+    Micrographs,
+    Modes,
+    log_ring_power,
+    no_modes,
+)
 from cryoalign.models.ring_fit import FOLDS
 from cryoalign.physics.half_plane import half_plane, squared
 
@@ -59,6 +66,9 @@ class Variation(NamedTuple):
         Uncertainty of the CTF.
     pixels : (R,) tensor
         Of each ring, as many as tell of its power: fewer where the CTF is uncertain.
+    normalized : bool
+        Whether each image was divided by the standard deviation of its background. That makes a level common
+        to all rings, which differs between images of white noise, too; fakes get theirs by the same division.
     """
 
     covariates: Covariates
@@ -66,16 +76,25 @@ class Variation(NamedTuple):
     micrographs: Micrographs
     rho: Tensor
     pixels: Tensor
+    normalized: bool
 
     def expected(self, spectra: Spectra, model: Model) -> Tensor:
         """Compute the log power of the rings of images that were measured, (B, R)."""
         known = _predicted(self.covariates, spectra)
         u = _log_ring_power(spectra, model, self.rho)[0] - known
+        if self.normalized:
+            level = _level(u, self.pixels)
+            return known + level + self.modes.expected(u - level, self.pixels)
         return known + self.modes.expected(u, self.pixels)
 
 
 def fit_variation(
-    pairs: Iterable[Spectra], sample: Iterable[Spectra], model: Model, settings: Mapping[str, bool | str]
+    pairs: Iterable[Spectra],
+    sample: Iterable[Spectra],
+    model: Model,
+    settings: Mapping[str, bool | str],
+    *,
+    normalized: bool,
 ) -> tuple[Variation, dict[str, Verdict]]:
     """Fit how images differ, and choose what of it is kept.
 
@@ -91,6 +110,8 @@ def fit_variation(
         What is in memory.
     model : Model
     settings : mapping of str to bool or ``auto``
+    normalized : bool
+        Whether raw was divided by the standard deviation of its background.
 
     Returns
     -------
@@ -98,10 +119,10 @@ def fit_variation(
     verdicts : dict of str to Verdict
         By the names of the settings.
     """
-    found, verdicts = _one_round(pairs, model, torch.zeros_like(model.constant), settings)
+    found, verdicts = _one_round(pairs, model, torch.zeros_like(model.constant), settings, normalized)
     rho, verdict = _choose_rho(sample, model, found, settings["ctf_uncertainty"])
     if verdict.kept:
-        found, verdicts = _one_round(pairs, model, rho, settings)
+        found, verdicts = _one_round(pairs, model, rho, settings, normalized)
         rho, again = _choose_rho(sample, model, found, settings["ctf_uncertainty"])
         if again.kept:
             found, verdict = found._replace(rho=rho), again
@@ -109,16 +130,22 @@ def fit_variation(
 
 
 def _one_round(
-    pairs: Iterable[Spectra], model: Model, rho: Tensor, settings: Mapping[str, bool | str]
+    pairs: Iterable[Spectra],
+    model: Model,
+    rho: Tensor,
+    settings: Mapping[str, bool | str],
+    normalized: bool,
 ) -> tuple[Variation, dict[str, Verdict]]:
     """Fit and choose all but the uncertainty of the CTF."""
     verdicts: dict[str, Verdict] = {}
     log_power, pixels = measure(pairs, model, rho)
+    if normalized:
+        log_power = log_power._replace(u=log_power.u - _level(log_power.u, pixels))
     covariates, verdicts["covariates"] = _choose_covariates(log_power, pixels, settings["covariates"])
     left = log_power._replace(u=log_power.u - _predicted(covariates, log_power))
     modes, verdicts["variation"], verdicts["shared_variation"] = _choose_modes(left, pixels, settings)
     micrographs = modes.micrographs(left.u, pixels, left.micrograph)
-    return Variation(covariates, modes, micrographs, rho, pixels), verdicts
+    return Variation(covariates, modes, micrographs, rho, pixels, normalized), verdicts
 
 
 def measure(pairs: Iterable[Spectra], model: Model, rho: Tensor) -> tuple[LogPower, Tensor]:
@@ -162,6 +189,12 @@ def _log_ring_power(spectra: Spectra, model: Model, rho: Tensor) -> tuple[Tensor
         amplitude = spectra.ctf.square() * (model.following / model.constant)[ring]
         weight = 1 / relative_variance(amplitude.sqrt(), rho[ring])
     return log_ring_power(model.relative(spectra), box, weight)
+
+
+def _level(u: Tensor, pixels: Tensor) -> Tensor:
+    """Return the log power that all rings have in common, (n, 1)."""
+    weight = torch.where(pixels >= FEWEST_PIXELS, pixels, 0).to(u)
+    return (u @ weight / weight.sum())[:, None]
 
 
 def _predicted(covariates: Covariates, images: Spectra | LogPower) -> Tensor:
@@ -211,41 +244,53 @@ def _choose_modes(
     log_power: LogPower, pixels: Tensor, settings: Mapping[str, bool | str]
 ) -> tuple[Modes, Verdict, Verdict]:
     """Decide whether images differ in power, and whether those of a micrograph differ together."""
-
-    def fit(known: LogPower, *, shared: bool, like: Modes | None = None) -> Modes:
-        micrograph = known.micrograph if shared else torch.arange(len(known.u))
-        return fit_modes(known.u, pixels, micrograph, counts=None if like is None else like.counts)
-
-    def value(modes: Modes, held: LogPower) -> Tensor:
-        return modes.log_likelihood(held.u, pixels, held.micrograph)
-
     nothing, no = no_modes(pixels), NOTHING
     if settings["variation"] is False:
         return nothing, no, no
-    single = fit(log_power, shared=False)
-    if not single.varies:
+    tried = [_InBands(log_power, pixels, fineness) for fineness in _different(pixels)]
+    tried = [one for one in tried if one.modes.varies]
+    if not tried:
         return nothing, no, no
-    verdict = decide(
-        settings["variation"],
-        _held_out(
-            log_power,
-            lambda others, held: value(fit(others, shared=False, like=single), held) - value(nothing, held),
-        ),
-    )
+    gains = [_held_out(log_power, one.gain) for one in tried]
+    best = max(range(len(tried)), key=lambda place: float(gains[place].sum()))
+    single, verdict = tried[best], decide(settings["variation"], gains[best])
     if not verdict.kept:
         return nothing, verdict, no
-    together = fit(log_power, shared=True)
-    if settings["shared_variation"] is False or together.between.shape[1] == 0:
-        return single, verdict, no
-    gains = _held_out(
-        log_power,
-        lambda others, held: (
-            value(fit(others, shared=True, like=together), held)
-            - value(fit(others, shared=False, like=single), held)
-        ),
-    )
-    shared = decide(settings["shared_variation"], gains, default=False)
-    return (together if shared.kept else single), verdict, shared
+    together = _InBands(log_power, pixels, single.fineness, shared=True)
+    if settings["shared_variation"] is False or together.modes.between.shape[1] == 0:
+        return single.modes, verdict, no
+    difference = _held_out(log_power, together.gain) - gains[best]
+    shared = decide(settings["shared_variation"], difference, default=False)
+    return (together if shared.kept else single).modes, verdict, shared
+
+
+class _InBands:
+    """Modes of one fineness, fitted to all images, and again to some of them."""
+
+    def __init__(self, log_power: LogPower, pixels: Tensor, fineness: float, *, shared: bool = False) -> None:
+        self._pixels, self.fineness, self._shared = pixels, fineness, shared
+        self._counts: tuple[int, int] | None = None
+        self.modes, self._counts = self._fit(log_power)
+
+    def gain(self, others: LogPower, held: LogPower) -> Tensor:
+        """Return what images gain over no modes, (n,), by as many modes found in others."""
+        found, nothing = (
+            modes.log_likelihood(held.u, self._pixels, held.micrograph)
+            for modes in (self._fit(others)[0], no_modes(self._pixels))
+        )
+        return found - nothing
+
+    def _fit(self, known: LogPower) -> tuple[Modes, tuple[int, int]]:
+        micrograph = known.micrograph if self._shared else torch.arange(len(known.u))
+        return fit_in_bands(known.u, self._pixels, micrograph, self.fineness, self._counts)
+
+
+def _different(pixels: Tensor) -> list[float]:
+    """Return the finenesses that differ in their bands, the finest first."""
+    found: dict[int, float] = {}
+    for fineness in FINENESS:
+        found.setdefault(int(bands(pixels, fineness).max()), fineness)
+    return list(found.values())
 
 
 def _choose_rho(
