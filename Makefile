@@ -21,8 +21,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,cryosparc]'
 	touch $@
 
-demo: $(READY)  ## train on the embedded data set, test, print the table
-	$(BIN)/python -m cryoalign.train +experiment=demo
+demo: $(READY)  ## train a GAN and fit the recommended generator on embedded data, judge both, show both
+	$(BIN)/python experiments/demo.py
 
 ablation: $(READY)  ## the demo with and without the RPSD term, in one table
 	$(BIN)/python experiments/ablation.py
