@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cryoalign.errors import InputError
 from cryoalign.evaluate.case import Case, Floors
 from cryoalign.evaluate.finding import Finding, Interval, Quantity, Verdict
 from cryoalign.evaluate.measures.two_sample.answer import Judged, answer_of, hints
@@ -57,6 +58,19 @@ def test_white_noise_is_told_from_coloured(known) -> None:
     assert of["auc_spectrum"].fake.low > 0.99
     assert of["auc_cnn"].fake.low > 0.95
     assert "1.00" in finding.answers["two_sample"].explanation
+
+
+def test_one_classifier_can_be_asked_alone(known) -> None:
+    case = Case(pairs(GROUP, **known), draws=300)
+    asked = TwoSampleMeasure(classifiers=["spectrum"])(case)
+    assert set(asked.quantities) == {"auc_spectrum", "auc_spectrum_groups"}
+    assert "CNN" not in asked.answers["two_sample"].explanation
+
+
+@pytest.mark.parametrize("classifiers", [[], ["spectra"]], ids=["none", "unknown"])
+def test_classifiers_that_cannot_be_asked_are_refused(classifiers: list[str]) -> None:
+    with pytest.raises(InputError, match=r"measure\.two_sample\.classifiers"):
+        TwoSampleMeasure(classifiers=classifiers)
 
 
 def test_groups_that_differ_by_themselves_leave_the_question_undecided() -> None:

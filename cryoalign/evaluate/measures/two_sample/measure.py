@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoalign.errors import InputError, choice
 from cryoalign.evaluate.finding import Chart, Finding, Interval, Quantity, Series, by_key
 from cryoalign.evaluate.measures.two_sample.answer import Judged, answer_of, hints
 from cryoalign.evaluate.measures.two_sample.held_out import (
@@ -29,6 +30,8 @@ from cryoalign.evaluate.measures.two_sample.other_groups import deal_groups
 from cryoalign.evaluate.measures.two_sample.sides import read_sides, split_in_two
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cryoalign.evaluate.case import Case
     from cryoalign.evaluate.measures.two_sample.held_out import Method, Rows
 
@@ -60,12 +63,30 @@ class TwoSampleMeasure:
     limit : float
         Largest AUC that passes. At 0.6 the classifier ranks three of five pairs rightly, where guessing ranks
         one of two.
+    classifiers : sequence of str
+        Which are asked: ``spectrum``, ``cnn``.
+
+    Raises
+    ------
+    InputError
+        If there is no such classifier, or none is asked.
     """
 
     name = "two_sample"
 
-    def __init__(self, images: int = 1000, epochs: int = 6, limit: float = 0.6) -> None:
+    def __init__(
+        self,
+        images: int = 1000,
+        epochs: int = 6,
+        limit: float = 0.6,
+        classifiers: Sequence[str] = tuple(NAMES),
+    ) -> None:
         self.images, self.epochs, self.limit = images, epochs, limit
+        key = "measure.two_sample.classifiers"
+        if not classifiers:
+            raise InputError(f"{key} is empty", remedy="leave two_sample out of measures= to ask nobody")
+        wanted = [choice(key, name, NAMES) for name in classifiers]
+        self.methods = [method for method in NAMES if method in wanted]
 
     def __call__(self, case: Case) -> Finding:
         """Judge.
@@ -85,11 +106,11 @@ class TwoSampleMeasure:
         if reason is not None:
             return Finding(self.name, left_out=(f"Two-sample test: {reason}.",))
         sides = read_sides(case.pairs, rows, seed=case.seed, progress=case.progress)
-        settings = (self.name, self.images, self.epochs, case.seed, case.draws)
+        settings = (self.name, self.images, self.epochs, *self.methods, case.seed, case.draws)
         references = case.floors.find(settings, lambda: self._references(case, sides, groups))
         judged: list[Judged] = []
         chart = {"guessing": Series((0.0, 1.0), (0.0, 1.0))}
-        for method in NAMES:
+        for method in self.methods:
             quantity, curve = self._classify(case, method, sides["fake"], sides["raw"])
             floor, sim, groups_floor = (
                 references.get(f"{method}_{kind}") for kind in ("raw", "sim", "groups")
@@ -118,11 +139,11 @@ class TwoSampleMeasure:
         """AUCs of raw against raw, twice, by both methods, and of sim against raw by the one on spectra."""
         raw, sim = sides["raw"], sides.get("sim")
         one, other = (raw.take(part) for part in split_in_two(groups, case.seed))
-        found = {f"{method}_raw": self._classify(case, method, one, other)[0] for method in NAMES}
+        found = {f"{method}_raw": self._classify(case, method, one, other)[0] for method in self.methods}
         dealt = deal_groups(groups, raw.fold, case.seed)
         if dealt is not None:
             one, other = (raw.take(part) for part in dealt)
-            for method in NAMES:
+            for method in self.methods:
                 quantity = self._classify(case, method, one, other)[0]
                 found[f"{method}_groups"] = replace(
                     quantity,
@@ -131,7 +152,7 @@ class TwoSampleMeasure:
                     lower_is_better=False,
                     bins=(),
                 )
-        if sim is not None:
+        if sim is not None and "spectrum" in self.methods:
             found["spectrum_sim"] = self._classify(case, "spectrum", sim, raw)[0]
         return found
 
