@@ -106,7 +106,8 @@ class TwoSampleMeasure:
         if reason is not None:
             return Finding(self.name, left_out=(f"Two-sample test: {reason}.",))
         sides = read_sides(case.pairs, rows, seed=case.seed, progress=case.progress)
-        settings = (self.name, self.images, self.epochs, *self.methods, case.seed, case.draws)
+        asked = "+".join(self.methods)
+        settings = (self.name, asked, self.images, self.epochs, case.seed, case.draws)
         references = case.floors.find(settings, lambda: self._references(case, sides, groups))
         judged: list[Judged] = []
         chart = {"guessing": Series((0.0, 1.0), (0.0, 1.0))}
