@@ -39,8 +39,9 @@ def test_every_run_of_a_study_can_be_composed(folder: Path, study: tuple[ModuleT
     read = plan.read_study(folder)
     assert read.jobs
     assert {job.arm for job in read.jobs} <= set(read.arms)
-    for data, arm in {(job.data, job.arm) for job in read.jobs}:
-        job = next(job for job in read.jobs if (job.data, job.arm) == (data, arm))
+    # each arm with some data set, and each data set with some arm
+    jobs = {job.arm: job for job in read.jobs} | {job.data: job for job in read.jobs}
+    for job in set(jobs.values()):
         GlobalHydra.instance().clear()
         with initialize_config_dir(CONF_DIR, version_base="1.3"):
             assert compose("train", read.train(job, Path("data"), Path("out")))
@@ -75,14 +76,25 @@ def table(*rows: dict[str, Any]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
+    "folder", [folder for folder in STUDIES if (folder / "results.csv").is_file()], ids=lambda path: path.name
+)
+def test_every_column_of_a_study_was_measured(folder: Path, study: tuple[ModuleType, ModuleType]) -> None:
+    plan, _ = study
+    found = pd.read_csv(folder / "results.csv")
+    measured = set(zip(found["measure"], found["quantity"], strict=True))
+    assert set(plan.read_study(folder).columns.values()) <= measured
+
+
+@pytest.mark.parametrize(
     ("again", "differ"),
     [
         (row(value=0.215), 0),
         (row(value=0.25), 1),
         (row(value=float("nan")), 1),
-        (row(seed=2, value=9.0), 0),
+        (row(seed=2, value=9.0), 1),
+        (row(quantity="rpsd_mse"), 1),
     ],
-    ids=["inside", "outside", "no longer known", "another run"],
+    ids=["inside", "outside", "no longer known", "another run", "not found any more"],
 )
 def test_a_value_outside_its_committed_interval_is_named(
     again: dict[str, Any], differ: int, study: tuple[ModuleType, ModuleType]

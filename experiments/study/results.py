@@ -26,6 +26,9 @@ def judged_folder(job: Job, out: Path) -> Path:
 def collect(study: Study, out: Path) -> pd.DataFrame:
     """Gather the evaluations that are there: a row for each quantity and for each answer.
 
+    What the run itself logged, losses and validation, comes first: the last value of each, as measure
+    ``training``.
+
     Returns
     -------
     DataFrame
@@ -37,6 +40,11 @@ def collect(study: Study, out: Path) -> pd.DataFrame:
         if not path.is_file():
             continue
         key = {"data": job.data, "arm": job.arm, "seed": job.seed, "split": job.split}
+        last = pd.read_csv(out / job.folder / "csv" / "metrics.csv").ffill().iloc[-1].drop("step")
+        rows += [
+            key | {"measure": "training", "quantity": str(name), "value": value}
+            for name, value in last.items()
+        ]
         for name, finding in read_document(path).candidates[MAIN].measures.items():
             for quantity, found in finding.quantities.items():
                 fake, floor = found.fake, found.floor
@@ -78,12 +86,21 @@ def tables(study: Study, found: pd.DataFrame) -> str:
 def differences(committed: pd.DataFrame, found: pd.DataFrame) -> list[str]:
     """List what a rerun found outside the committed interval of a value, and answers that changed.
 
-    Where a value has no interval, a tenth of it is allowed. Runs that only one table holds are not compared.
+    Where a value has no interval, a tenth of it is allowed. Runs that only one table holds are not compared;
+    of those that both hold, what is not found any more is listed too.
     """
-    both = committed.merge(found, on=KEYS, suffixes=("", "_new"))
+    runs = found[KEYS[:4]].drop_duplicates()
+    both = committed.merge(runs, on=KEYS[:4]).merge(
+        found, "left", on=KEYS, suffixes=("", "_new"), indicator=True
+    )
+    if both.empty:
+        return ["no run of the committed table was made again"]
     said = []
-    for row in both.itertuples():
+    for row in both.rename(columns={"_merge": "there"}).itertuples():
         name = f"{row.data} {row.arm} seed {row.seed} split {row.split}: {row.measure}.{row.quantity}"
+        if row.there == "left_only":
+            said.append(f"{name} is not found any more")
+            continue
         if isinstance(row.verdict, str):
             if row.verdict != row.verdict_new:
                 said.append(f"{name} was {row.verdict}, is {row.verdict_new}")
