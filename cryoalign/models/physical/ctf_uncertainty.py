@@ -24,9 +24,10 @@ LEAST_GAIN = 10.0
 _NODES = 24
 _GRID = (0.0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _FOLDS = 8
-_AMPLITUDES, _POWERS = 32, 48
-_LOWEST, _HIGHEST = -8.0, 4.0  # natural logarithm of the power in a cell of the table
-_LARGEST = 1e3
+_AMPLITUDES, _POWERS = 64, 48
+_LOWEST, _HIGHEST = -8.0, 4.0  # natural logarithm of the power in a cell of the table, over what is expected
+_LARGEST = 1e3  # amplitude; cells are 13 % wide there, and 0.03 at zero
+_FINER = 4.0
 
 
 class Uncertainty(NamedTuple):
@@ -167,8 +168,11 @@ class UncertaintySums:
         """
         weight = (self._rings.weight / 2).flatten()  # a complex number is a pixel and its negative
         for one, along, number in zip(power.double(), amplitude.double(), group.tolist(), strict=True):
-            q, a = one.flatten(), along.flatten().clamp(max=_LARGEST)
-            across = (a / (1 + a) * _AMPLITUDES).long().clamp(max=_AMPLITUDES - 1)
+            a = along.flatten().clamp(max=_LARGEST)
+            # Over what is expected: at any amplitude, C / B of thousands included, it is of the order of 1.
+            q = one.flatten() / (1 + a.square())
+            across = (_FINER * a).log1p() * (_AMPLITUDES / math.log1p(_FINER * _LARGEST))
+            across = across.long().clamp(max=_AMPLITUDES - 1)
             step = (q.clamp(min=1e-30).log() - _LOWEST) * (_POWERS / (_HIGHEST - _LOWEST))
             row = self._rings.ring.flatten() * _AMPLITUDES + across
             cell = row * _POWERS + step.long().clamp(min=0, max=_POWERS - 1)
@@ -198,9 +202,10 @@ class UncertaintySums:
         """Gain of each value of the grid over 0, (F, R, V), from the means of the cells."""
         rings = len(self._rings.pixels)
         count = self._count.sum(0)
-        power = (self._power / count.clamp(min=1e-12)).reshape(rings, _AMPLITUDES, _POWERS)
         in_row = count.reshape(-1, _POWERS).sum(1)
         amplitude = (self._amplitude / in_row.clamp(min=1e-12)).reshape(rings, _AMPLITUDES, 1)
+        relative = (self._power / count.clamp(min=1e-12)).reshape(rings, _AMPLITUDES, _POWERS)
+        power = relative * (1 + amplitude.square())
         folds = self._count.reshape(_FOLDS, rings, -1)
         base = log_likelihood(power, amplitude, 0.0)
         gains = [((log_likelihood(power, amplitude, rho) - base).flatten(1) * folds).sum(2) for rho in _GRID]

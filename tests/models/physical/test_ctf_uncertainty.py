@@ -79,6 +79,26 @@ def test_finds_rho_again() -> None:
     assert found.held_out.sum() > 2 * found.held_out.std() * math.sqrt(8)
 
 
+@pytest.mark.parametrize("ratio", [1.0, 10.0, 30.0, 100.0, 400.0, 1000.0])
+def test_finds_rho_as_the_likelihood_of_each_number_does_at_any_ratio(ratio: float) -> None:
+    """C / B is large where particles were multiplied by their CTF."""
+    generator, images = _generator(4), 1200
+    white, other = torch.randn(2, images, BOX, BOX, generator=generator)
+    phase = (0.02 + 0.02 * torch.rand(images, 1, 1, generator=generator)) * RINGS.radius.square()
+    amplitude = (math.sqrt(ratio) * torch.sin(phase)).abs().float()
+    expected = relative_power(amplitude, 0.3, symmetric_normal(other))
+    power = squared(torch.fft.rfft2(white, norm="ortho")) * expected
+    found = _fit(power, amplitude).rho
+    for ring in (12, 14):
+        there = RINGS.ring == ring
+        weight = RINGS.weight[there] / 2
+        q, a = (values.double()[:, there] for values in (power, amplitude))
+        total = [float((log_likelihood(q, a, step / 25) * weight).sum()) for step in range(26)]
+        exact = total.index(max(total)) / 25
+        assert abs(float(found[ring]) - exact) < 0.05
+        assert abs(float(found[ring]) - 0.3) < 0.15
+
+
 def test_finds_nothing_in_exponential_power() -> None:
     nothing = torch.zeros(len(RINGS.pixels))
     for seed in range(20):
