@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from cryoalign.models.physical.choice import FEWEST_GROUPS
 from cryoalign.models.physical.spectra import Sample, Spectra, to_spectra
 from cryoalign.models.physical.stationary import fit_stationary, one_round
 from cryoalign.models.physical.third_moments import choose_innovations
@@ -98,11 +99,17 @@ class Pairs:
     batches : iterable of (sim, raw, metadata, group)
     mask : (N, N) boolean tensor
         Background; without it grey values are taken as they are.
+
+    Attributes
+    ----------
+    by_micrograph : bool
+        Whether micrographs are the groups, whatever the groups of the batches are.
     """
 
     def __init__(self, batches: Iterable[Batch], mask: Tensor | None) -> None:
         self._batches, self._mask = batches, mask
         self._scale = torch.zeros(3, dtype=torch.float64)
+        self.by_micrograph = False
 
     @property
     def background(self) -> Background:
@@ -124,6 +131,8 @@ class Pairs:
                 values = ((raw.double() - mean) / deviation).float()
                 rows = torch.stack([torch.ones_like(mean), mean / deviation, 1 / deviation])
                 self._scale += rows.flatten(1).sum(1)
+            if self.by_micrograph:
+                group = metadata.get("micrograph", group)  # noqa: PLW2901
             yield to_spectra(sim, values, metadata, group)
 
 
@@ -168,6 +177,9 @@ def fit(
     if len(sample) == 0:
         raise ValueError("there are no pairs to fit")
     background = pairs.background
+    if sample.groups < FEWEST_GROUPS:  # such as tomograms: what can be held out are their micrographs
+        sample.group_by_micrograph()
+        pairs.by_micrograph = True
     start, verdicts = fit_stationary(sample, box, settings)
     if not sample.complete:
         kept = {part: verdict.kept for part, verdict in verdicts.items()}

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from cryoalign.models.physical.spectra import Spectra
 
 
+#: Of the mean power: of frequencies with less nobody sees anything in an image.
+UNSEEN = 1e-4
+
+
 class Gain(NamedTuple):
     """What is left of sim in raw, at some defoci.
 
@@ -113,9 +117,15 @@ class Model(NamedTuple):
         return left, fraction.clamp(min=0.01)
 
     def relative(self, spectra: Spectra) -> Tensor:
-        """Compute the power of the residual over what is expected, (B, N, N // 2 + 1)."""
+        """Compute the power of the residual over what is expected, (B, N, N // 2 + 1).
+
+        To both a little is added, which nobody sees in an image: where filters have left next to nothing, the
+        ratio would tell of them.
+        """
         left, fraction = self.residual(spectra)
-        return squared(left) / (self.power(spectra.ctf) * fraction)
+        power = self.power(spectra.ctf) * fraction
+        little = UNSEEN * power.mean()
+        return (squared(left) + little) / (power + little)
 
 
 def unit_ramps(box: int) -> Tensor:

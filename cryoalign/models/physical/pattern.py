@@ -13,6 +13,8 @@ from cryoalign.physics.half_plane import half_plane
 if TYPE_CHECKING:
     from torch import Tensor
 
+_LEAST = 0.05
+
 
 class PatternSums:
     """Sums of relative power at each frequency, by fold of groups.
@@ -79,6 +81,6 @@ def _shrunk(sums: Tensor, count: float) -> Tensor:
     error2 = (square - mean.square()).clamp(min=0) / (count - 1)
     excess = mean - 1
     kept = (1 - 4 * error2 / excess.square().clamp(min=1e-30)).clamp(min=0)
-    pattern: Tensor = (1 + excess * kept).clamp(min=1e-6)
+    pattern: Tensor = (1 + excess * kept).clamp(min=_LEAST)
     pattern[0, 0] = 1
     return pattern

@@ -105,6 +105,16 @@ class Sample:
     def __len__(self) -> int:
         return min(self._seen, self._most)
 
+    def group_by_micrograph(self) -> None:
+        """Let micrographs be the groups."""
+        _, _, _, group, *_, micrograph = self._tables
+        group.copy_(micrograph)
+
+    @property
+    def groups(self) -> int:
+        """Number of groups."""
+        return len(torch.unique(self._tables[3][: len(self)]))
+
     def add(self, spectra: Spectra) -> None:
         """Keep some of a batch (reservoir sampling; Vitter 1985, doi:10.1145/3147.3165)."""
         if not self._tables:  # pages that nobody writes to cost nothing

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from cryoalign.models.physical.bands import FINENESS, bands, fit_in_bands
-from cryoalign.models.physical.choice import NOTHING, Verdict, decide, fold_sums
+from cryoalign.models.physical.choice import FEWEST_GROUPS, NOTHING, Verdict, decide, fold_sums
 from cryoalign.models.physical.covariates import Covariates, fit_covariates, no_covariates
 from cryoalign.models.physical.ctf_uncertainty import UncertaintySums, relative_variance
+from cryoalign.models.physical.model import UNSEEN
 from cryoalign.models.physical.modes import (
     FEWEST_PIXELS,
     Micrographs,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from cryoalign.models.physical.spectra import Spectra
 
 _MOST = 20_000  # images whose log power is kept
+_IMAGES, _MICROGRAPHS = (1, 4), (4, 16)  # numbers of modes that are tried, beside those that stand out
 
 
 class LogPower(NamedTuple):
@@ -243,34 +245,55 @@ def _choose_covariates(
 def _choose_modes(
     log_power: LogPower, pixels: Tensor, settings: Mapping[str, bool | str]
 ) -> tuple[Modes, Verdict, Verdict]:
-    """Decide whether images differ in power, and whether those of a micrograph differ together."""
-    nothing, no = no_modes(pixels), NOTHING
+    """Decide whether images differ in power, and whether those of a micrograph differ together.
+
+    How fine the modes are and how many there are is decided by held-out groups, too.
+    """
+    nothing = no_modes(pixels)
     if settings["variation"] is False:
-        return nothing, no, no
-    tried = [_InBands(log_power, pixels, fineness) for fineness in _different(pixels)]
-    tried = [one for one in tried if one.modes.varies]
-    if not tried:
-        return nothing, no, no
-    gains = [_held_out(log_power, one.gain) for one in tried]
-    best = max(range(len(tried)), key=lambda place: float(gains[place].sum()))
-    single, verdict = tried[best], decide(settings["variation"], gains[best])
+        return nothing, NOTHING, NOTHING
+    found = [_InBands(log_power, pixels, fineness) for fineness in _different(pixels)]
+    shared = settings["shared_variation"] is not False
+    if shared:
+        found.append(_InBands(log_power, pixels, found[-1].fineness, shared=True))
+    if not any(one.modes.varies for one in found):
+        return nothing, NOTHING, NOTHING
+    tried = [one for one in found if not one.shared]
+    tried += [one.like((count, 0)) for one in tried for count in _IMAGES]
+    single, gain = _best(tried, log_power)
+    verdict, together = decide(settings["variation"], gain), NOTHING
+    if shared:
+        both = _InBands(log_power, pixels, single.fineness, shared=True)
+        tried = [both, *(both.like((single.counts[0], count)) for count in _MICROGRAPHS)]
+        best, with_shared = _best(tried, log_power)
+        together = decide(settings["shared_variation"], with_shared - gain, default=False)
+        if together.kept:
+            single, verdict = best, decide(settings["variation"], with_shared)
     if not verdict.kept:
-        return nothing, verdict, no
-    together = _InBands(log_power, pixels, single.fineness, shared=True)
-    if settings["shared_variation"] is False or together.modes.between.shape[1] == 0:
-        return single.modes, verdict, no
-    difference = _held_out(log_power, together.gain) - gains[best]
-    shared = decide(settings["shared_variation"], difference, default=False)
-    return (together if shared.kept else single).modes, verdict, shared
+        return nothing, verdict, NOTHING
+    return single.modes, verdict, together
 
 
 class _InBands:
     """Modes of one fineness, fitted to all images, and again to some of them."""
 
-    def __init__(self, log_power: LogPower, pixels: Tensor, fineness: float, *, shared: bool = False) -> None:
-        self._pixels, self.fineness, self._shared = pixels, fineness, shared
-        self._counts: tuple[int, int] | None = None
-        self.modes, self._counts = self._fit(log_power)
+    def __init__(
+        self,
+        log_power: LogPower,
+        pixels: Tensor,
+        fineness: float,
+        counts: tuple[int, int] | None = None,
+        *,
+        shared: bool = False,
+    ) -> None:
+        self._log_power, self._pixels, self.fineness, self.shared = log_power, pixels, fineness, shared
+        self._counts = counts
+        self.modes, self.counts = self._fit(log_power)
+        self._counts = self.counts
+
+    def like(self, counts: tuple[int, int]) -> _InBands:
+        """Return the same with other numbers of modes."""
+        return _InBands(self._log_power, self._pixels, self.fineness, counts, shared=self.shared)
 
     def gain(self, others: LogPower, held: LogPower) -> Tensor:
         """Return what images gain over no modes, (n,), by as many modes found in others."""
@@ -281,8 +304,17 @@ class _InBands:
         return found - nothing
 
     def _fit(self, known: LogPower) -> tuple[Modes, tuple[int, int]]:
-        micrograph = known.micrograph if self._shared else torch.arange(len(known.u))
+        micrograph = known.micrograph if self.shared else torch.arange(len(known.u))
         return fit_in_bands(known.u, self._pixels, micrograph, self.fineness, self._counts)
+
+
+def _best(tried: list[_InBands], log_power: LogPower) -> tuple[_InBands, Tensor]:
+    """Return what predicts held-out groups best, and its gains; the first where none can be held out."""
+    if len(torch.unique(log_power.group % FOLDS)) < FEWEST_GROUPS:
+        return tried[0], torch.zeros(0)
+    gains = [_held_out(log_power, one.gain) for one in tried]
+    best = max(range(len(tried)), key=lambda place: float(gains[place].sum()))
+    return tried[best], gains[best]
 
 
 def _different(pixels: Tensor) -> list[float]:
@@ -302,11 +334,13 @@ def _choose_rho(
         return nothing, NOTHING
     ring = half_plane(len(model.pattern)).ring
     sums = UncertaintySums(len(model.pattern))
-    ratio = (model.following / model.constant).sqrt()
     for spectra in sample:
         left, fraction = model.residual(spectra)
         level = model.pattern * fraction * variation.expected(spectra, model)[:, ring].exp()
-        fixed = squared(left) / (level * model.constant[ring])
+        little = 0.01 * UNSEEN * model.power(spectra.ctf).mean()
+        constant = model.constant + little
+        ratio = (model.following / constant).sqrt()
+        fixed = (squared(left) + little) / (level * constant[ring])
         sums.add(fixed, ratio[ring] * spectra.ctf.abs(), spectra.group)
     found = sums.fit()
     verdict = decide(setting, found.held_out, needed=bool((found.rho > 0).any()))

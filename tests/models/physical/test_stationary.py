@@ -130,3 +130,29 @@ def test_slopes_are_those_of_images(box: int) -> None:
     wanted = torch.tensor([[1.0, 2.0]], dtype=torch.float64).expand(3, 2)
     torch.testing.assert_close(slopes(without_ramps(spectra)), torch.zeros_like(expected), atol=1e-6, rtol=0)
     torch.testing.assert_close(slopes(without_ramps(spectra, wanted)), wanted, atol=1e-6, rtol=0)
+
+
+def test_micrographs_are_held_out_where_there_are_few_groups() -> None:
+    """As of tomograms, whose tilt images have names of their own."""
+    drawn = Drawn(groups=2)
+    batches = [
+        (sim, raw, {**known, "micrograph": torch.arange(len(group)) // 5 + 1000 * number}, group)
+        for number, (sim, raw, known, group) in enumerate(drawn.batches())
+    ]
+    found = fit(batches, drawn.box, AUTO, outside(drawn), normalize=False)
+    assert found.verdicts["ctf_noise"].nats > 100
+
+
+def test_of_normalized_white_noise_nothing_is_kept() -> None:
+    """The normalization makes rings go together, which is no difference between images."""
+    generator = torch.Generator().manual_seed(0)
+    kept = 0
+    for seed in range(4):
+        drawn = Drawn(following=0, constant=1, seed=seed)
+        batches = [
+            (sim, torch.randn(raw.shape, generator=generator), known, group)
+            for sim, raw, known, group in drawn.batches()
+        ]
+        verdicts = fit(batches, drawn.box, AUTO, outside(drawn)).verdicts
+        kept += any(verdict.kept for verdict in verdicts.values())
+    assert kept <= 1
