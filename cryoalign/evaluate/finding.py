@@ -287,23 +287,22 @@ def within(value: Interval, limits: tuple[float, float]) -> Verdict:
     return together(decide(value, limits[0], above=False), decide(value, limits[1]))
 
 
-def relative(value: Interval, reached: float | None) -> Interval:
-    """Return a value as a multiple of what can be reached.
+def reachable(reached: float | None) -> tuple[float, float]:
+    """Return what is perfect of a ratio to raw: 1, and all between 1 and what real noise reaches.
 
     Parameters
     ----------
-    value : Interval
     reached : float or None
-        Its value for real noise; None where that is not known.
+        The ratio of real noise; None where that is not known.
 
     Returns
     -------
-    Interval
-        As it is where nothing above 0 is known to be reached.
+    least, most : float
+        Both 1 where nothing above 0 is known to be reached.
     """
     if reached is None or not reached > 0:
-        return value
-    return Interval(value.value / reached, value.low / reached, value.high / reached)
+        return 1.0, 1.0
+    return min(1.0, reached), max(1.0, reached)
 
 
 def together(*verdicts: Verdict) -> Verdict:

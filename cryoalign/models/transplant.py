@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cryoalign.errors import InputError, within
 from cryoalign.models.baseline import Baseline
-from cryoalign.models.physical.fit import background_values
+from cryoalign.models.physical.fit import PARTS, background_values
 from cryoalign.models.physical.generator import Physical
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from cryoalign.models.baseline import Batch
     from cryoalign.models.generator import Metadata
 
-#: The signal is that of `Physical`; what else it knows of noise is not asked for.
-_NOT_ASKED = ("ramps", "pattern", "covariates", "variation", "shared_variation", "ctf_uncertainty")
+#: The signal is that of `Physical`, whose weights follow the noise's power; no more is asked of the noise.
+_ASKED = ("ctf_noise", "gain_by_defocus")
 #: What is kept of the metadata of a donor.
 _KEPT = ("defocus", "ctf", "dose", "particle")
 #: What differs by 1 in these is still alike: defocus in A, dose in e/A^2, phase shift in degrees.
@@ -83,7 +83,8 @@ class Transplant(Baseline):
             )
         super().__init__(box, noise_channels)
         self.most = int(within("generator.megabytes", megabytes, above=0) * 2**20) // (2 * box**2)
-        self.physical = Physical(box, radius=radius, micrograph="new", **dict.fromkeys(_NOT_ASKED, False))
+        parts = dict.fromkeys((name for name in PARTS if name not in _ASKED), False)
+        self.physical = Physical(box, radius=radius, micrograph="new", **parts)
         self.register_buffer("residuals", torch.zeros(0, box, box, dtype=torch.float16))
         for name in _KEPT:
             self.register_buffer(f"donor_{name}", torch.zeros(0))

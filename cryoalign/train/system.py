@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from cryoalign.data.dataset import Pair
     from cryoalign.losses.objective import Objective
+    from cryoalign.models.baseline import Baseline
     from cryoalign.models.discriminator import Discriminator
     from cryoalign.models.generator import Generator, Metadata
 
@@ -171,12 +172,25 @@ class PairedGAN(LightningModule):
         values |= self._generator_turn(batch, fake, optimizers[0], update=update)
         if not update:
             return
-        if self.average is not None:
-            self.average.update_parameters(self.generator)
+        self._update_average()
         schedulers = self.lr_schedulers()
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
             cast("LambdaLR", scheduler).step()
         self._log_training(values)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Move the average towards the generator; what is fitted in closed form is no matter of steps."""
+        if self.average is None:
+            return
+        self.average.update_parameters(self.generator)
+        closed = self.generator.closed_part
+        if closed is None:
+            return
+        # An average of equal numbers is another one: infinite ones become NaN, and large names are rounded.
+        kept = cast("Generator", self.average.module).closed_part
+        for values, fitted in zip(cast("Baseline", kept).buffers(), closed.buffers(), strict=True):
+            values.copy_(fitted)
 
     def _discriminator_turn(
         self, batch: Pair, fake: Tensor, optimizer: LightningOptimizer, *, update: bool
@@ -194,8 +208,9 @@ class PairedGAN(LightningModule):
             loss = loss + discriminator.r1 * penalty
         self.manual_backward(loss / self.accumulate)
         if update:
-            slopes = [p.grad for p in discriminator.parameters() if p.grad is not None]
-            values["D_gradient"] = get_total_norm(slopes)
+            if (self.global_step + 1) % self.log_every == 0:
+                slopes = [p.grad for p in discriminator.parameters() if p.grad is not None]
+                values["D_gradient"] = get_total_norm(slopes)
             # Lightning counts the steps of all optimizers; these two hooks are what it counts by, set anew
             # for every batch.
             optimizer._on_before_step = optimizer._on_after_step = lambda: None

@@ -6,12 +6,15 @@ import re
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 
+from cryoalign.cli.conf_file import CONF_DIR
 from cryoalign.evaluate.digits import MISSING
 from cryoalign.evaluate.document import Document, Facts, read_document, to_document, write_document
 from cryoalign.evaluate.fact_rows import command_line
 from cryoalign.evaluate.finding import Chart, Finding, Interval, Quantity, by_key
 from cryoalign.evaluate.page import evaluation_page
+from cryoalign.models.baselines import BASELINES
 from tests.evaluate import example
 from tests.evaluate.building import answer, interval, series
 from tests.evaluate.example_questions import NASTY
@@ -131,6 +134,18 @@ def test_words_of_others_are_escaped(text, page):
     page = Page(evaluation_page(document))
     assert "script" not in page.tags
     assert page.text.count("alert('x')") > 12
+
+
+def test_every_measure_and_baseline_is_explained():
+    with initialize_config_dir(CONF_DIR, version_base="1.3"):
+        measures = [str(name) for name in compose("evaluate").measure]
+    compared = [Finding(name, by_key([answer(name, "Good?", "pass", "Yes.")])) for name in measures]
+    for name in BASELINES:
+        page = evaluation_page(to_document({"fake": compared, name: compared}, Facts()))
+        assert f"<dt>{name}</dt>" in page
+        sections = page.split('<section class="measure">')[1:]
+        assert len(sections) == len(measures)
+        assert all(re.search(r'<p class="lead">\s*\w', section) for section in sections)
 
 
 def test_little_is_enough():

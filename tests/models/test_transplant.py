@@ -168,6 +168,15 @@ def test_grey_values_of_another_range() -> None:
     np.testing.assert_allclose(fake[:, OUTSIDE].std(1), 0.2, atol=1e-5)
 
 
+def test_of_the_closed_form_only_the_signal_is_chosen() -> None:
+    settings = Transplant(BOX).physical.settings
+    assert {name for name, setting in settings.items() if setting == "auto"} == {
+        "ctf_noise",
+        "gain_by_defocus",
+    }
+    assert not any(setting is True for setting in settings.values())
+
+
 def test_misuse_is_refused() -> None:
     sim, raw = (torch.from_numpy(stack).float()[:1, None] for stack in pairs())
     one = {name: values[:1] for name, values in metadata().items()}

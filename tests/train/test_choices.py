@@ -81,6 +81,27 @@ def test_every_discriminator_trains_and_its_health_is_logged(
     assert ("train/R1" in names) == ("discriminator.r1=1" in chosen)
 
 
+def test_the_norm_of_the_gradient_is_found_where_it_is_logged(
+    cli: Cli, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def counted(slopes: list[torch.Tensor]) -> torch.Tensor:
+        asked.append(len(slopes))
+        return torch.ones(())
+
+    monkeypatch.setattr("cryoalign.train.system.get_total_norm", counted)
+    done = cli(
+        "train", "+debug=smoke", *SMALL, f"paths.cache={cache}", "generator.width=4", "discriminator.width=4",
+        "trainer.max_steps=4", "log_every=2", "test=false",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    (run,) = (tmp_path / "outputs" / "train").iterdir()
+    logged = [row for row in read_csv(run) if row.get("train/D_gradient")]
+    assert [row["step"] for row in logged] == ["2", "4"]
+    assert len(asked) == 2
+
+
 def test_something_else_is_no_discriminator() -> None:
     with pytest.raises(InputError, match="not a discriminator"):
         system("discriminator._target_=torch.nn.Identity")
@@ -100,6 +121,11 @@ def test_a_network_on_a_closed_form_is_fitted_trained_averaged_and_tested(
     for place in ("generator", "average.module"):
         assert state[f"{place}.physical.constant"].isfinite().all()
         assert state[f"{place}.convolutions.4.weight"].abs().sum() > 0
+    fitted = {name for name in state if name.startswith("generator.physical.")}
+    assert any(state[name].isinf().any() for name in fitted)
+    for name in fitted:  # it is no average: inf knots would be NaN, and names of micrographs other ones
+        average = state[f"average.module.{name.removeprefix('generator.')}"]
+        torch.testing.assert_close(average, state[name], rtol=0, atol=0, equal_nan=True)
     assert (run / "test" / "fake.star").is_file()
 
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from cryoalign.evaluate.stacks import Stacks
     from cryoalign.particles import Particles
 
+#: Small boxes have this many px at least: of a particle in fewer nothing is left.
+SMALLEST_BOX = 16
+
 _BATCH = 64
 _QUIET = 1e-2  # of the mean power, added to every ring's: images without noise have empty ones
 

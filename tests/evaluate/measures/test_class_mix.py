@@ -22,6 +22,7 @@ from cryoalign.evaluate.measures.class_mix.cramer import (
     contingency,
     cramers_v,
     permuted_within,
+    strata,
 )
 from cryoalign.evaluate.measures.class_mix.measure import ClassMixMeasure
 from cryoalign.evaluate.measures.class_mix.rotational import classify, rotational_features
@@ -77,6 +78,46 @@ def test_kinds_are_exchanged_within_groups_only() -> None:
     assert (exchanged != KINDS).any()
     for group in range(7):
         assert exchanged[groups == group].sum() == KINDS[groups == group].sum()
+
+
+def test_one_image_a_group_can_fail() -> None:
+    """Nothing can be exchanged within a group then, nor within groups of one kind: all are taken together."""
+    single = np.arange(640)
+    apart = np.where(np.random.default_rng(4).random(640) < 0.05, ~KINDS, KINDS).astype(np.int64)
+    one_kind = np.where(KINDS, 0, 1 + np.arange(640) // 40)  # raw of one micrograph, fakes of others
+    for groups in (single, one_kind, GROUPS):
+        found = cramers_v(KINDS, apart, groups, 200, 0)
+        assert found.value == pytest.approx(0.9, abs=0.05)
+        assert found.low > 0.8
+    rng = np.random.default_rng(5)
+    mix = np.full(10, 0.1)
+    alike = [cramers_v(KINDS, drawn(rng, mix, mix), single, 200, seed) for seed in range(40)]
+    assert sum(interval.low == 0 for interval in alike) >= 36
+    whole = [cramers_v(KINDS, drawn(rng, mix, mix), GROUPS, 200, seed) for seed in range(40)]
+    assert np.mean([v.high for v in alike]) == pytest.approx(np.mean([v.high for v in whole]), rel=0.25)
+
+
+def test_strata_hold_both_kinds() -> None:
+    second = np.array([True, False, True, True, False, True, False])
+    groups = np.array([7, 7, 3, 4, 5, 9, 9])
+    np.testing.assert_array_equal(strata(second, groups[:] * 10), strata(second, groups))
+    found = strata(second, groups)
+    assert found[2] == found[3] == found[4]
+    assert len(set(found[[0, 2, 5]])) == 3
+    few = strata(second[[0, 1, 2, 5, 6, 6]], np.array([7, 7, 3, 9, 9, 9]))  # the one alone is of one kind
+    np.testing.assert_array_equal(few[:3], few[0])
+    np.testing.assert_array_equal(few[3:], few[3])
+    assert few[0] != few[3]
+    np.testing.assert_array_equal(strata(np.ones(3, dtype=bool), np.arange(3)), 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("images", 100), ("box", 8), ("classes", 1), ("classes", 500), ("iterations", 0), ("limit", 2.0)],
+)
+def test_settings_that_cannot_be_used_are_refused(key: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"measure\.class_mix\.{key}"):
+        ClassMixMeasure(**{key: value})
 
 
 def stars(count: int, seed: int, *, arms: int, box: int = 32) -> torch.Tensor:

@@ -14,9 +14,9 @@ from scipy.stats import skew
 from cryoalign.evaluate.case import Case
 from cryoalign.evaluate.finding import Finding, Interval, Verdict
 from cryoalign.evaluate.measures.noise.against_raw import GROUPS_DIFFER, Compared, verdict_of
+from cryoalign.evaluate.measures.noise.ctf_slope import judge_ctf_slope
 from cryoalign.evaluate.measures.noise.image_table import SMOOTHING, image_table, modulation
 from cryoalign.evaluate.measures.noise.measure import NoiseMeasure
-from cryoalign.evaluate.measures.noise.own_ctf import judge_own_ctf
 from cryoalign.evaluate.measures.noise.skewness import judge_skewness
 from cryoalign.evaluate.measures.noise.spread import judge_spread
 from cryoalign.evaluate.measures.noise.texture import GAUSSIAN, judge_rings
@@ -142,7 +142,7 @@ def test_slope_of_the_power_over_the_ctf() -> None:
     optics = known.particles.optics
     object.__setattr__(made.particles, "optics", optics)
     case = Case(made, draws=200)
-    quantities, answer = judge_own_ctf(case, image_table(case, 1000))
+    quantities, answer = judge_ctf_slope(case, image_table(case, 1000))
     rings = half_plane(BOX)
     above = below = 0.0
     for ring in range(3, BOX // 2 + 1):

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from cryoalign.errors import InputError
 from cryoalign.evaluate.case import Case, Floors
 from cryoalign.evaluate.finding import Finding, Verdict
 from cryoalign.evaluate.measures.networks import seeded, turned
 from cryoalign.evaluate.measures.psnr_gap.denoiser import DnCNN, squared_errors, train_denoiser
-from cryoalign.evaluate.measures.psnr_gap.measure import PSNRGapMeasure
+from cryoalign.evaluate.measures.psnr_gap.measure import PSNRGapMeasure, _gap
 from tests.fakes.in_memory import blobs, noise, pairs
 
 BOX, GROUP = 24, np.repeat(np.arange(12), 10)
@@ -66,6 +67,26 @@ def test_a_training_depends_on_its_seed_alone() -> None:
     assert torch.equal(before, torch.get_rng_state())
     weights = [next(seeded(DnCNN, 3).parameters()) for _ in range(2)]
     assert torch.equal(*weights)
+
+
+def test_the_interval_holds_what_few_seeds_leave_open() -> None:
+    """Of Student's t: with three seeds 4.30 standard errors of their mean, not two."""
+    case = Case(pairs(GROUP, fake=RAW, raw=RAW, sim=TRUTH), draws=200)
+    decibel = torch.tensor([0.1, 0.2, 0.6], dtype=torch.float64)
+    by_fake = (10 ** (decibel / 10))[:, None].expand(3, len(GROUP))
+    found = _gap(case, by_fake, torch.ones_like(by_fake), case.pairs.units)
+    more = 4.302653 * float(decibel.std()) / 3**0.5
+    assert found.value == pytest.approx(0.305, abs=0.002)
+    assert found.high - found.value == pytest.approx(more, rel=1e-3)
+    assert found.value - found.low == pytest.approx(more, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("seeds", 0), ("steps", 0), ("box", 8), ("images", 10), ("limit", -1)]
+)
+def test_settings_that_cannot_be_used_are_refused(key: str, value: int) -> None:
+    with pytest.raises(InputError, match=rf"measure\.psnr_gap\.{key}"):
+        PSNRGapMeasure(**{key: value})
 
 
 def test_both_images_of_a_pair_are_turned_alike() -> None:

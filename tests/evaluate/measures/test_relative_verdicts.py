@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cryoalign.evaluate.case import Case
-from cryoalign.evaluate.finding import Finding, Interval, Verdict, relative
+from cryoalign.evaluate.finding import Finding, Verdict, reachable
 from cryoalign.evaluate.measures.content.measure import ContentMeasure
 from cryoalign.evaluate.measures.noise.measure import NoiseMeasure
 from tests.fakes.in_memory import blobs, noise, pairs
@@ -61,8 +61,27 @@ def test_what_real_noise_does_not_reach_is_not_asked_and_less_still_fails(reache
     assert left.answers["noise"].verdict is Verdict.FAIL
 
 
-def test_a_value_is_relative_where_something_is_reached() -> None:
-    value = Interval(0.6, 0.5, 0.7)
-    assert relative(value, 0.5) == Interval(1.2, 1.0, 1.4)
+def test_what_is_better_than_real_noise_on_sim_passes(transplanted, reached) -> None:
+    """Truth and fresh noise, the oracle: raw's power, where real noise on sim has the field's as well."""
+    powers = [
+        entry.fake.value for key, entry in transplanted[1].quantities.items() if "noise_power_ratio" in key
+    ]
+    assert max(powers) > 1.25
+    oracle = TRUTH + noise(240, 32, 9)
+    for content, left in (judge(oracle, reached), judge(oracle, {})):
+        assert content.answers["truth"].verdict is Verdict.PASS
+        assert left.answers["noise"].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("strength", [0.8, 1.5])
+def test_what_lies_beyond_both_fails(strength: float, reached) -> None:
+    """Noise of 0.64 times raw's power, and of 2.25 times that of real noise on sim."""
+    fake = SIM + strength * (RAW - SIM).roll(7, 0) if strength > 1 else TRUTH + strength * noise(240, 32, 9)
+    assert judge(fake, reached)[1].answers["noise"].verdict is Verdict.FAIL
+
+
+def test_what_is_perfect_lies_between_raw_and_what_is_reached() -> None:
+    assert reachable(0.5) == (0.5, 1.0)
+    assert reachable(1.5) == (1.0, 1.5)
     for nothing in (None, 0.0, -1.0, float("nan")):
-        assert relative(value, nothing) == value
+        assert reachable(nothing) == (1.0, 1.0)

@@ -62,7 +62,7 @@ def test_white_noise_is_told_from_coloured(known) -> None:
 
 def test_one_classifier_can_be_asked_alone(known) -> None:
     case = Case(pairs(GROUP, **known), draws=300)
-    asked = TwoSampleMeasure(classifiers=["spectrum"])(case)
+    asked = TwoSampleMeasure(classifiers="spectrum")(case)
     assert set(asked.quantities) == {"auc_spectrum", "auc_spectrum_groups"}
     assert "CNN" not in asked.answers["two_sample"].explanation
 
@@ -71,6 +71,13 @@ def test_one_classifier_can_be_asked_alone(known) -> None:
 def test_classifiers_that_cannot_be_asked_are_refused(classifiers: list[str]) -> None:
     with pytest.raises(InputError, match=r"measure\.two_sample\.classifiers"):
         TwoSampleMeasure(classifiers=classifiers)
+
+
+def test_one_classifier_is_named_as_a_list_or_by_itself() -> None:
+    for name in ("cnn", "spectrum"):
+        assert TwoSampleMeasure(classifiers=name).methods == TwoSampleMeasure(classifiers=[name]).methods
+    with pytest.raises(InputError, match="found: spectra"):
+        TwoSampleMeasure(classifiers="spectra")
 
 
 def test_groups_that_differ_by_themselves_leave_the_question_undecided() -> None:

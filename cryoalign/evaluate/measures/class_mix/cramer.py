@@ -52,8 +52,9 @@ def cramers_v(
     class holds as many of both, 1 where no class holds both, and 0.2 where every class holds 60 % of one.
 
     What chance does to chi^2 is found by permuting the kinds *within groups*, so that classes that go with a
-    micrograph do not count. To that spread the interval adds what a chi^2 has beyond it where the mixes
-    differ, the square of a normal variable around sqrt(chi^2 - dof) in place of 0.
+    micrograph do not count; groups that hold one kind only are taken together, see `strata`. To that spread
+    the interval adds what a chi^2 has beyond it where the mixes differ, the square of a normal variable
+    around sqrt(chi^2 - dof) in place of 0.
 
     Parameters
     ----------
@@ -76,6 +77,7 @@ def cramers_v(
         return Interval(0.0, 0.0, 0.0)
     beyond = float(chi_squared(table)) - freedom
     rng = np.random.default_rng(seed)
+    groups = strata(second, groups)
     by_chance = np.array(
         [chi_squared(contingency(permuted_within(second, groups, rng), classes)) for _ in range(draws)]
     )
@@ -84,6 +86,35 @@ def cramers_v(
     low, high = (beyond - float(np.quantile(away, tail)) for tail in reversed(TAILS))
     value, low, high = (float(np.sqrt(max(square, 0.0) / count)) for square in (beyond, low, high))
     return Interval(value, min(low, value), min(max(high, value), 1.0))
+
+
+def strata(second: NDArray[np.bool_], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return groups in which kinds can be exchanged.
+
+    A group of a single image, or of one kind, has nothing to exchange: all of those become one group, and
+    where that is of one kind too, the smallest of the others joins it.
+
+    Parameters
+    ----------
+    second : (n,) bool
+        Kind of each image.
+    groups : (n,) int64
+
+    Returns
+    -------
+    (n,) int64
+        Numbers from 0 on, each of both kinds, unless all images are of one.
+    """
+    _, number, count = np.unique(groups, return_inverse=True, return_counts=True)
+    of_second = np.bincount(number, weights=second)
+    mixed = (of_second > 0) & (of_second < count)
+    if mixed.all():
+        return number.astype(np.int64)
+    pooled = second[~mixed[number]]
+    if mixed.any() and (pooled.all() or not pooled.any()):
+        mixed[np.flatnonzero(mixed)[count[mixed].argmin()]] = False
+    found: NDArray[np.int64] = np.where(mixed[number], number + 1, 0).astype(np.int64)
+    return found
 
 
 def permuted_within(

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from cryoalign.errors import choice
+from cryoalign.errors import choice, within
 from cryoalign.evaluate.digits import interval_text
 from cryoalign.evaluate.finding import Answer, Chart, Finding, Quantity, Series, Verdict, by_key, decide
 from cryoalign.evaluate.measures.class_mix import relion, rotational
 from cryoalign.evaluate.measures.class_mix.cramer import contingency, cramers_v
-from cryoalign.evaluate.measures.reference import Views, centred_spectra, small_pixel
+from cryoalign.evaluate.measures.reference import SMALLEST_BOX, Views, centred_spectra, small_pixel
 from cryoalign.evaluate.measures.two_sample.sides import split_in_two
 from cryoalign.physics.fourier import irfft2
 
@@ -53,6 +53,11 @@ class ClassMixMeasure:
         auto: RELION where it is installed.
     limit : float
         Largest Cramer's V that passes. At 0.2 every class holds 60 % of one kind and 40 % of the other.
+
+    Raises
+    ------
+    InputError
+        If a setting cannot be used.
     """
 
     name = "class_mix"
@@ -68,9 +73,13 @@ class ClassMixMeasure:
         limit: float = 0.2,
     ) -> None:
         choice("measure.class_mix.program", program, PROGRAMS, remedy="leave it out")
-        self.images, self.box, self.classes, self.iterations = images, box, classes, iterations
+        key = "measure.class_mix"
+        self.images = within(f"{key}.images", images, FEWEST, whole=True)
+        self.box = within(f"{key}.box", box, SMALLEST_BOX, whole=True)
+        self.classes = within(f"{key}.classes", classes, 2, FEWEST // 2, whole=True)
+        self.iterations = within(f"{key}.iterations", iterations, 1, whole=True)
         self.program: str = ("relion" if relion.installed() else "kmeans") if program == "auto" else program
-        self.limit = limit
+        self.limit = within(f"{key}.limit", limit, 0, 1)
 
     def __call__(self, case: Case) -> Finding:
         """Judge.

@@ -18,7 +18,7 @@ from cryoalign.evaluate.finding import (
     Verdict,
     by_key,
     decide,
-    relative,
+    reachable,
     together,
     within,
 )
@@ -199,12 +199,11 @@ def _answer(overall: Quantity, sigma: float, judged: list[Quantity]) -> Answer:
 def _truth_answer(kept: Quantity, reached: float | None) -> Answer:
     """Hold the correlation against raw's, or against what real noise on sim reaches where that is known."""
     text = f"Fake's ring correlation with the truth is {fixed(kept.fake.value, 2)} times raw's"
-    judged = relative(kept.fake, reached)
-    if reached is not None:
+    if reached is not None and reached > 0:
         text += f"; transplant, whose noise is real, reaches {fixed(reached, 2)}: fake has "
-        text += f"{fixed(judged.value, 2)} of that"
+        text += f"{fixed(kept.fake.value / reached, 2)} of that"
     text += "."
-    verdict = decide(judged, CONTENT[0], above=False)
+    verdict = decide(kept.fake, CONTENT[0] * reachable(reached)[0], above=False)
     return Answer("truth", "Does fake show the truth as well as raw does?", verdict, text, kept.key)
 
 

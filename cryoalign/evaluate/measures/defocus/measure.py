@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from cryoalign.errors import within
 from cryoalign.evaluate.digits import interval_text
 from cryoalign.evaluate.finding import Answer, Finding, Interval, Verdict, by_key, decide
 from cryoalign.evaluate.measures.defocus.findings import CROSS, Fitted, defocus_chart, quantities, rings_chart
@@ -34,12 +35,19 @@ class DefocusMeasure:
     limit : float
         Error of the defocus that matters, in %; a spectrum that leaves the defocus open by half of it, either
         way, tells nothing.
+
+    Raises
+    ------
+    InputError
+        If a setting cannot be used.
     """
 
     name = "ctf"
 
     def __init__(self, sets: int = 24, images: int = 60, limit: float = 5.0) -> None:
-        self.sets, self.images, self.limit = sets, images, limit
+        self.sets = within("measure.ctf.sets", sets, 1, whole=True)
+        self.images = within("measure.ctf.images", images, 1, whole=True)
+        self.limit = within("measure.ctf.limit", limit, above=0, unit="%")
 
     def __call__(self, case: Case) -> Finding:
         """Judge.

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoalign.data.groups import number_groups
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, within
 from cryoalign.evaluate.digits import fixed, interval_text, number
 from cryoalign.evaluate.finding import Answer, Finding, Interval, Quantity, Verdict, by_key, decide, together
 from cryoalign.evaluate.measures.invention.domain import Parts, Presence, presence
 from cryoalign.evaluate.measures.invention.emptiness import FEWEST, Likeness, of_empties, of_raw
-from cryoalign.evaluate.measures.reference import Views, centred_spectra, reference_for, small_pixel
+from cryoalign.evaluate.measures.reference import (
+    SMALLEST_BOX,
+    Views,
+    centred_spectra,
+    reference_for,
+    small_pixel,
+)
 from cryoalign.evaluate.resampling import Resampling, deal_units
 
 if TYPE_CHECKING:
@@ -39,12 +45,19 @@ class InventionMeasure:
         Small box in px that images are cropped to.
     sims : int
         Sims that a reference is made of where none is given, at the most.
+
+    Raises
+    ------
+    InputError
+        If a setting cannot be used.
     """
 
     name = "invented"
 
     def __init__(self, images: int = 400, box: int = 32, sims: int = 1000) -> None:
-        self.images, self.box, self.sims = images, box, sims
+        self.images = within("measure.invented.images", images, 1, whole=True)
+        self.box = within("measure.invented.box", box, SMALLEST_BOX, whole=True)
+        self.sims = within("measure.invented.sims", sims, 1, whole=True)
 
     def __call__(self, case: Case) -> Finding:
         """Judge.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from cryoalign.errors import within
 from cryoalign.evaluate.digits import fixed, interval_text
 from cryoalign.evaluate.finding import (
     Answer,
@@ -54,12 +55,18 @@ class MemorizationMeasure:
         Training pairs and held-out pairs at the most.
     candidates : int
         Training images at the most among which copies are sought.
+
+    Raises
+    ------
+    InputError
+        If a setting cannot be used.
     """
 
     name = "memorized"
 
     def __init__(self, images: int = 400, candidates: int = 2000) -> None:
-        self.images, self.candidates = images, candidates
+        self.images = within("measure.memorized.images", images, 1, whole=True)
+        self.candidates = within("measure.memorized.candidates", candidates, 1, whole=True)
 
     def __call__(self, case: Case) -> Finding:
         """Judge.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cryoalign.errors import within as within_range
 from cryoalign.evaluate.digits import fixed
 from cryoalign.evaluate.finding import (
     RADIUS,
@@ -19,11 +20,12 @@ from cryoalign.evaluate.finding import (
     Verdict,
     by_key,
     decide,
-    relative,
+    reachable,
     together,
     within,
 )
 from cryoalign.evaluate.measures.content.bands import band_masks
+from cryoalign.evaluate.measures.noise.ctf_slope import judge_ctf_slope
 from cryoalign.evaluate.measures.noise.grey_values import judge_grey
 from cryoalign.evaluate.measures.noise.image_table import image_table
 from cryoalign.evaluate.measures.noise.independence import (
@@ -32,7 +34,6 @@ from cryoalign.evaluate.measures.noise.independence import (
     residual,
     residual_plane,
 )
-from cryoalign.evaluate.measures.noise.own_ctf import judge_own_ctf
 from cryoalign.evaluate.measures.noise.skewness import judge_skewness
 from cryoalign.evaluate.measures.noise.spread import judge_spread
 from cryoalign.evaluate.measures.noise.texture import judge_modulation, judge_rings
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from cryoalign.evaluate.case import Case
     from cryoalign.evaluate.sums import Sums
 
-#: Noise power in a band as a multiple of raw's.
+#: Noise power in a band as a multiple of raw's, or of what real noise reaches.
 POWER = (0.8, 1.25)
 #: Difference of the autocorrelations at any lag of up to 3 px along both axes.
 MOST_LAG_DIFFERENCE = 0.1
@@ -64,12 +65,17 @@ class NoiseMeasure:
     images : int
         Particles at the most, spread over the groups, that are looked at one by one: for skewness, for what
         images differ by, for how even the noise is, and for the CTF in it.
+
+    Raises
+    ------
+    InputError
+        If a setting cannot be used.
     """
 
     name = "noise"
 
     def __init__(self, images: int = 1000) -> None:
-        self.images = images
+        self.images = within_range("measure.noise.images", images, 1, whole=True)
 
     def __call__(self, case: Case) -> Finding:
         """Judge the pairs of a case."""
@@ -81,7 +87,7 @@ class NoiseMeasure:
         table = image_table(case, self.images)
         spread, spread_answer, spread_left_out = judge_spread(case, table)
         others = [
-            judge(case, table) for judge in (judge_skewness, judge_modulation, judge_rings, judge_own_ctf)
+            judge(case, table) for judge in (judge_skewness, judge_modulation, judge_rings, judge_ctf_slope)
         ]
         quantities = (
             *bands,
@@ -126,7 +132,8 @@ def _powers(case: Case, content: str) -> tuple[list[Quantity], Answer]:
                 bins=bins if sums.bins > 1 else (),
             )
         )  # fmt: skip
-        verdicts.append(within(relative(value, case.reached.get(found[-1].key)), POWER))
+        least, most = reachable(case.reached.get(found[-1].key))
+        verdicts.append(within(value, (least * POWER[0], most * POWER[1])))
         signal = {
             kind: case.resampling.of(snr, *(values.sum(1) for values in parts))
             for kind, parts in tables.items()
@@ -137,7 +144,7 @@ def _powers(case: Case, content: str) -> tuple[list[Quantity], Answer]:
     verdicts.append(decide(lags.fake, MOST_LAG_DIFFERENCE + case.reached.get(lags.key, 0.0)))
     worst = max(
         (entry for entry in found if entry.key.startswith("noise_power")),
-        key=lambda entry: _off(relative(entry.fake, case.reached.get(entry.key))),
+        key=lambda entry: _off(entry.fake, reachable(case.reached.get(entry.key))),
     )
     text = (
         f"In the band where it is furthest off ({worst.label.rpartition(', ')[2]}) fake's noise has "
@@ -147,16 +154,19 @@ def _powers(case: Case, content: str) -> tuple[list[Quantity], Answer]:
     if worst.key in case.reached:
         text += (
             f" Real noise, by transplant, has {fixed(case.reached[worst.key], 2)} times the power there and "
-            f"differs by {fixed(case.reached.get(lags.key, 0.0), 3)}: the verdict is relative to that."
+            f"differs by {fixed(case.reached.get(lags.key, 0.0), 3)}: between that and raw is no fault."
         )
     question = "Has the noise the power and the colour of raw's?"
     shown = lags if verdicts[-1] is not Verdict.PASS and together(*verdicts[:-1]) is Verdict.PASS else worst
     return found, Answer("noise", question, together(*verdicts), text, shown.key)
 
 
-def _off(ratio: Interval) -> float:
-    """How far a ratio is from 1; not at all where it is not known."""
-    return 0.0 if math.isnan(ratio.value) else abs(ratio.value - 1)
+def _off(ratio: Interval, perfect: tuple[float, float]) -> tuple[float, float]:
+    """How far a ratio is from what is perfect, and from 1; not at all where it is not known."""
+    if math.isnan(ratio.value):
+        return 0.0, 0.0
+    least, most = perfect
+    return max(1 - ratio.value / least, ratio.value / most - 1, 0.0), abs(ratio.value - 1)
 
 
 def _autocovariance(residual: Tensor) -> Tensor:

@@ -150,8 +150,8 @@ def _sums(case: Case, table: ImageTable, groups: NDArray[np.int64], kind: str) -
     by_group = torch.from_numpy(groups)
     size = torch.bincount(by_group).double()
     total = torch.zeros(len(size), logs.shape[1], dtype=torch.float64).index_add_(0, by_group, logs)
-    own, mean = size[by_group], (total / size[:, None])[by_group]
-    return by_unit(case, table.units, one, 1 / own, own, logs, logs.square(), logs * mean)
+    alike, mean = size[by_group], (total / size[:, None])[by_group]  # images in the group of each; their mean
+    return by_unit(case, table.units, one, 1 / alike, alike, logs, logs.square(), logs * mean)
 
 
 def _variances(*sums: Tensor) -> tuple[Tensor, Tensor]:

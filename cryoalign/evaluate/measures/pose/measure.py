@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from cryoalign.errors import within
 from cryoalign.evaluate.digits import interval_text, number
 from cryoalign.evaluate.finding import (
     Answer,
@@ -21,7 +22,7 @@ from cryoalign.evaluate.finding import (
     together,
 )
 from cryoalign.evaluate.measures.pose.images import align_images
-from cryoalign.evaluate.measures.reference import reference_for, small_pixel
+from cryoalign.evaluate.measures.reference import SMALLEST_BOX, reference_for, small_pixel
 from cryoalign.physics.alignment import Search
 
 if TYPE_CHECKING:
@@ -56,12 +57,19 @@ class PoseMeasure:
         Small box in px; images that are smaller stay as they are.
     sims : int
         Sims that a reference is made of where none is given, at the most.
+
+    Raises
+    ------
+    InputError
+        If a setting cannot be used.
     """
 
     name = "pose"
 
     def __init__(self, images: int = 150, box: int = 48, sims: int = 1000) -> None:
-        self.images, self.box, self.sims = images, box, sims
+        self.images = within("measure.pose.images", images, 1, whole=True)
+        self.box = within("measure.pose.box", box, SMALLEST_BOX, whole=True)
+        self.sims = within("measure.pose.sims", sims, 1, whole=True)
 
     def __call__(self, case: Case) -> Finding:
         """Judge.

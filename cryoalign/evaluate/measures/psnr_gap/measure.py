@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from scipy.stats import t
 
+from cryoalign.errors import within
 from cryoalign.evaluate.digits import fixed, interval_text
 from cryoalign.evaluate.finding import Answer, Finding, Interval, Quantity, by_key, decide
 from cryoalign.evaluate.measures.psnr_gap.denoiser import squared_errors, train_denoiser
+from cryoalign.evaluate.measures.reference import SMALLEST_BOX
 from cryoalign.evaluate.measures.two_sample.held_out import two_folds
+from cryoalign.evaluate.resampling import TAILS
 from cryoalign.io.progress import progress_bar
 from cryoalign.physics.fourier import fourier_resize
 from cryoalign.physics.threads import side_by_side
@@ -71,6 +75,11 @@ class PSNRGapMeasure:
         Trainings of each kind; their errors are averaged.
     limit : float
         Largest gap in dB that passes. 0.1 dB are 2.3 % in the squared error.
+
+    Raises
+    ------
+    InputError
+        If a setting cannot be used.
     """
 
     name = "psnr_gap"
@@ -78,7 +87,12 @@ class PSNRGapMeasure:
     def __init__(
         self, *, images: int = 1000, box: int = 64, steps: int = 600, seeds: int = 3, limit: float = 0.1
     ) -> None:
-        self.images, self.box, self.steps, self.seeds, self.limit = images, box, steps, seeds, limit
+        key = "measure.psnr_gap"
+        self.images = within(f"{key}.images", images, 2 * FEWEST, whole=True)
+        self.box = within(f"{key}.box", box, SMALLEST_BOX, whole=True)
+        self.steps = within(f"{key}.steps", steps, 1, whole=True)
+        self.seeds = within(f"{key}.seeds", seeds, 1, whole=True)
+        self.limit = within(f"{key}.limit", limit, 0)
 
     def __call__(self, case: Case) -> Finding:
         """Judge.
@@ -183,7 +197,7 @@ def _gap(case: Case, by_fake: Tensor, by_raw: Tensor, units: NDArray[np.int64]) 
     if len(by_fake) < 2:
         return found
     single = _decibel(by_fake.mean(1) / by_raw.mean(1))
-    more = 2 * float(single.std()) / math.sqrt(len(single))
+    more = float(t.ppf(1 - TAILS[0], len(single) - 1) * single.std()) / math.sqrt(len(single))
     below, above = (math.hypot(end - found.value, more) for end in (found.low, found.high))
     return Interval(found.value, found.value - below, found.value + above)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoalign.errors import InputError, choice
+from cryoalign.errors import InputError, choice, within
 from cryoalign.evaluate.finding import Chart, Finding, Interval, Quantity, Series, by_key
 from cryoalign.evaluate.measures.two_sample.answer import Judged, answer_of, hints
 from cryoalign.evaluate.measures.two_sample.held_out import (
@@ -63,13 +63,13 @@ class TwoSampleMeasure:
     limit : float
         Largest AUC that passes. At 0.6 the classifier ranks three of five pairs rightly, where guessing ranks
         one of two.
-    classifiers : sequence of str
+    classifiers : str or sequence of str
         Which are asked: ``spectrum``, ``cnn``.
 
     Raises
     ------
     InputError
-        If there is no such classifier, or none is asked.
+        If a setting cannot be used, there is no such classifier, or none is asked.
     """
 
     name = "two_sample"
@@ -79,10 +79,14 @@ class TwoSampleMeasure:
         images: int = 1000,
         epochs: int = 6,
         limit: float = 0.6,
-        classifiers: Sequence[str] = tuple(NAMES),
+        classifiers: str | Sequence[str] = tuple(NAMES),
     ) -> None:
-        self.images, self.epochs, self.limit = images, epochs, limit
-        key = "measure.two_sample.classifiers"
+        key = "measure.two_sample"
+        self.images = within(f"{key}.images", images, 2 * FEWEST_PAIRS, whole=True)
+        self.epochs = within(f"{key}.epochs", epochs, 1, whole=True)
+        self.limit = within(f"{key}.limit", limit, 0.5, 1)
+        key += ".classifiers"
+        classifiers = [classifiers] if isinstance(classifiers, str) else classifiers
         if not classifiers:
             raise InputError(f"{key} is empty", remedy="leave two_sample out of measures= to ask nobody")
         wanted = [choice(key, name, NAMES) for name in classifiers]

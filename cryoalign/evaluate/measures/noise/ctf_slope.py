@@ -23,7 +23,7 @@ MOST_SLOPE, MOST_FRACTION = 0.1, 0.2
 _LOWEST = 3  # rings below which ramps and the particle's shape are most of the residual
 
 
-def judge_own_ctf(case: Case, table: ImageTable) -> tuple[list[Quantity], Answer]:
+def judge_ctf_slope(case: Case, table: ImageTable) -> tuple[list[Quantity], Answer]:
     """Compare the slope of the noise's power over the particle's CTF^2, ring by ring.
 
     Parameters
