@@ -163,7 +163,9 @@ def _groups(name: str, default: Default) -> list[Group]:
     choices = tuple(_choice(name, entry) for entry in ordered)
     found = [Group(name, default.text, default.chosen, default.several, choices)]
     files = [_file(f"{name}/{entry}") for entry in ordered]
-    inside = {entry.group: entry for file in files for entry in file.defaults if entry.group}
+    # a file that changes keys of others chooses for groups that are described elsewhere
+    local = [file for file in files if not file.is_global]
+    inside = {entry.group: entry for file in local for entry in file.defaults if entry.group}
     for entry in inside.values():
         found += _groups(f"{name}/{entry.group}", entry)
     return found

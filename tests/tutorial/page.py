@@ -93,7 +93,8 @@ def check_what_the_page_says(work: Path, printed: dict[str, str], suffix: str) -
     answers = verdicts(work / "outputs/train/gan/held_out_last/evaluation.json")
     assert {answers["fake"][name] for name in ("spectrum", "noise", "two_sample")} == {"fail"}
     assert {answers["spectral"][name] for name in ("spectrum", "noise")} == {"pass"}
-    assert answers["spectral"]["two_sample"] != "fail"
+    assert {answers["spectral"][name] for name in ("skewness", "two_sample")} == {"fail"}
+    assert {answers["physical"][name] for name in ("spectrum", "noise", "skewness", "two_sample")} == {"pass"}
     judged = verdicts(work / "judged/evaluation.json")["fake"]
     assert list(judged.values()) == ["pass"] * 7
     fakes, sims = (read_particles(work / name / f"{name}.{suffix}") for name in ("fake", "sim"))
