@@ -81,7 +81,8 @@ class Case:
         Of the CPU, that work side by side; as many as torch uses if not given.
     reached : mapping of str to float
         What real noise reaches in the fakes' place, by key of the quantity: values of the baseline
-        `transplant`. Verdicts on truth and noise are relative to it; empty where it was not judged.
+        `transplant`. To lie between that and raw is no fault of truth and noise; empty where it was not
+        judged.
     """
 
     pairs: Stacks

@@ -111,15 +111,6 @@ def test_strata_hold_both_kinds() -> None:
     np.testing.assert_array_equal(strata(np.ones(3, dtype=bool), np.arange(3)), 0)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("images", 100), ("box", 8), ("classes", 1), ("classes", 500), ("iterations", 0), ("limit", 2.0)],
-)
-def test_settings_that_cannot_be_used_are_refused(key: str, value: float) -> None:
-    with pytest.raises(InputError, match=rf"measure\.class_mix\.{key}"):
-        ClassMixMeasure(**{key: value})
-
-
 def stars(count: int, seed: int, *, arms: int, box: int = 32) -> torch.Tensor:
     """Particles of so many arms, turned at random."""
     axis = torch.arange(float(box)) - box // 2
@@ -171,6 +162,13 @@ def test_fakes_of_the_same_look_pass_and_of_another_fail() -> None:
     assert found.low < wanted < found.high
     chart = other.charts["classes"].series
     assert sum(chart["fake"].y) == pytest.approx(1)
+
+
+def test_fakes_of_another_look_fail_with_one_image_a_micrograph_too() -> None:
+    measure = ClassMixMeasure(classes=4, program="kmeans")
+    for share, verdict in ((0.5, Verdict.PASS), (0.9, Verdict.FAIL)):
+        stacks = pairs(np.arange(400), fake=mixed(1, share), raw=mixed(2, 0.5), sim=mixed(2, 0.5))
+        assert measure(Case(stacks, draws=200)).answers["class_mix"].verdict is verdict
 
 
 def test_the_floor_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from cryoalign.errors import InputError
 from cryoalign.evaluate.case import Case, Floors
 from cryoalign.evaluate.finding import Finding, Verdict
 from cryoalign.evaluate.measures.networks import seeded, turned
@@ -79,14 +78,6 @@ def test_the_interval_holds_what_few_seeds_leave_open() -> None:
     assert found.value == pytest.approx(0.305, abs=0.002)
     assert found.high - found.value == pytest.approx(more, rel=1e-3)
     assert found.value - found.low == pytest.approx(more, rel=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [("seeds", 0), ("steps", 0), ("box", 8), ("images", 10), ("limit", -1)]
-)
-def test_settings_that_cannot_be_used_are_refused(key: str, value: int) -> None:
-    with pytest.raises(InputError, match=rf"measure\.psnr_gap\.{key}"):
-        PSNRGapMeasure(**{key: value})
 
 
 def test_both_images_of_a_pair_are_turned_alike() -> None:
