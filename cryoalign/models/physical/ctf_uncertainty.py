@@ -72,6 +72,26 @@ def relative_power(amplitude: Tensor, rho: Tensor | float, eta: Tensor | float) 
     return 1 - rho + (amplitude + eta * rho.sqrt()).square()
 
 
+def mean_root(amplitude: Tensor, rho: Tensor) -> Tensor:
+    """Compute the mean root of the power in units of the noise that does not follow the CTF.
+
+    Parameters
+    ----------
+    amplitude : (...) tensor
+        ``sqrt(C / B) |c|``.
+    rho : (...) tensor
+
+    Returns
+    -------
+    (...) tensor
+        At most the root of the mean power.
+    """
+    total = torch.zeros_like(amplitude)
+    for eta in _quantiles().tolist():
+        total += relative_power(amplitude, rho, eta).clamp(min=0).sqrt()
+    return total / _NODES
+
+
 def relative_variance(amplitude: Tensor, rho: Tensor) -> Tensor:
     """Compute the variance of measured power, in units of the square of what is expected.
 

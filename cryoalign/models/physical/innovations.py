@@ -114,7 +114,9 @@ def with_blobs(noise: Tensor, power: Tensor, shape: float) -> Tensor:
     return result
 
 
-def third_moments(residual: Tensor, power: Tensor, background: Tensor) -> Tensor:
+def third_moments(
+    residual: Tensor, power: Tensor, background: Tensor, amplitude: Tensor | None = None
+) -> Tensor:
     """Measure how skewed the noise of images is.
 
     Parameters
@@ -125,22 +127,31 @@ def third_moments(residual: Tensor, power: Tensor, background: Tensor) -> Tensor
         Expected |F|^2 of it.
     background : (N, N) boolean tensor
         True outside the particle's circle.
+    amplitude : (B, N, N // 2 + 1) tensor, optional
+        Mean of the factor that white noise is multiplied by, where it scatters about the root of the power.
 
     Returns
     -------
-    (B, 3) tensor
+    (B, 4) tensor
         Skewness of the background; the part of the white noise's skewness that it keeps; skewness of the
-        lowest rings.
+        lowest rings; the part that they keep.
     """
     box = residual.shape[1]
     values = torch.fft.irfft2(residual, s=(box, box), norm="ortho")[:, background].double()
     values = values - values.mean(1, keepdim=True)
     skewness = values.pow(3).mean(1) / values.square().mean(1).clamp(min=_TINY).pow(1.5)
-    root = power.sqrt()
-    root[:, 0, 0] = 0  # the mean of the background is taken out
-    kernel = torch.fft.irfft2(root, s=(box, box)).double()
-    kept = kernel.pow(3).sum((1, 2)) / kernel.square().sum((1, 2)).clamp(min=_TINY).pow(1.5)
-    return torch.stack([skewness, kept, _lowest_skewness(residual).double()], 1).float()
+    factor = power.sqrt() if amplitude is None else amplitude
+    kept = [_kept(factor, power, band) for band in (half_plane(box).ring > 0, _band(box, LOWEST))]
+    return torch.stack([skewness, kept[0], _lowest_skewness(residual).double(), kept[1]], 1).float()
+
+
+def _kept(factor: Tensor, power: Tensor, band: Tensor) -> Tensor:
+    """Return how much of the skewness of white noise is left of it in some rings, (B,)."""
+    box = factor.shape[1]
+    kernel = torch.fft.irfft2(factor * band, s=(box, box)).double()
+    variance = (power * (band * half_plane(box).weight)).sum((1, 2)) / box**2
+    kept: Tensor = kernel.pow(3).sum((1, 2)) / variance.clamp(min=_TINY).pow(1.5)
+    return kept
 
 
 def fit_skewness(moments: Tensor) -> float:
@@ -148,7 +159,7 @@ def fit_skewness(moments: Tensor) -> float:
 
     Parameters
     ----------
-    moments : (n, 3) tensor
+    moments : (n, 4) tensor
         Of `third_moments`.
 
     Returns
@@ -159,15 +170,17 @@ def fit_skewness(moments: Tensor) -> float:
     return float(found.clamp(-_SKEWEST, _SKEWEST))
 
 
-def fit_lowest(moments: Tensor, power: Tensor, seed: int = 0) -> float:
+def fit_lowest(moments: Tensor, power: Tensor, skewness: float = 0.0, seed: int = 0) -> float:
     """Find the parameter of the lowest rings that makes them as skewed as they are.
 
     Parameters
     ----------
-    moments : (n, 3) tensor
+    moments : (n, 4) tensor
         Of `third_moments`.
     power : (N, N // 2 + 1) tensor
         Mean expected |F|^2.
+    skewness : float
+        Of the white noise, of which some is in the lowest rings, too.
     seed : int
         Of the noise that is tried.
 
@@ -176,7 +189,7 @@ def fit_lowest(moments: Tensor, power: Tensor, seed: int = 0) -> float:
     float
         s, with the sign of the skewness.
     """
-    wanted = float(moments[:, 2].double().mean())
+    wanted = float((moments[:, 2] - skewness * moments[:, 3]).double().mean())
     box = len(power)
     generator = torch.Generator().manual_seed(seed)
     size = min(box, _GRID)
@@ -203,7 +216,7 @@ def held_out(moments: Tensor, fold: Tensor) -> tuple[Tensor, Tensor]:
 
     Parameters
     ----------
-    moments : (n, 3) tensor
+    moments : (n, 4) tensor
         Of `third_moments`.
     fold : (n,) int64 tensor
         Number of the fold.
@@ -213,11 +226,12 @@ def held_out(moments: Tensor, fold: Tensor) -> tuple[Tensor, Tensor]:
     pixels, lowest : (F,) float64 tensor
         In nats, of the folds that hold images, in their order.
     """
-    pixels = _of_pixels(moments)
-    lowest = moments[:, 2].double(), torch.ones(len(moments), dtype=torch.float64)
+    pixels, one = _of_pixels(moments), torch.ones(len(moments), dtype=torch.float64)
     gains: tuple[list[Tensor], list[Tensor]] = ([], [])
     for number in torch.unique(fold).tolist():
         there = fold == number
+        of_pixels = _slope(pixels[0][~there], pixels[1][~there])
+        lowest = moments[:, 2] - of_pixels * moments[:, 3], one
         for gain, (value, factor) in zip(gains, (pixels, lowest), strict=True):
             slope = _slope(value[~there], factor[~there])
             variance = (value - slope * factor)[~there].square().mean().clamp(min=_TINY)

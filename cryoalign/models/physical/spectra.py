@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _PIXELS = 2**19  # of the half planes of one batch of the sample: what a processor's cache helps with
 _BYTES = 2**29  # of the sample
-_FEWEST = 64  # images of the sample, whatever their size
+_FEWEST, _MOST = 64, 4000  # images of the sample, whatever their size
 
 
 class Spectra(NamedTuple):
@@ -91,7 +91,7 @@ class Sample:
 
     def __init__(self, box: int, *, seed: int = 0, size: int = _BYTES) -> None:
         half = box * (box // 2 + 1)
-        self._most = max(size // (20 * half), _FEWEST)
+        self._most = min(max(size // (20 * half), _FEWEST), _MOST)
         self._step = max(_PIXELS // half, 1)
         self._generator = torch.Generator().manual_seed(seed)
         self._tables: list[Tensor] = []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from cryoalign.models.physical.gain import GainSums
-from cryoalign.models.physical.model import Gain, Model
+from cryoalign.models.physical.model import Gain, Model, without_ramps
 from cryoalign.models.physical.pattern import PatternSums
 from cryoalign.models.physical.power import PowerTable
 from cryoalign.models.physical.ramps import RampSums
@@ -52,7 +52,8 @@ def first_look(sample: Iterable[Spectra], box: int) -> Start:
     for spectra in sample:
         count += len(spectra.raw)
         largest = max(largest, float(spectra.ctf.square().max()))
-        power += squared(spectra.raw).sum(0, dtype=torch.float64)
+        # Ramps would be taken for the noise of the first ring.
+        power += squared(without_ramps(spectra.raw)).sum(0, dtype=torch.float64)
     sums = torch.zeros_like(rings.pixels).index_add_(
         0, rings.ring.flatten(), (power * rings.weight).flatten()
     )
@@ -117,7 +118,9 @@ def one_round(
     verdicts: dict[str, Verdict] = {}
     gain_sums = GainSums(box)
     for spectra in pairs:
-        gain_sums.add(spectra, model.power(spectra.ctf))
+        power, removed = model.power(spectra.ctf), bool((model.ramps > 0).any())
+        sim, raw = (without_ramps(image) if removed else image for image in (spectra.sim, spectra.raw))
+        gain_sums.add(spectra._replace(sim=sim, raw=raw), power)
     gain, verdicts["gain_by_defocus"] = gain_sums.fit(settings["gain_by_defocus"])
     model = model._replace(gain=Gain(*(values.float() for values in gain)))
 

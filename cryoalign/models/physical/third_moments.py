@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from cryoalign.models.physical.choice import FEWEST_GROUPS, Verdict, decide
+from cryoalign.models.physical.ctf_uncertainty import mean_root
 from cryoalign.models.physical.innovations import (
     Innovations,
     fit_lowest,
@@ -56,8 +57,13 @@ def choose_innovations(
     ring, moments, fold = half_plane(len(mask)).ring, [], []
     total = torch.zeros(ring.shape, dtype=torch.float64)
     for spectra in sample:
-        power = model.power(spectra.ctf) * variation.expected(spectra, model)[:, ring].exp()
-        moments.append(third_moments(model.residual(spectra)[0], power, mask))
+        level = variation.expected(spectra, model)[:, ring].exp()
+        power, amplitude = model.power(spectra.ctf) * level, None
+        if bool((variation.rho > 0).any()):
+            ratio = (model.following / model.constant).sqrt()[ring] * spectra.ctf.abs()
+            root = mean_root(ratio, variation.rho[ring])
+            amplitude = root * (level * model.constant[ring] * model.pattern).sqrt()
+        moments.append(third_moments(model.residual(spectra)[0], power, mask, amplitude))
         total += power.sum(0, dtype=torch.float64)
         fold.append(spectra.group % FOLDS)
     table, folds = torch.cat(moments), torch.cat(fold)
@@ -70,5 +76,5 @@ def choose_innovations(
     }
     skewness = fit_skewness(table) if verdicts["skewness"].kept else 0.0
     mean = (total / len(table)).float()
-    lowest = fit_lowest(table, mean) if verdicts["blobs"].kept else 0.0
+    lowest = fit_lowest(table, mean, skewness) if verdicts["blobs"].kept else 0.0
     return Innovations(skewness, lowest), verdicts
