@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
+import torch
 from torch import Tensor
 
 from cryoalign.models.generator import Generator, Metadata
@@ -28,6 +29,8 @@ class Baseline(Generator):
     """
 
     closed_form: ClassVar[bool] = True
+    #: Buffers whose size depends on the data.
+    sized_by_fit: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, box: int, noise_channels: int = 0) -> None:
         super().__init__(box, noise_channels)
@@ -64,3 +67,11 @@ class Baseline(Generator):
     @abstractmethod
     def description(self) -> str:
         """Describe in a few words what was fitted."""
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Make room in the buffers whose size depends on the data."""
+        for name in self.sized_by_fit:
+            found = state_dict.get(prefix + name)
+            if found is not None:
+                setattr(self, name, torch.empty_like(found, device=getattr(self, name).device))
+        super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +55,9 @@ class Residual(Generator):
 
     conditions: ClassVar[frozenset[str]] = Physical.conditions
 
-    def __init__(self, box: int, width: int = 16, noise_channels: int = _MAPS, **physical: Any) -> None:
+    def __init__(
+        self, box: int, width: int = 16, noise_channels: int = _MAPS, **physical: bool | str | float
+    ) -> None:
         if noise_channels != _MAPS:
             raise InputError(
                 "generator.noise_channels cannot be used",
@@ -64,7 +66,7 @@ class Residual(Generator):
             )
         super().__init__(box, noise_channels)
         within("generator.width", width, 1, whole=True)
-        self.physical = Physical(box, **physical)
+        self.physical = Physical(box, **physical)  # type: ignore[arg-type]
         channels = [2, *[width] * (_LAYERS - 1), 1]
         self.convolutions = nn.ModuleList(
             # Circular, as the Fourier transform that gives the noise its power.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cryoalign.errors import InputError, within
 from cryoalign.models.baseline import Baseline
-from cryoalign.models.physical.fit import PARTS, background_values
+from cryoalign.models.physical.fit import PARTS, background_values, with_background
 from cryoalign.models.physical.generator import Physical
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Transplant(Baseline):
 
     conditions: ClassVar[frozenset[str]] = frozenset({"defocus", "ctf", "particle"})
     reuses_noise: ClassVar[bool] = True
+    sized_by_fit: ClassVar[tuple[str, ...]] = ("residuals", *(f"donor_{name}" for name in _KEPT))
     residuals: Tensor
 
     def __init__(
@@ -181,10 +182,7 @@ class Transplant(Baseline):
             raise ValueError(f"expected noise of shape {tuple(sim.shape)}, found {found}")
         with torch.autocast(sim.device.type, enabled=False):
             fake = self._signal(sim, metadata["defocus"].to(sim.device)) + noise.float()
-            mean, deviation = background_values(fake, self.physical.mask)
-            offset, scale = self.physical.scale
-            normalized: Tensor = ((fake - mean) / deviation * scale + offset).float()
-            return normalized
+            return with_background(fake, self.physical.mask, self.physical.scale)
 
     def _signal(self, sim: Tensor, defocus: Tensor) -> Tensor:
         """G sim with its offset, (B, 1, N, N), background-normalized."""
@@ -231,14 +229,6 @@ class Transplant(Baseline):
             distance = distance + _OTHER_OPTICS * (apart("ctf", column) > same)
         itself = entries["particle"][:, None] == donors["particle"][None]
         return distance.masked_fill(itself, math.inf)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Make room for as many residuals as come."""
-        for name in ("residuals", *(f"donor_{kept}" for kept in _KEPT)):
-            found = state_dict.get(prefix + name)
-            if found is not None:
-                setattr(self, name, torch.empty_like(found, device=self.physical.scale.device))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 class _Counted:

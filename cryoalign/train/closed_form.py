@@ -126,6 +126,12 @@ def fit_baseline(
     return generator.eval()
 
 
+def log_description(generator: Baseline) -> None:
+    """Log what was fitted, a line for each part."""
+    for line in generator.description().splitlines():
+        _log.info("            %s", line)
+
+
 def fit_run(
     cfg: DictConfig, folder: Path, system: PairedGAN, data: PairedDataModule, loggers: list[Logger]
 ) -> Trainer:
@@ -158,7 +164,8 @@ def fit_run(
     generator = cast("Baseline", system.generator)
     fit_baseline(generator, data, images=None, progress=cfg.trainer.enable_progress_bar)
     seconds = time.monotonic() - begun
-    _log.info("fitted      %d pairs in %.1f s: %s", len(data.rows["train"]), seconds, generator.description())
+    _log.info("fitted      %d pairs in %.1f s", len(data.rows["train"]), seconds)
+    log_description(generator)
     options: dict[str, Any] = {"devices": 1, "enable_checkpointing": False, "enable_model_summary": False}
     trainer: Trainer = instantiate(
         OmegaConf.masked_copy(cfg.trainer, ["_target_", *_TRAINER]),

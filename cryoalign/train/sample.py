@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from cryoalign.data.dataset import PairedImages
-from cryoalign.train.closed_form import fit_baseline
+from cryoalign.train.closed_form import fit_baseline, log_description
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +43,8 @@ def fit_to_sample(system: PairedGAN, data: PairedDataModule) -> None:
     closed = system.generator.closed_part
     if closed is not None:
         fit_baseline(closed, data, images=None).train()  # as the rest: Lightning warns of a mixture
-        _log.info("fitted      %s", closed.description())
+        _log.info("fitted      the closed form")
+        log_description(closed)
         if system.average is not None:
             system.average.module.load_state_dict(system.generator.state_dict())
     fitted = [system.objective, system.discriminator]

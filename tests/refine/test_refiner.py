@@ -22,7 +22,10 @@ from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
 from cryoalign.models.baselines import Spectral, WhiteNoise
 from cryoalign.models.generator import Generator, Metadata
+from cryoalign.models.physical.generator import Physical
 from cryoalign.models.pix2pix import Pix2PixUNet
+from cryoalign.models.residual import Residual
+from cryoalign.models.transplant import Transplant
 from cryoalign.models.unet import UNet
 from cryoalign.physics.conditions import conditions
 from cryoalign.physics.ctf_parameters import ctf_image
@@ -77,6 +80,19 @@ def test_test_export_evaluation_and_python_make_the_same_fakes(grey: str, cli: C
     assert (np.abs(generator.refine(given[:3], seed=99) - exported[:3]).max(axis=(1, 2)) > 1e-4).all()
 
 
+def known(count: int) -> Metadata:
+    """Defoci of 0.8 to 2 um at 4 A/px, five images to a micrograph."""
+    defocus, number = torch.linspace(8e3, 2e4, count), torch.arange(count)
+    ctf = torch.zeros(count, 14, dtype=torch.float64)
+    ctf[:, 0] = ctf[:, 1] = defocus
+    ctf[:, 5:14] = torch.tensor([1.0, 4.0, 300.0, 2.7, 0.1, 1.0, 0.0, 0.0, 1.0])
+    nan = torch.full((count,), torch.nan)
+    return {
+        "defocus": defocus, "ctf": ctf, "dose": nan, "tilt": nan,
+        "micrograph": number // 5 + 1, "particle": number + 1000,
+    }  # fmt: skip
+
+
 def generators() -> dict[str, Generator]:
     torch.manual_seed(3)
     spectral, white = Spectral(BOX), WhiteNoise(BOX)
@@ -86,12 +102,20 @@ def generators() -> dict[str, Generator]:
     )  # fmt: skip
     spectral.fit([pairs])
     white.fit([pairs])
+    sim, raw = torch.randn(2, 40, 1, BOX, BOX)
+    physical, transplant, residual = Physical(BOX), Transplant(BOX), Residual(BOX, width=4)
+    for closed in (physical, transplant, residual.closed_part):
+        closed.fit([(sim, 0.5 * sim + raw, known(40), torch.arange(40) // 4)])
+    torch.nn.init.normal_(residual.convolutions[-1].weight, std=0.1)  # type: ignore[arg-type]
     return {
         "unet": UNet(BOX, 4, noise_channels=1),
         "transposed": UNet(BOX, 8, upsampling="transposed"),
         "pix2pix": Pix2PixUNet(64, 128, width=4, dropout_at_inference=False),
         "spectral": spectral,
         "white_noise": white,
+        "physical": physical,
+        "transplant": transplant,
+        "residual": residual,
     }
 
 
@@ -105,20 +129,21 @@ def four_threads() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("name", ["unet", "transposed", "pix2pix", "spectral", "white_noise"])
+@pytest.mark.parametrize(
+    "name",
+    ["unet", "transposed", "pix2pix", "spectral", "white_noise", "physical", "transplant", "residual"],
+)
 def test_a_fake_does_not_depend_on_what_is_refined_with_it(name: str) -> None:
     """Nor on the number of threads: alone, among others, as the last of all."""
     generator = generators()[name]
     box = generator.box
     sims = np.random.default_rng(0).normal(size=(21, box, box)).astype(np.float32)
-    defocus = np.linspace(8e3, 2e4, 21)
-    refiner = Refiner(generator, Normalization(), seed=7, box=box, pixel_size=2.0)
+    metadata = known(21)
 
     def fake(rows: list[int], threads: int = 1) -> np.ndarray:
         several = Refiner(generator, Normalization(), 7, box, 2.0, threads=threads)
         parts = [np.array(rows[start : start + 16]) for start in range(0, len(rows), 16)]
-        known = {"defocus": torch.from_numpy(defocus).float()}
-        batches = (as_batch(sims[part], Normalization(), part, rows_of(known, part), 0) for part in parts)
+        batches = (as_batch(sims[part], Normalization(), part, rows_of(metadata, part), 0) for part in parts)
         return np.concatenate([several.grey(fakes) for _, fakes in several.refine_batches(batches)])
 
     whole = fake(list(range(21)))
@@ -126,7 +151,10 @@ def test_a_fake_does_not_depend_on_what_is_refined_with_it(name: str) -> None:
     np.testing.assert_array_equal(fake([5, 3]), whole[[5, 3]])
     np.testing.assert_array_equal(fake([*range(20, -1, -1)], threads=2)[::-1], whole)
     with four_threads():
-        np.testing.assert_array_equal(refiner.refine(sims, defocus=defocus), whole)
+        np.testing.assert_array_equal(fake([*range(21)]), whole)
+        if generator.conditions <= {"defocus"}:
+            refiner = Refiner(generator, Normalization(), seed=7, box=box, pixel_size=2.0)
+            np.testing.assert_array_equal(refiner.refine(sims, defocus=metadata["defocus"]), whole)
 
 
 @pytest.fixture

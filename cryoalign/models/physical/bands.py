@@ -12,12 +12,10 @@ import math
 import torch
 from torch import Tensor
 
-from cryoalign.models.physical.modes import FEWEST_PIXELS, Modes, fit_modes, largest
+from cryoalign.models.physical.modes import FEWEST_PIXELS, Modes, drawn_to_zero, fit_modes, largest
 
 #: What is tried: single rings, and bands of 1/16, 1/8 and 1/4 of their radius.
 FINENESS: tuple[float, ...] = (math.inf, 16, 8, 4)
-
-_SIGMA = 3.0  # standard errors by which the variance of a ring has to exceed what its band explains
 
 
 def bands(pixels: Tensor, fineness: float) -> Tensor:
@@ -88,21 +86,18 @@ def fit_in_bands(
     within = largest(torch.cat([found.within, whole], 1).double())[band].float()
     between, single = found.between[band], (found.separate * (width == 1))[band]
     explained = within.square().sum(1) + between.square().sum(1) + single.square()
-    beside = _beside(values, weight, explained.double(), found.varies) * (width > 1)[band]
-    parts = found.mean[band], within, between, (single.square() + beside).sqrt()
+    if found.varies:
+        left = _unexplained(values, weight, explained.double()) * (width > 1)[band]
+        single = (single.square() + left).sqrt()
+    parts = found.mean[band], within, between, single
     rings = [part.new_zeros(len(pixels), *part.shape[1:]) for part in parts]
     for rows, part in zip(rings, parts, strict=True):
         rows[used] = part
     return Modes(*rings), found.counts
 
 
-def _beside(values: Tensor, pixels: Tensor, explained: Tensor, varies: bool) -> Tensor:
+def _unexplained(values: Tensor, pixels: Tensor, explained: Tensor) -> Tensor:
     """Return the variance of rings beyond that of chance and what is explained, drawn towards 0."""
-    chance: Tensor = torch.polygamma(1, pixels / 2)
     variance = values.var(0)
-    if not varies:
-        return torch.zeros_like(chance).float()
-    excess = variance - chance - explained
-    error = variance * math.sqrt(2 / len(values))
-    kept = (1 - (_SIGMA * error / excess.clamp(min=1e-30)).square()).clamp(min=0)
-    return (excess.clamp(min=0) * kept).float()
+    excess = variance - torch.polygamma(1, pixels / 2) - explained
+    return drawn_to_zero(excess, variance * math.sqrt(2 / len(values))).float()

@@ -38,7 +38,7 @@ class Verdict(NamedTuple):
     nats: float = math.nan
     error: float = math.nan
 
-    def words(self, setting: bool | str) -> str:
+    def description(self, setting: bool | str) -> str:
         """Describe the verdict in a few words.
 
         Parameters
@@ -47,12 +47,12 @@ class Verdict(NamedTuple):
             What was asked for.
         """
         kept = "kept" if self.kept else "left out"
+        if setting is not False and self == NOTHING:
+            return f"{kept} (nothing of the kind was found)"
         if setting != "auto":
             return f"{kept}, as asked for"
-        if self == NOTHING:
-            return f"{kept} (nothing of the kind was found)"
         if math.isnan(self.nats):
-            return f"{kept} (too few micrographs to ask them)"
+            return f"{kept} (too few micrographs to hold some out)"
         return f"{kept} ({self.nats:+.3g} +- {self.error:.2g} nats in held-out micrographs)"
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from cryoalign.models.physical.modes import FEWEST_PIXELS
 
-_NAMES = ("dose", "tilt", "defocus")
+#: What is in the columns.
+NAMES = ("dose", "tilt", "defocus")
 _FURTHEST = 2.5  # standard deviations; beyond, it is taken for that: a line is not to be trusted far out
 _FEWEST_KNOWN = 0.5  # of the images, below which a covariate is not used
 
@@ -76,15 +77,6 @@ class Covariates(NamedTuple):
         left = (u - self.log_power(dose, tilt, defocus)).double()[:, used]
         value: Tensor = -0.5 * (left.square() / variance + (2 * math.pi * variance).log()).sum(1)
         return value
-
-    def description(self) -> str:
-        """Describe what the power depends on."""
-        used = [
-            f"{name} ({100 * float(self.slope[:, place].square().mean().sqrt()):.2g} %)"
-            for place, name in enumerate(_NAMES)
-            if self.scale[place] > 0
-        ]
-        return "power follows " + " and ".join(used) if used else "power follows none of the metadata"
 
 
 def no_covariates(rings: int) -> Covariates:

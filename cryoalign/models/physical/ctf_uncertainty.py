@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from cryoalign.models.physical.modes import FEWEST_PIXELS
+from cryoalign.models.ring_fit import FOLDS
 from cryoalign.physics.half_plane import half_plane
 
 #: Gain in log-likelihood, in nats, below which a ring has no uncertainty.
@@ -23,7 +24,6 @@ LEAST_GAIN = 10.0
 
 _NODES = 24
 _GRID = (0.0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-_FOLDS = 8
 _AMPLITUDES, _POWERS = 64, 48
 _LOWEST, _HIGHEST = -8.0, 4.0  # natural logarithm of the power in a cell of the table, over what is expected
 _LARGEST = 1e3  # amplitude; cells are 13 % wide there, and 0.03 at zero
@@ -43,13 +43,6 @@ class Uncertainty(NamedTuple):
 
     rho: Tensor
     held_out: Tensor
-
-    def description(self) -> str:
-        """Describe where the CTF is uncertain."""
-        there = self.rho[self.rho > 0]
-        if len(there) == 0:
-            return "CTF certain at its zeros"
-        return f"CTF uncertain at its zeros in {len(there)} rings (rho {there.mean():.2g} on average)"
 
 
 def relative_power(amplitude: Tensor, rho: Tensor | float, eta: Tensor | float) -> Tensor:
@@ -126,8 +119,8 @@ def symmetric_normal(maps: Tensor) -> Tensor:
     """
     box = maps.shape[-1]
     numbers: Tensor = torch.fft.rfft2(maps, norm="ortho").real * math.sqrt(2)
-    alone = box // 2 if box % 2 == 0 else box  # frequencies that are their own negative are real already
-    numbers[..., ::alone, ::alone] /= math.sqrt(2)
+    step = box // 2 if box % 2 == 0 else box  # frequencies that are their negatives are real already
+    numbers[..., ::step, ::step] /= math.sqrt(2)
     return numbers
 
 
@@ -172,7 +165,7 @@ class UncertaintySums:
     def __init__(self, box: int) -> None:
         self._rings = half_plane(box)
         cells = len(self._rings.pixels) * _AMPLITUDES
-        self._count = torch.zeros(_FOLDS, cells * _POWERS, dtype=torch.float64)
+        self._count = torch.zeros(FOLDS, cells * _POWERS, dtype=torch.float64)
         self._power = torch.zeros(cells * _POWERS, dtype=torch.float64)
         self._amplitude = torch.zeros(cells, dtype=torch.float64)
 
@@ -196,7 +189,7 @@ class UncertaintySums:
             step = (q.clamp(min=1e-30).log() - _LOWEST) * (_POWERS / (_HIGHEST - _LOWEST))
             row = self._rings.ring.flatten() * _AMPLITUDES + across
             cell = row * _POWERS + step.long().clamp(min=0, max=_POWERS - 1)
-            self._count[number % _FOLDS].index_add_(0, cell, weight)
+            self._count[number % FOLDS].index_add_(0, cell, weight)
             self._power.index_add_(0, cell, weight * q)
             self._amplitude.index_add_(0, row, weight * a)
 
@@ -226,7 +219,7 @@ class UncertaintySums:
         amplitude = (self._amplitude / in_row.clamp(min=1e-12)).reshape(rings, _AMPLITUDES, 1)
         relative = (self._power / count.clamp(min=1e-12)).reshape(rings, _AMPLITUDES, _POWERS)
         power = relative * (1 + amplitude.square())
-        folds = self._count.reshape(_FOLDS, rings, -1)
+        folds = self._count.reshape(FOLDS, rings, -1)
         base = log_likelihood(power, amplitude, 0.0)
         gains = [((log_likelihood(power, amplitude, rho) - base).flatten(1) * folds).sum(2) for rho in _GRID]
         return torch.stack(gains, 2)

@@ -91,6 +91,25 @@ def background_values(images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return mean[..., None], deviation.clamp(min=1e-12)[..., None]
 
 
+def with_background(images: Tensor, mask: Tensor, scale: Tensor) -> Tensor:
+    """Change the scale of each image to that of a background of this mean and standard deviation.
+
+    Parameters
+    ----------
+    images : (B, 1, N, N) tensor
+    mask : (N, N) boolean tensor
+        True outside the particle's circle.
+    scale : (2,) tensor
+        Mean and standard deviation.
+
+    Returns
+    -------
+    (B, 1, N, N) float32 tensor
+    """
+    mean, deviation = background_values(images, mask)
+    return ((images - mean) / deviation * scale[1] + scale[0]).float()
+
+
 class Pairs:
     """All pairs as spectra, read again in each pass.
 

@@ -85,8 +85,9 @@ class GainSums:
                 continue
             gains = self._held_out(table, bins) - self._held_out(table, one)
             found = decide(setting, gains, default=False)
-            # What was not held out has no number: the first that is asked for is taken.
-            if math.isnan(verdict.nats) or (found.kept, found.nats) > (verdict.kept, verdict.nats):
+            # What was not held out has no number: the first that is kept is taken.
+            first = math.isnan(verdict.nats) and not verdict.kept
+            if first or (found.kept, found.nats) > (verdict.kept, verdict.nats):
                 verdict, labels = found, bins if found.kept else one
         return self._solve(gather(table.sum(1), labels)), verdict
 

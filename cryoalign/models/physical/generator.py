@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from cryoalign.errors import InputError, choice
+from cryoalign.errors import InputError, choice, within
 from cryoalign.models.baseline import Baseline
 from cryoalign.models.noise import noise_maps
 from cryoalign.models.physical.choice import Verdict, checked_setting
 from cryoalign.models.physical.covariates import Covariates
 from cryoalign.models.physical.ctf_uncertainty import symmetric_normal
-from cryoalign.models.physical.fit import PARTS, background_values, fit
-from cryoalign.models.physical.innovations import skewed, with_blobs
+from cryoalign.models.physical.findings import findings
+from cryoalign.models.physical.fit import PARTS, fit, with_background
+from cryoalign.models.physical.innovations import Innovations, skewed, with_blobs
 from cryoalign.models.physical.model import Gain, Model, without_ramps
 from cryoalign.models.physical.modes import MOST_MODES, Micrographs, Modes
 from cryoalign.models.physical.variation import Variation
@@ -69,6 +70,7 @@ class Physical(Baseline):
     """
 
     conditions: ClassVar[frozenset[str]] = frozenset({"defocus", "ctf"})
+    sized_by_fit: ClassVar[tuple[str, ...]] = ("micrograph_name", "micrograph_number")
     defocus: Tensor
     factor: Tensor
     offset: Tensor
@@ -109,6 +111,7 @@ class Physical(Baseline):
                 found=noise_channels,
             )
         super().__init__(box, noise_channels)
+        within("generator.radius", radius, above=0, most=1)
         for name in parts:
             choice("a part of the generator", name, PARTS)
         self.settings = {name: checked_setting(name, parts.get(name, "auto")) for name in PARTS}
@@ -173,9 +176,13 @@ class Physical(Baseline):
         return Verdict(bool(kept), nats, error)
 
     def description(self) -> str:
-        """Describe which parts were kept, and why."""
-        return "; ".join(
-            f"{words}: {self.verdict(part).words(self.settings[part])}" for part, words in PARTS.items()
+        """Describe which parts were kept and why, and what they found, a line for each."""
+        found = findings(self.model, self.variation, Innovations(*self.innovations.tolist()))
+        verdicts = {part: self.verdict(part) for part in PARTS}
+        return "\n".join(
+            f"{words}: {verdicts[part].description(self.settings[part])}"
+            + (f"; {found[part]}" if verdicts[part].kept else "")
+            for part, words in PARTS.items()
         )
 
     def draw_noise(self, seed: int, index: Tensor, draw: Tensor, metadata: Metadata) -> Tensor:
@@ -183,7 +190,9 @@ class Physical(Baseline):
         noise = noise_maps(seed, index, draw, channels=_MAPS, box=self.box)
         if "micrograph" in metadata:
             shared = noise_maps(seed, metadata["micrograph"], draw, channels=MOST_MODES, box=1)
-            noise[:, 2].flatten(1)[:, sum(_PLACES[:2]) : sum(_PLACES)] = shared.flatten(1)
+            named = (metadata["micrograph"] != 0).to(shared.device)[:, None]  # 0: which one, is not known
+            numbers = noise[:, 2].flatten(1)[:, sum(_PLACES[:2]) : sum(_PLACES)]
+            numbers.copy_(torch.where(named, shared.flatten(1), numbers))
         return noise
 
     def forward(self, sim: Tensor, noise: Tensor | None = None, metadata: Metadata | None = None) -> Tensor:
@@ -222,8 +231,7 @@ class Physical(Baseline):
             fake: Tensor = torch.fft.irfft2(spectra, s=(self.box, self.box), norm="ortho")[:, None]
             if not self.normalizes:
                 return fake
-            mean, deviation = background_values(fake, self.mask)
-            return ((fake - mean) / deviation * self.scale[1] + self.scale[0]).float()
+            return with_background(fake, self.mask, self.scale)
 
     def _power(self, noise: Tensor, metadata: Metadata) -> Tensor:
         """Noise power of each image at each frequency, (B, N, N // 2 + 1)."""
@@ -269,23 +277,16 @@ class Physical(Baseline):
             (self.verdicts, torch.tensor([fitted.verdicts[part] for part in PARTS])),
         ):
             buffer.copy_(values)
-        self.micrograph_name = micrographs.name.to(self.mean.device)
-        self.micrograph_number = self.mean.new_zeros(len(micrographs.name), MOST_MODES)
+        named = micrographs.name > 0
+        self.micrograph_name = micrographs.name[named].to(self.mean.device)
+        self.micrograph_number = self.mean.new_zeros(len(self.micrograph_name), MOST_MODES)
         for buffer, values in (
             (self.within, modes.within),
             (self.between, modes.between),
-            (self.micrograph_number, micrographs.number),
+            (self.micrograph_number, micrographs.number[named]),
         ):
             buffer.zero_()
             buffer[:, : values.shape[1]] = values
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Make room for as many micrographs as come."""
-        for name in ("micrograph_name", "micrograph_number"):
-            found = state_dict.get(prefix + name)
-            if found is not None:
-                setattr(self, name, getattr(self, name).new_empty(found.shape))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _checked(
         self, sim: Tensor, noise: Tensor | None, metadata: Metadata | None

@@ -49,14 +49,6 @@ class Innovations(NamedTuple):
     skewness: float = 0.0
     lowest: float = 0.0
 
-    def description(self) -> str:
-        """Describe what is not Gaussian."""
-        parts = [f"pixels of skewness {self.skewness:.2g}"] if self.skewness else []
-        if self.lowest:
-            blobs = "bright" if self.lowest > 0 else "dark"
-            parts.append(f"{blobs} blobs of the lowest {LOWEST} rings")
-        return " and ".join(parts) or "Gaussian noise"
-
 
 def skewed(maps: Tensor, skewness: float) -> Tensor:
     """Turn standard normal values into skewed ones.

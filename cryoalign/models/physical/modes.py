@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cryoalign.models.physical.choice import FEWEST_GROUPS
 from cryoalign.physics.half_plane import half_plane
 
 #: Pixels below which a ring has no part in the modes: its log power is far from normal.
@@ -28,7 +29,6 @@ MOST_MODES = 16
 _PERMUTATIONS = 100
 _PERMUTED = 200_000  # values beyond which the edge is that of theory
 _TRACY_WIDOM = 2.0234  # 99 % point of the Tracy-Widom distribution of real matrices
-_FEWEST_GROUPS = 4
 _TINY = 1e-30
 _ROUNDS = 12
 _SIGMA = 3.0  # standard errors by which the variance of a ring has to exceed that of chance
@@ -116,17 +116,6 @@ class Modes(NamedTuple):
         """
         modes = image @ self.within.t() + micrograph @ self.between.t()
         return self.mean + modes + ring * self.separate
-
-    def description(self) -> str:
-        """Describe how much the power of the rings varies, as a root mean square in per cent."""
-        parts = []
-        for modes, whose in ((self.within, "each image's"), (self.between, "shared by a micrograph")):
-            if modes.shape[1]:
-                there = modes.abs().amax(1) > 0
-                spread = float(modes[there].square().sum(1).mean().sqrt())
-                number = f"{modes.shape[1]} mode" + "s" * (modes.shape[1] > 1)
-                parts.append(f"{100 * spread:.3g} % in {number}, {whose}")
-        return "power differs between images by " + (" and ".join(parts) or "chance alone")
 
     def expected(self, u: Tensor, pixels: Tensor) -> Tensor:
         """Compute what the log power of images is, given what was measured.
@@ -303,13 +292,15 @@ def fit_modes(
     Returns
     -------
     Modes
-        float32.
+        float32; none of fewer than two images.
     """
+    if len(u) < 2:
+        return no_modes(pixels)
     used, scale = _used(pixels), _scale(pixels)
     values = u.double()[:, used] / scale
     generator = torch.Generator().manual_seed(seed)
     inside, means, sizes = _contrasts(values, micrograph)
-    apart = len(means) >= _FEWEST_GROUPS - 1 and 2 * len(inside) >= len(values)
+    apart = len(means) >= FEWEST_GROUPS - 1 and 2 * len(inside) >= len(values)
     if not apart:
         inside = values - values.mean(0)
     freedom = len(inside) if apart else len(inside) - 1
@@ -391,8 +382,23 @@ def _factors(
         count = modes.shape[1]
         unit = (total - modes.square().sum(1)).clamp(min=1)
     excess, error = unit - 1, unit * math.sqrt(2 / freedom)
+    return modes, drawn_to_zero(excess, error).sqrt()
+
+
+def drawn_to_zero(excess: Tensor, error: Tensor) -> Tensor:
+    """Return variances beyond chance, drawn towards 0, and 0 below three standard errors.
+
+    Parameters
+    ----------
+    excess, error : (R,) tensor
+        The latter is the standard error.
+
+    Returns
+    -------
+    (R,) tensor
+    """
     kept = (1 - (_SIGMA * error / excess.clamp(min=_TINY)).square()).clamp(min=0)
-    return modes, (excess * kept).sqrt()
+    return excess.clamp(min=0) * kept
 
 
 def largest(modes: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PIXELS = 2**19  # of the half planes of one batch of the sample: what a processor's cache helps with
 _BYTES = 2**29  # of the sample
+_UNNAMED = 2**62  # larger than any group
 _FEWEST, _MOST = 64, 4000  # images of the sample, whatever their size
 
 
@@ -34,7 +35,7 @@ class Spectra(NamedTuple):
     defocus, dose, tilt : (B,) float32 tensor
         In A, e/A^2 and degrees; NaN where not known.
     micrograph : (B,) int64 tensor
-        Of its name.
+        Above 0: of its name; below 0: it has none, and the group stands for it.
     """
 
     sim: Tensor
@@ -64,6 +65,7 @@ def to_spectra(sim: Tensor, raw: Tensor, metadata: Metadata, group: Tensor) -> S
     """
     left, right = (torch.fft.rfft2(images.squeeze(1).float(), norm="ortho") for images in (sim, raw))
     unknown = torch.full((len(sim),), torch.nan)
+    name = metadata.get("micrograph", torch.zeros_like(group))
     return Spectra(
         left,
         right,
@@ -72,7 +74,7 @@ def to_spectra(sim: Tensor, raw: Tensor, metadata: Metadata, group: Tensor) -> S
         metadata["defocus"],
         metadata.get("dose", unknown),
         metadata.get("tilt", unknown),
-        metadata.get("micrograph", group),
+        torch.where(name != 0, name, group - _UNNAMED),
     )
 
 

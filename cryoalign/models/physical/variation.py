@@ -125,9 +125,9 @@ def fit_variation(
     rho, verdict = _choose_rho(sample, model, found, settings["ctf_uncertainty"])
     if verdict.kept:
         found, verdicts = _one_round(pairs, model, rho, settings, normalized)
-        rho, again = _choose_rho(sample, model, found, settings["ctf_uncertainty"])
-        if again.kept:
-            found, verdict = found._replace(rho=rho), again
+        rho, second = _choose_rho(sample, model, found, settings["ctf_uncertainty"])
+        if second.kept:
+            found, verdict = found._replace(rho=rho), second
     return found, verdicts | {"ctf_uncertainty": verdict}
 
 

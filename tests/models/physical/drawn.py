@@ -28,6 +28,7 @@ class Drawn:
     gain_by_defocus: float = 0.0
     skewness: float = 0.0  # of the white noise, 0 or less
     level: tuple[float, ...] = field(default=())  # noise level of each image relative to the mean
+    micrograph: str = ""  # what the metadata have of it: nothing, "named" or "unnamed"
 
     @property
     def ring(self) -> np.ndarray:
@@ -98,6 +99,8 @@ class Drawn:
             torch.from_numpy(values.astype(np.float32))[:, None] for values in (sim, signal + noise)
         )
         known: Metadata = {"defocus": defocus, "ctf": parameters}
+        if self.micrograph:
+            known["micrograph"] = (group + 1) * (self.micrograph == "named")
         return [
             (sims[rows], raws[rows], map_metadata(lambda values, rows=rows: values[rows], known), group[rows])
             for rows in torch.arange(self.count).split(37)

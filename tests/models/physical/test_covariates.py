@@ -87,9 +87,3 @@ def test_defocus_is_one_too_but_not_far_out() -> None:
     far = torch.tensor([1.5e4 + 2.5 * float(found.scale[2]), 9e4])
     power = found.log_power(NAN[:2], NAN[:2], far)
     torch.testing.assert_close(power[0], power[1], rtol=1e-3, atol=1e-5)
-
-
-def test_description_has_the_names() -> None:
-    both = Covariates(torch.zeros(3), torch.tensor([1.0, 1.0, 0.0]), torch.full((4, 3), 0.1))
-    assert both.description() == "power follows dose (10 %) and tilt (10 %)"
-    assert no_covariates(4).description() == "power follows none of the metadata"

@@ -121,13 +121,6 @@ def test_the_table_agrees_with_the_likelihood_of_each_number() -> None:
     assert abs(float(_fit(power, amplitude).rho[14]) - exact) < 0.03
 
 
-def test_description_has_the_rings() -> None:
-    held = torch.zeros(0)
-    assert Uncertainty(torch.zeros(3), held).description() == "CTF certain at its zeros"
-    text = Uncertainty(torch.tensor([0.0, 0.2, 0.4]), held).description()
-    assert text == "CTF uncertain at its zeros in 2 rings (rho 0.3 on average)"
-
-
 def test_variance_of_relative_power_is_that_of_draws() -> None:
     generator = _generator(8)
     amplitude = torch.tensor([0.0, 0.5, 1.0, 3.0])[:, None].expand(4, 400_000)

@@ -10,6 +10,7 @@ import torch
 
 from cryoalign.errors import InputError
 from cryoalign.models.generator import Metadata, map_metadata
+from cryoalign.models.physical.fit import PARTS
 from cryoalign.models.physical.generator import Physical
 from cryoalign.physics.half_plane import half_plane
 from cryoalign.physics.mask import background
@@ -25,6 +26,8 @@ def made(generator: Physical, drawn: Drawn, draw: int = 0) -> tuple[torch.Tensor
         "defocus": torch.cat([one["defocus"] for one in known]),
         "ctf": torch.cat([one["ctf"] for one in known]),
     }
+    if drawn.micrograph:
+        metadata["micrograph"] = torch.cat([one["micrograph"] for one in known])
     index = torch.arange(len(sim))
     return generator.generate(
         sim, seed=3, index=index, draw=torch.full_like(index, draw), metadata=metadata
@@ -137,8 +140,59 @@ def test_images_of_a_micrograph_share_their_numbers() -> None:
     assert not torch.equal(again[0, 2].flatten()[shared], flat[0, shared])
 
 
+def test_images_of_no_known_micrograph_share_nothing() -> None:
+    index = torch.arange(3)
+    known: Metadata = {"micrograph": torch.tensor([0, 0, 7])}
+    flat = Physical(32).draw_noise(0, index, index * 0, known)[:, 2].flatten(1)
+    alone = Physical(32).draw_noise(0, index, index * 0, {})[:, 2].flatten(1)
+    assert torch.equal(flat[:2], alone[:2])
+    assert not torch.equal(flat[2], alone[2])
+
+
+def by_group(drawn: Drawn, images: torch.Tensor) -> np.ndarray:
+    """(groups,) mean log power."""
+    level = np.log(ring_power(images))[:, 4:15].mean(1)
+    return level.reshape(drawn.groups, -1).mean(1)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("micrograph", ["named", "unnamed"])
+def test_micrographs_differ_as_raw_does_and_those_with_names_are_known(micrograph: str) -> None:
+    level = np.random.default_rng(6).lognormal(0, 0.3, 24).repeat(20)
+    drawn = Drawn(level=tuple(level / level.mean()), groups=24, micrograph=micrograph)
+    generator = fitted(drawn, background=False, micrograph="known")
+    assert generator.verdict("shared_variation").kept
+    fake, raw = (by_group(drawn, images) for images in made(generator, drawn))
+    spread = float(generator.between.square().sum(1)[4:15].mean().sqrt())
+    assert spread == pytest.approx(raw.std(), rel=0.4)
+    if micrograph == "named":
+        assert generator.micrograph_name.tolist() == list(range(1, 25))
+        assert np.corrcoef(fake, raw)[0, 1] > 0.95
+    else:
+        assert len(generator.micrograph_name) == 0
+        assert fake.std() < 0.5 * raw.std()  # means of 20 images, each of which draws its numbers
+
+
+@pytest.mark.slow
+def test_of_noise_that_has_none_of_them_no_part_is_kept() -> None:
+    """In 19 of 20 data sets, normalized as images are."""
+    kept = []
+    for seed in range(100, 120):
+        generator = fitted(Drawn(count=320, following=0.0, seed=seed))
+        kept += [seed] if any(generator.verdict(part).kept for part in PARTS) else []
+    assert len(kept) <= 1
+
+
+def test_one_pair_is_enough_for_a_fit() -> None:
+    drawn = Drawn(count=1, groups=1)
+    generator = fitted(drawn)
+    assert not generator.verdict("variation").kept
+    assert made(generator, drawn)[0].isfinite().all()
+
+
 def test_its_words() -> None:
     words = fitted(Drawn(), ramps=False).description()
+    assert len(words.splitlines()) == len(PARTS)
+    assert "nats in held-out micrographs); C / B of " in words
     assert "noise that follows each particle's CTF: kept (+" in words
     assert "linear ramps of grey value: left out, as asked for" in words
     assert "noise that differs by direction: left out (" in words
@@ -151,6 +205,9 @@ def test_misuse() -> None:
         Physical(32, ramps="maybe")
     with pytest.raises(InputError, match="part of the generator"):
         Physical(32, rampes=True)
+    for radius in (2, 0, -1, "abc"):
+        with pytest.raises(InputError, match=r"generator\.radius"):
+            Physical(32, radius=radius)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"generator\.micrograph"):
         Physical(32, micrograph="old")
     with pytest.raises(ValueError, match="fit"):

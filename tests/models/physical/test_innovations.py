@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from cryoalign.models.physical.innovations import (
-    Innovations,
     fit_lowest,
     fit_skewness,
     held_out,
@@ -110,9 +109,3 @@ def test_one_hot_pixel_makes_no_skewness() -> None:
     images[3, 0, 0] = 100
     noise = torch.fft.rfft2(images, norm="ortho")
     assert abs(fit_skewness(_moments(noise, torch.ones_like(POWER)))) < 0.05
-
-
-def test_description_has_what_is_there() -> None:
-    assert Innovations().description() == "Gaussian noise"
-    text = Innovations(-0.2, 0.3).description()
-    assert text == "pixels of skewness -0.2 and bright blobs of the lowest 4 rings"

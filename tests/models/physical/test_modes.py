@@ -191,7 +191,5 @@ def test_expected_log_power_is_closer_to_the_truth_than_the_measured() -> None:
     assert torch.equal(no_modes(PIXELS).expected(u, PIXELS), torch.zeros_like(u))
 
 
-def test_description_has_the_spread() -> None:
-    modes = Modes(MEAN, torch.where(USED, 0.1, 0.0)[:, None], torch.zeros(len(PIXELS), 0), SEPARATE)
-    assert modes.description() == "power differs between images by 10 % in 1 mode, each image's"
-    assert no_modes(PIXELS).description() == "power differs between images by chance alone"
+def test_one_image_varies_by_nothing() -> None:
+    assert not fit_modes(torch.zeros(1, len(PIXELS)), PIXELS, torch.zeros(1, dtype=torch.int64)).varies

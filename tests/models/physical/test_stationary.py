@@ -99,6 +99,12 @@ def test_few_micrographs_leave_the_parts_to_their_defaults() -> None:
     assert all(found.verdicts[part] == NOTHING for part in held_out)
 
 
+def test_few_micrographs_leave_a_gain_that_is_asked_for_at_the_fewest_defoci() -> None:
+    found = fitted(Drawn(groups=3), gain_by_defocus=True)
+    assert found.verdicts["gain_by_defocus"].kept
+    assert len(found.model.gain.defocus) == 2
+
+
 def test_parts_are_what_they_are_asked_to_be() -> None:
     found = fitted(Drawn(), ctf_noise=False, ramps=True, pattern=True, gain_by_defocus=True)
     assert [found.verdicts[part].kept for part in list(PARTS)[:4]] == [False, True, True, True]

@@ -1,0 +1,95 @@
+"""What each part that was kept found, in words."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from cryoalign.models.physical.covariates import NAMES
+from cryoalign.models.physical.innovations import LOWEST
+from cryoalign.physics.half_plane import half_plane
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cryoalign.models.physical.covariates import Covariates
+    from cryoalign.models.physical.innovations import Innovations
+    from cryoalign.models.physical.model import Model
+    from cryoalign.models.physical.variation import Variation
+
+
+def findings(model: Model, variation: Variation, innovations: Innovations) -> dict[str, str]:
+    """Describe what a fit found, part by part.
+
+    Parameters
+    ----------
+    model : Model
+    variation : Variation
+    innovations : Innovations
+
+    Returns
+    -------
+    dict of str to str
+        By the names of `cryoalign.models.physical.fit.PARTS`; of a part that was left out it means nothing.
+    """
+    modes = variation.modes
+    blobs = "bright" if innovations.lowest > 0 else "dark"
+    along_y, along_x = model.ramps.tolist()
+    return {
+        "ctf_noise": _ratio(model),
+        "gain_by_defocus": _knots(model.gain.defocus),
+        "ramps": f"slopes of {along_y:.2g} along y and {along_x:.2g} along x, of ramps of unit square sum",
+        "pattern": f"directions differ by {_pattern(model.pattern):.2g} %",
+        "covariates": _covariates(variation.covariates),
+        "variation": _variation(modes.within, modes.separate),
+        "shared_variation": _modes(modes.between),
+        "ctf_uncertainty": _uncertainty(variation.rho),
+        "skewness": f"skewness {innovations.skewness:.2g} of the white noise",
+        "blobs": f"{blobs} blobs of the lowest {LOWEST} rings",
+    }
+
+
+def _ratio(model: Model) -> str:
+    ratio = (model.following / model.constant)[1:]
+    return f"C / B of {ratio.median():.2g}, {ratio.min():.2g} to {ratio.max():.2g} by ring"
+
+
+def _knots(defocus: Tensor) -> str:
+    used = defocus[defocus.isfinite()] / 1e4
+    return f"at {len(used)} defoci, {used.min():.2g} to {used.max():.2g} um"
+
+
+def _pattern(pattern: Tensor) -> float:
+    """Root mean square in per cent over the plane."""
+    weight = half_plane(len(pattern)).weight.to(pattern)
+    return 100 * math.sqrt(float((weight * (pattern - 1).square()).sum() / weight.sum()))
+
+
+def _covariates(covariates: Covariates) -> str:
+    slopes = covariates.slope.square().mean(0).sqrt()
+    used = [
+        f"{100 * float(slopes[place]):.2g} % with {name}"
+        for place, name in enumerate(NAMES)
+        if covariates.scale[place] > 0
+    ]
+    return (" and ".join(used) or "none") + " for one standard deviation"
+
+
+def _modes(modes: Tensor) -> str:
+    """Root mean square in per cent, and how many there are."""
+    there = modes.abs().amax(1, keepdim=True) > 0 if modes.numel() else modes > 0
+    count = int((modes.abs().amax(0) > 0).sum()) if modes.numel() else 0
+    spread = math.sqrt(float(modes.square().sum()) / max(int(there.sum()), 1))
+    return f"{100 * spread:.2g} % in {count} mode" + "s" * (count != 1)
+
+
+def _variation(within: Tensor, separate: Tensor) -> str:
+    rings = separate[separate > 0]
+    single = f", {100 * float(rings.square().mean().sqrt()):.2g} % in {len(rings)} single rings"
+    return _modes(within) + (single if len(rings) else "")
+
+
+def _uncertainty(rho: Tensor) -> str:
+    there = rho[rho > 0]
+    mean = float(there.mean()) if len(there) else 0.0
+    return f"rho {mean:.2g} on average in {len(there)} rings"
