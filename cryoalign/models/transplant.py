@@ -142,7 +142,9 @@ class Transplant(Baseline):
             raise ValueError("fit() comes first")
         distance, order = torch.sort(self._distance(metadata), stable=True)
         others = distance.isfinite().sum(1)
-        alike = torch.minimum(torch.clamp((distance <= 1).sum(1), min=_FEWEST), others)
+        same = (distance < _OTHER_OPTICS).sum(1)
+        most = torch.where(same > 0, same, others)
+        alike = torch.minimum(torch.clamp((distance <= 1).sum(1), min=_FEWEST), most)
         chosen = []
         for row, (particle, number, count) in enumerate(
             zip(index.tolist(), draw.tolist(), alike.tolist(), strict=True)

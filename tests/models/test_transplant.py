@@ -128,6 +128,17 @@ def test_the_donor_is_of_like_defocus_and_dose_and_of_the_same_optics() -> None:
     assert (known["defocus"][donors] - known["defocus"]).abs().max() < 2000
 
 
+def test_a_small_optics_group_has_donors_of_its_own() -> None:
+    known = metadata()
+    known["ctf"][:5, 7] = 200.0
+    generator = fitted(known)
+    few = {name: values[:5] for name, values in known.items()}
+    for draw in range(8):
+        donors = generator.donors(5, torch.arange(5), torch.full((5,), draw), few)
+        assert donors.max() < 5
+        assert not torch.equal(donors, torch.arange(5))
+
+
 def test_draws_of_a_sim_are_of_different_particles_and_can_be_made_again() -> None:
     generator, known = fitted(), metadata()
     index = torch.arange(COUNT)
