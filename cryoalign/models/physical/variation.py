@@ -166,21 +166,25 @@ def measure(pairs: Iterable[Spectra], model: Model, rho: Tensor) -> tuple[LogPow
     pixels : (R,) tensor
         Of each ring, as many as tell of its power.
     """
-    step, seen, pixels = 1, 0, torch.zeros(len(rho), dtype=torch.float64)
-    kept: list[LogPower] = []
+    step, seen, filled, pixels = 1, 0, 0, torch.zeros(len(rho), dtype=torch.float64)
+    tables: list[Tensor] = []  # filled in place: rows kept one by one would split up the memory
     for spectra in pairs:
         u, count = _log_ring_power(spectra, model, rho)
         pixels += count.sum(0)
-        rows = torch.arange(len(u))
-        rows = rows[(rows + seen) % step == 0]
-        seen += len(u)
         known = LogPower(u, *(getattr(spectra, name) for name in LogPower._fields[1:]))
-        kept.append(known.take(rows))
-        if sum(len(part.u) for part in kept) > _MOST:
-            step *= 2
-            whole = _joined(kept)
-            kept = [whole.take(torch.arange(0, len(whole.u), 2))]
-    return _joined(kept), pixels / seen
+        tables = tables or [values.new_empty(_MOST, *values.shape[1:]) for values in known]
+        place = torch.arange(seen, seen + len(u))
+        seen += len(u)
+        while filled + int((place % step == 0).sum()) > _MOST:
+            step, filled = 2 * step, (filled + 1) // 2
+            for table in tables:
+                table[:filled] = table[: 2 * filled : 2].clone()
+        rows = place % step == 0
+        new = slice(filled, filled + int(rows.sum()))
+        for table, values in zip(tables, known, strict=True):
+            table[new] = values[rows]
+        filled = new.stop
+    return LogPower(*(table[:filled] for table in tables)), pixels / seen
 
 
 def _log_ring_power(spectra: Spectra, model: Model, rho: Tensor) -> tuple[Tensor, Tensor]:
@@ -202,10 +206,6 @@ def _level(u: Tensor, pixels: Tensor) -> Tensor:
 def _predicted(covariates: Covariates, images: Spectra | LogPower) -> Tensor:
     """Return what the metadata of images add to their log power, (B, R)."""
     return covariates.log_power(images.dose, images.tilt, images.defocus)
-
-
-def _joined(parts: list[LogPower]) -> LogPower:
-    return LogPower(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 
 def _held_out(log_power: LogPower, gain: Callable[[LogPower, LogPower], Tensor]) -> Tensor:
