@@ -49,12 +49,15 @@ def partition(
     wanted = sorted((part for part, share in shares.items() if share > 0), key=lambda part: shares[part])
     names, inverse, sizes = np.unique(group, return_inverse=True, return_counts=True)
     if len(names) < len(wanted):
+        # training and validation cannot be left out
+        fewer = ", or give the test part no share" if len(names) > 1 and "test" in wanted else ""
         raise InputError(
             "there are fewer groups than parts of the split",
             file=file,
             expected=f"at least {len(wanted)} different values of {what}, for {', '.join(wanted)}",
             found=f"{len(names)}: {', '.join(names.tolist())}",
-            remedy="split by another column (data.split.by=), or set the fraction of a part to 0",
+            remedy="split by another column with data.split.by= (by rlnImageName every image is a group:"
+            f" parts then share micrographs){fewer}",
         )
     part = np.full(len(names), wanted[-1], dtype=f"<U{max(map(len, wanted))}")
     left = np.random.default_rng(seed).permutation(len(names))

@@ -13,14 +13,6 @@ from cryoalign.errors import choice
 #: Groups below which nothing is held out.
 FEWEST_GROUPS = 4
 
-_WORDS: dict[bool | str, bool | str] = {
-    "auto": "auto",
-    "true": True,
-    "false": False,
-    True: True,
-    False: False,
-}
-
 
 class Verdict(NamedTuple):
     """Whether a part is kept, and why.
@@ -52,15 +44,19 @@ class Verdict(NamedTuple):
         if setting != "auto":
             return f"{kept}, as asked for"
         if math.isnan(self.nats):
-            return f"{kept} (too few micrographs to hold some out)"
-        return f"{kept} ({self.nats:+.3g} +- {self.error:.2g} nats in held-out micrographs)"
+            return f"{kept} (too few groups to hold some out)"
+        why = ""
+        if not self.kept and self.nats > 0:
+            enough = self.nats > 2 * self.error
+            why = ", but too weak to be told from the noise" if enough else ", less than twice the error"
+        return f"{kept} ({self.nats:+.3g} +- {self.error:.2g} nats in held-out groups{why})"
 
 
 #: Of a part of which there is no trace.
 NOTHING = Verdict(kept=False, nats=0.0, error=0.0)
 
 
-def checked_setting(name: str, value: bool | str) -> bool | str:
+def checked_setting(name: str, value: object) -> bool | str:
     """Return what was asked for of a part: True, False or ``auto``.
 
     Raises
@@ -69,7 +65,9 @@ def checked_setting(name: str, value: bool | str) -> bool | str:
         If it is anything else.
     """
     known: tuple[bool | str, ...] = ("auto", True, False)
-    return choice(f"generator.{name}", value, known)
+    # 1 is equal to True, but is not taken for it where settings are compared
+    given = value if isinstance(value, bool | str) else str(value)
+    return choice(f"generator.{name}", given, known)
 
 
 def decide(setting: bool | str, gains: Tensor, *, default: bool = True, needed: bool = True) -> Verdict:

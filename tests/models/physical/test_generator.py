@@ -192,7 +192,7 @@ def test_one_pair_is_enough_for_a_fit() -> None:
 def test_its_words() -> None:
     words = fitted(Drawn(), ramps=False).description()
     assert len(words.splitlines()) == len(PARTS)
-    assert "nats in held-out micrographs); C / B of " in words
+    assert "nats in held-out groups); C / B of " in words
     assert "noise that follows each particle's CTF: kept (+" in words
     assert "linear ramps of grey value: left out, as asked for" in words
     assert "noise that differs by direction: left out (" in words

@@ -24,19 +24,7 @@ _LOWEST = 3  # rings below which ramps and the particle's shape are most of the 
 
 
 def judge_ctf_slope(case: Case, table: ImageTable) -> tuple[list[Quantity], Answer]:
-    """Compare the slope of the noise's power over the particle's CTF^2, ring by ring.
-
-    Parameters
-    ----------
-    case : Case
-    table : ImageTable
-
-    Returns
-    -------
-    list of Quantity
-    Answer
-        ``noise_ctf``.
-    """
+    """Compare the slope of the noise's power over the particle's CTF^2, ring by ring."""
     pixels = ring_pixels(case.pairs.box)[_LOWEST:]
 
     def slope(count: Tensor, c2: Tensor, c4: Tensor, q: Tensor, qc2: Tensor) -> Tensor:

@@ -23,19 +23,7 @@ MOST_SKEWNESS, MOST_OF_SCATTER = 0.03, 0.36
 
 
 def judge_skewness(case: Case, table: ImageTable) -> tuple[list[Quantity], Answer]:
-    """Compare the skewness of the background, image by image.
-
-    Parameters
-    ----------
-    case : Case
-    table : ImageTable
-
-    Returns
-    -------
-    list of Quantity
-    Answer
-        ``skewness``.
-    """
+    """Compare the skewness of the background, image by image."""
     fake, raw = (_sums(case, table, kind) for kind in ("fake", "raw"))
     mean = compare(case, lambda count, total, _: total / count, fake, raw)
     spread = compare(case, _deviation, fake, raw)

@@ -49,19 +49,6 @@ def judge_spread(case: Case, table: ImageTable) -> tuple[list[Quantity], Answer,
     The variance of ln of an image's band power is that of its scatter, trigamma(n / 2) for a mean of n
     squared normal numbers, and what images differ by; the parts of the latter are those of a one-way analysis
     of variance (Searle, Casella and McCulloch 1992, Variance components, doi:10.1002/9780470316856).
-
-    Parameters
-    ----------
-    case : Case
-    table : ImageTable
-
-    Returns
-    -------
-    list of Quantity
-    Answer
-        ``power_spread``.
-    tuple of str
-        What was left out.
     """
     groups, left_out = _groups(case, table)
     names = {"image": "images"}

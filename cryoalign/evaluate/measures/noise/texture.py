@@ -26,19 +26,7 @@ GAUSSIAN = math.pi / math.sqrt(6)
 
 
 def judge_modulation(case: Case, table: ImageTable) -> tuple[list[Quantity], Answer]:
-    """Compare how much the local variance of the noise changes over an image.
-
-    Parameters
-    ----------
-    case : Case
-    table : ImageTable
-
-    Returns
-    -------
-    list of Quantity
-    Answer
-        ``modulation``.
-    """
+    """Compare how much the local variance of the noise changes over an image."""
 
     def deviation(count: Tensor, total: Tensor) -> Tensor:
         return (total / count).clamp_min(0).sqrt()
@@ -66,19 +54,7 @@ def judge_modulation(case: Case, table: ImageTable) -> tuple[list[Quantity], Ans
 
 
 def judge_rings(case: Case, table: ImageTable) -> tuple[list[Quantity], Answer]:
-    """Compare how much ln of the noise's power scatters within the rings of an image.
-
-    Parameters
-    ----------
-    case : Case
-    table : ImageTable
-
-    Returns
-    -------
-    list of Quantity
-    Answer
-        ``in_ring``.
-    """
+    """Compare how much ln of the noise's power scatters within the rings of an image."""
     values = {kind: table.of[kind].log_variance for kind in ("fake", "raw")}
     fake, raw = (
         by_unit(case, table.units, torch.ones(len(one), dtype=torch.float64), one) for one in values.values()
