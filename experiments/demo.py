@@ -1,4 +1,4 @@
-"""The demo: the paper's GAN after 100 steps and the recommended generator, on embedded data, judged and shown.
+"""The demo: the paper's GAN after 100 steps and the recommended generator on embedded data, judged and shown.
 
 $ python experiments/demo.py                            what `make demo` runs
 $ python experiments/demo.py data=stars data.sim=... data.raw=...
