@@ -147,7 +147,9 @@ def fourier_resize(images: Tensor, box: int) -> Tensor:
     """Resample images by cropping or padding in Fourier space.
 
     The field of view stays, the pixel size becomes ``N / box`` times what it was, and the grey values (the
-    mean) are kept. Origins match: pixel ``N // 2`` lands on ``box // 2``.
+    mean) are kept. Origins match: pixel ``N // 2`` lands on ``box // 2``. A crop keeps the power that white
+    noise has at each frequency, Nyquist included (`scipy.signal.resample` doubles it there, and RELION halves
+    it in one column); padding interpolates.
 
     Parameters
     ----------
@@ -198,8 +200,8 @@ def _resize(values: Tensor, box: int, dims: Iterable[int]) -> Tensor:
         spectrum = spectrum.narrow(dim, 0, common // 2 + 1).clone()
         if common % 2 == 0:
             # Nyquist of the smaller grid stands for +k and -k there, and is one of the two on the larger
-            # grid.
-            spectrum.select(dim, common // 2).mul_(2.0 if box < size else 0.5)
+            # grid. Padding interpolates; in a crop the sum of both would double the power of noise.
+            spectrum.select(dim, common // 2).mul_(math.sqrt(2) if box < size else 0.5)
         resized = torch.fft.irfft(spectrum, n=box, dim=dim) * (box / size)
         values = torch.fft.fftshift(resized, dim=dim)
     return values
