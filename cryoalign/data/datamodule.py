@@ -16,6 +16,7 @@ from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.data.loader import StreamLoader, StreamSampler
 from cryoalign.data.normalize import Normalization
 from cryoalign.data.pairs import match_pairs, refuse_swapped
+from cryoalign.data.partition import first_groups
 from cryoalign.data.partners import partners_of_like_defocus
 from cryoalign.data.split import split_particles
 from cryoalign.errors import InputError, choice, within
@@ -59,6 +60,8 @@ class PairedDataModule(LightningDataModule):
         Arguments of `cryoalign.data.split.split_particles` but its seed.
     split_seed : int
         Seed of the split alone.
+    train_pairs : int, optional
+        Train on this many pairs at the most, of as few groups as hold them; validation and test keep theirs.
     normalization : mapping
         ``radius``, ``range`` and ``percentiles`` of `cryoalign.data.normalize.Normalization`.
     fit_images : int
@@ -88,6 +91,7 @@ class PairedDataModule(LightningDataModule):
         augment: bool = True,
         split: Mapping[str, Any] | None = None,
         split_seed: int = 0,
+        train_pairs: int | None = None,
         normalization: Mapping[str, Any] | None = None,
         fit_images: int = 2000,
         tolerances: Mapping[str, float] | None = None,
@@ -100,12 +104,15 @@ class PairedDataModule(LightningDataModule):
         choice("data.bad_images", bad_images, ("refuse", "leave_out"))
         within("data.batch_size", batch_size, 1)
         within("data.workers", workers, 0)
+        if train_pairs is not None:
+            within("data.train_pairs", train_pairs, 1)
         self.sim_star, self.raw_star = Path(sim), Path(raw)
         self.root = None if root is None else Path(root)
         self.passthrough = passthrough_files(passthrough)
         self.batch_size, self.workers, self.box_wanted, self.resample = batch_size, workers, box, resample
         self.check_header = check_header
         self.augment, self.split_settings, self.split_seed = augment, dict(split or {}), split_seed
+        self.train_pairs = train_pairs
         self.normalization_settings, self.fit_images = dict(normalization or {}), fit_images
         self.tolerances, self.seed = dict(tolerances or {}), seed
         self.check, self.bad_images = check, bad_images
@@ -134,8 +141,11 @@ class PairedDataModule(LightningDataModule):
         self.sim, self.raw = sim, raw
         kept = self._scan()
         split = split_particles(raw.take(kept), seed=self.split_seed, **self.split_settings)
+        train = split.train
+        if self.train_pairs is not None:
+            train = train[first_groups(split.group[train], self.train_pairs, self.split_seed)]
         self.rows: dict[Part, NDArray[np.int64]] = {
-            "train": kept[split.train], "validation": kept[split.validation], "test": kept[split.test]
+            "train": kept[train], "validation": kept[split.validation], "test": kept[split.test]
         }  # fmt: skip
         for part in ("train", "validation"):
             if len(self.rows[part]) == 0:

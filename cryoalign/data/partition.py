@@ -69,6 +69,30 @@ def partition(
     return part[inverse.reshape(-1)]
 
 
+def first_groups(group: NDArray[np.str_], count: int, seed: int) -> NDArray[np.int64]:
+    """Choose `count` rows, group after group in an order drawn by the seed; the last group is cut.
+
+    A larger count holds the rows of a smaller one.
+
+    Parameters
+    ----------
+    group : (N,) str
+        Group of each row.
+    count : int
+        Rows wanted; more than there are choose all.
+    seed : int
+        Of the order of the groups.
+
+    Returns
+    -------
+    (M,) int64
+        Ascending, M = min(count, N).
+    """
+    names, inverse = np.unique(group, return_inverse=True)
+    place = np.random.default_rng(seed).permutation(len(names))[inverse.reshape(-1)]
+    return np.sort(np.argsort(place, kind="stable")[:count])
+
+
 def _choose(sizes: NDArray[np.int64], target: float, most: int) -> NDArray[np.bool_]:
     """Mark between 1 and `most` entries whose sum is close to `target`, the earlier ones first."""
     chosen = np.zeros(len(sizes), dtype=bool)

@@ -255,6 +255,22 @@ def test_fixed_batch_is_spread_over_the_validation_set(stars: dict[str, Any]) ->
     assert module.fixed_batch(1000)["index"].tolist() == rows
 
 
+def test_fewer_training_pairs_are_whole_micrographs_and_leave_the_other_parts_alone(
+    stars: dict[str, Any],
+) -> None:
+    everything, ten, twenty = ready(stars), ready(stars, train_pairs=10), ready(stars, train_pairs=20)
+    assert [len(each.rows["train"]) for each in (ten, twenty, everything)] == [10, 20, 32]
+    assert set(ten.rows["train"]) < set(twenty.rows["train"]) < set(everything.rows["train"])
+    names, sizes = np.unique(ten.groups[ten.rows["train"]], return_counts=True)
+    in_all = [int((everything.groups[everything.rows["train"]] == name).sum()) for name in names]
+    assert int((sizes < in_all).sum()) <= 1  # one micrograph is cut
+    for part in ("validation", "test"):
+        assert ten.rows[part].tolist() == everything.rows[part].tolist()
+    assert ready(stars, train_pairs=1000).rows["train"].tolist() == everything.rows["train"].tolist()
+    drawn = {tuple(ready(stars, train_pairs=10, split_seed=seed).rows["train"]) for seed in range(3)}
+    assert len(drawn) == 3
+
+
 def test_files_are_all_that_is_read(stars: dict[str, Any], tmp_path: Path) -> None:
     names = {path.name for path in ready(stars).files()}
     assert names == {"sim.star", "raw.star", "sim.mrcs", "raw.mrcs"}
@@ -268,6 +284,7 @@ def test_files_are_all_that_is_read(stars: dict[str, Any], tmp_path: Path) -> No
         ({"bad_images": "keep"}, r"data\.bad_images(.|\n)*refuse or leave_out(.|\n)*keep"),
         ({"batch_size": 0}, r"batch_size is out of range"),
         ({"workers": -1}, r"workers is out of range"),
+        ({"train_pairs": 0}, r"train_pairs is out of range"),
     ],
 )
 def test_impossible_options(stars: dict[str, Any], options: dict[str, Any], message: str) -> None:
