@@ -10,8 +10,9 @@ from torch import Tensor
 
 from cryoalign.errors import InputError
 from cryoalign.models.baseline import Baseline
+from cryoalign.models.defocus_bins import MOST_KNOTS
 from cryoalign.models.physical.generator import Physical
-from cryoalign.models.ring_fit import MOST_KNOTS, Knots, RingSums, at_defocus
+from cryoalign.models.ring_fit import Knots, RingSums, at_defocus
 from cryoalign.models.transplant import Transplant
 from cryoalign.physics.half_plane import half_plane
 

@@ -15,21 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from cryoalign.models.defocus_bins import MOST_KNOTS, DefocusSums, between_knots, bins_of, gather
 from cryoalign.physics.half_plane import half_plane, product, squared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from torch import Tensor
-
-#: Most knots in defocus.
-MOST_KNOTS = 8
-#: Images below which a defocus bin is not worth having.
-SMALLEST_BIN = 40
-#: Width in A of the cells of defocus in which sums are kept; cells are gathered into bins when all were seen.
-CELL = 250.0
-#: Parts of the groups that are predicted from the others.
-FOLDS = 8
 
 _MEANS = 4  # number of images, sums of defocus, of sim's and of raw's zero frequency
 _NOTHING = 1e-10  # of sim's mean power: on a ring of less sim holds rounding errors, which tell no gain
@@ -75,29 +65,6 @@ def at_defocus(knots: Knots, defocus: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return gain, power, offset[:, 0]
 
 
-def between_knots(at: Tensor, tables: Iterable[Tensor], defocus: Tensor) -> list[Tensor]:
-    """Interpolate tables linearly between knots in defocus; beyond the outer knots they stay what they are.
-
-    Parameters
-    ----------
-    at : (K,) tensor
-        Ascending, in A; those at infinity are not used.
-    tables : iterable of (K, V) tensor
-    defocus : (B,) tensor
-        In A.
-
-    Returns
-    -------
-    list of (B, V) tensor
-    """
-    last = len(at) - 1
-    above = torch.searchsorted(at, defocus.to(at).contiguous(), right=True)
-    low, high = (above - 1).clamp(min=0), above.clamp(max=last)
-    span = at[high] - at[low]
-    part = torch.where(span > 0, (defocus - at[low]) / torch.where(span > 0, span, 1), 0)
-    return [torch.lerp(table[low], table[high], part.to(table)[:, None]) for table in tables]
-
-
 class RingSums:
     """What the model is fitted on, added up batch by batch.
 
@@ -112,7 +79,7 @@ class RingSums:
 
     def __init__(self, box: int) -> None:
         self.box, self.rings = box, half_plane(box)
-        self._cells: dict[int, Tensor] = {}  # (FOLDS, _MEANS + 3 R) each
+        self._sums = DefocusSums()  # _MEANS + 3 R columns
 
     def add(self, sim: Tensor, raw: Tensor, defocus: Tensor, group: Tensor) -> None:
         """Add pairs.
@@ -134,11 +101,7 @@ class RingSums:
         )
         means = [torch.ones(len(sim)), defocus, left[:, 0, 0].real, right[:, 0, 0].real]
         rows = torch.cat([torch.stack([values.double() for values in means], 1), totals.flatten(1)], 1)
-        cells = torch.floor(defocus / CELL).long()
-        for cell in torch.unique(cells).tolist():
-            inside = cells == cell
-            table = self._cells.setdefault(cell, torch.zeros(FOLDS, rows.shape[1], dtype=torch.float64))
-            table.index_add_(0, group[inside] % FOLDS, rows[inside])
+        self._sums.add(rows, defocus, group)
 
     def fit(self) -> Knots:
         """Fit the model: by defocus where that predicts groups that were held out better, else one for all.
@@ -157,9 +120,7 @@ class RingSums:
         ValueError
             If nothing was added.
         """
-        if not self._cells:
-            raise ValueError("there are no pairs to fit")
-        table = torch.stack([self._cells[cell] for cell in sorted(self._cells)])
+        table = self._sums.table()
         one = torch.zeros(len(table), dtype=torch.int64)
         labels = one
         if (table[..., 0].sum(0) > 0).sum() > 1:
@@ -216,29 +177,3 @@ class RingSums:
             left = self._residual(held, gain, offset) / power
             scores.append(-0.5 * (pixels * power.log() + left).sum())
         return torch.stack(scores)
-
-
-def gather(sums: Tensor, labels: Tensor) -> Tensor:
-    """Add up the (C, V) sums of the cells of each bin, (K, V)."""
-    return sums.new_zeros(int(labels.max()) + 1, sums.shape[1]).index_add_(0, labels, sums)
-
-
-def bins_of(counts: Tensor, wanted: int) -> Tensor | None:
-    """Gather cells of defocus into bins of about as many images each.
-
-    Parameters
-    ----------
-    counts : (C,) tensor
-        Images in each cell, by ascending defocus.
-    wanted : int
-        Number of bins.
-
-    Returns
-    -------
-    (C,) int64 tensor or None
-        Bin of each cell; None where they would be too small or one.
-    """
-    place = (counts.cumsum(0) - counts / 2) / counts.sum()
-    labels = torch.unique((place * wanted).long(), return_inverse=True)[1]
-    sizes = torch.bincount(labels, counts)
-    return labels if len(sizes) > 1 and bool(sizes.min() >= SMALLEST_BIN) else None

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cryoalign.models.defocus_bins import FOLDS
 from cryoalign.models.physical.modes import FEWEST_PIXELS
-from cryoalign.models.ring_fit import FOLDS
 from cryoalign.physics.half_plane import half_plane
 
 #: Gain in log-likelihood, in nats, below which a ring has no uncertainty.

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cryoalign.models.defocus_bins import MOST_KNOTS, DefocusSums, between_knots, bins_of, gather
 from cryoalign.models.physical.choice import FEWEST_GROUPS, Verdict, decide
 from cryoalign.models.physical.model import Gain
-from cryoalign.models.ring_fit import CELL, FOLDS, MOST_KNOTS, between_knots, bins_of, gather
 from cryoalign.physics.half_plane import half_plane, product, squared
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class GainSums:
 
     def __init__(self, box: int) -> None:
         self._rings = half_plane(box)
-        self._cells: dict[int, Tensor] = {}  # (FOLDS, _MEANS + 2 R) each
+        self._sums = DefocusSums()  # _MEANS + 2 R columns
 
     def add(self, spectra: Spectra, power: Tensor) -> None:
         """Add a batch.
@@ -54,11 +54,7 @@ class GainSums:
         left, right = spectra.sim[:, 0, 0].real, spectra.raw[:, 0, 0].real
         means = torch.stack([torch.ones_like(left), spectra.defocus, left, right], 1)
         rows = torch.cat([means.double(), totals.flatten(1)], 1)
-        cells, fold = torch.floor(spectra.defocus / CELL).long(), spectra.group % FOLDS
-        for cell in torch.unique(cells).tolist():
-            inside = cells == cell
-            table = self._cells.setdefault(cell, torch.zeros(FOLDS, rows.shape[1], dtype=torch.float64))
-            table.index_add_(0, fold[inside], rows[inside])
+        self._sums.add(rows, spectra.defocus, spectra.group)
 
     def fit(self, setting: bool | str) -> tuple[Gain, Verdict]:
         """Fit the gain.
@@ -75,7 +71,7 @@ class GainSums:
         verdict : Verdict
             On the dependence on defocus.
         """
-        table = torch.stack([self._cells[cell] for cell in sorted(self._cells)])
+        table = self._sums.table()
         table = table[:, table[..., 0].sum(0) > 0]
         one = torch.zeros(len(table), dtype=torch.int64)
         verdict, labels = Verdict(kept=False), one

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cryoalign.errors import InputError, choice, within
 from cryoalign.models.baseline import Baseline
+from cryoalign.models.defocus_bins import MOST_KNOTS
 from cryoalign.models.noise import noise_maps
 from cryoalign.models.physical.choice import Verdict, checked_setting
 from cryoalign.models.physical.covariates import Covariates
@@ -20,7 +21,6 @@ from cryoalign.models.physical.innovations import Innovations, skewed, with_blob
 from cryoalign.models.physical.model import Gain, Model, without_ramps
 from cryoalign.models.physical.modes import MOST_MODES, Micrographs, Modes
 from cryoalign.models.physical.variation import Variation
-from cryoalign.models.ring_fit import MOST_KNOTS
 from cryoalign.physics.ctf_parameters import ctf_image
 from cryoalign.physics.half_plane import half_plane
 from cryoalign.physics.mask import background as outside

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from cryoalign.models.ring_fit import between_knots
+from cryoalign.models.defocus_bins import between_knots
 from cryoalign.physics.half_plane import half_plane, product, squared
 
 if TYPE_CHECKING:

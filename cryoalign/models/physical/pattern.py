@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cryoalign.models.defocus_bins import FOLDS
 from cryoalign.models.physical.choice import Verdict, decide
-from cryoalign.models.ring_fit import FOLDS
 from cryoalign.physics.half_plane import half_plane
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cryoalign.models.defocus_bins import FOLDS
 from cryoalign.models.physical.choice import Verdict, decide
 from cryoalign.models.physical.model import slopes, unit_ramps
-from cryoalign.models.ring_fit import FOLDS
 from cryoalign.physics.half_plane import half_plane, squared
 
 if TYPE_CHECKING:

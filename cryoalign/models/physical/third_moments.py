@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cryoalign.models.defocus_bins import FOLDS
 from cryoalign.models.physical.choice import FEWEST_GROUPS, Verdict, decide
 from cryoalign.models.physical.ctf_uncertainty import mean_root
 from cryoalign.models.physical.innovations import (
@@ -15,7 +16,6 @@ from cryoalign.models.physical.innovations import (
     held_out,
     third_moments,
 )
-from cryoalign.models.ring_fit import FOLDS
 from cryoalign.physics.half_plane import half_plane
 
 if TYPE_CHECKING:

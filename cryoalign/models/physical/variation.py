@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from cryoalign.models.defocus_bins import FOLDS
 from cryoalign.models.physical.bands import FINENESS, bands, fit_in_bands
 from cryoalign.models.physical.choice import FEWEST_GROUPS, NOTHING, Verdict, decide, fold_sums
 from cryoalign.models.physical.covariates import Covariates, fit_covariates, no_covariates
@@ -18,7 +19,6 @@ from cryoalign.models.physical.modes import (
     log_ring_power,
     no_modes,
 )
-from cryoalign.models.ring_fit import FOLDS
 from cryoalign.physics.half_plane import half_plane, squared
 
 if TYPE_CHECKING:
