@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +11,13 @@ import gemmi
 import numpy as np
 
 from cryoalign.errors import InputError, existing
+from cryoalign.io.packed import unpacked_bytes
 from cryoalign.physics.potential import Atoms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_log = logging.getLogger(__name__)
 
 SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")
 """Endings of the files that are read; each may be followed by ``.gz``."""
@@ -31,7 +34,7 @@ def read_structure(
     """Read the first model of an atomic structure.
 
     All alternate locations are kept: their occupancies share out the atom. Atoms of occupancy zero are left
-    out.
+    out, and those of an unknown element (X) with a warning.
 
     Parameters
     ----------
@@ -54,8 +57,8 @@ def read_structure(
     Raises
     ------
     InputError
-        If the file is missing, is not a structure, lacks the assembly, holds an atom of unknown element, or
-        no atoms are left.
+        If the file is missing, is not a structure, lacks the assembly, most of its atoms are of unknown
+        element, or no atoms are left.
     """
     path = Path(path)
     structure = _parse(path)
@@ -72,8 +75,9 @@ def read_structure(
         for atom in residue
         if atom.occ > 0 and (hydrogens or not atom.is_hydrogen())
     ]
+    atoms = _known_atoms(path, atoms)
     positions = np.array([atom.pos.tolist() for atom in atoms], dtype=np.float64)
-    _check_atoms(path, atoms, positions)
+    _check_positions(path, atoms, positions)
     return Atoms(
         positions=positions,
         elements=np.array([atom.element.name for atom in atoms]),
@@ -82,22 +86,32 @@ def read_structure(
     )
 
 
-def _check_atoms(path: Path, atoms: list[gemmi.Atom], positions: NDArray[np.float64]) -> None:
-    """Refuse a model without atoms, or with atoms of no element or no place."""
+def _known_atoms(path: Path, atoms: list[gemmi.Atom]) -> list[gemmi.Atom]:
+    """Leave out atoms of unknown element; refuse a model without atoms, or of which most are unknown."""
     if not atoms:
         raise InputError(
             "no atoms are left",
             file=path,
             remedy="keep waters, ligands or hydrogens if they are what is meant",
         )
-    unknown = next((atom for atom in atoms if not atom.element.atomic_number), None)
-    if unknown is not None:
+    unknown = [atom for atom in atoms if not atom.element.atomic_number]
+    if 2 * len(unknown) > len(atoms):
         raise InputError(
-            "an atom has no known element",
+            f"{len(unknown)} of {len(atoms)} atoms have no known element",
             file=path,
             expected="a chemical symbol, in columns 77 and 78 of a PDB file",
-            found=f"atom {unknown.name}, serial number {unknown.serial}",
+            found=f"atom {unknown[0].name}, serial number {unknown[0].serial}",
         )
+    if unknown:
+        _log.warning(
+            "%s: %d of %d atoms have no known element and are left out, the first is %s, serial number %d",
+            path, len(unknown), len(atoms), unknown[0].name, unknown[0].serial,
+        )  # fmt: skip
+    return [atom for atom in atoms if atom.element.atomic_number]
+
+
+def _check_positions(path: Path, atoms: list[gemmi.Atom], positions: NDArray[np.float64]) -> None:
+    """Refuse atoms of no place."""
     lost = np.flatnonzero(~np.isfinite(positions).all(axis=1))
     if len(lost):
         raise InputError(
@@ -120,36 +134,35 @@ def _parse(path: Path) -> gemmi.Structure:
         )
     kind = gemmi.CoorFormat.Pdb if name.endswith((".pdb", ".ent")) else gemmi.CoorFormat.Mmcif
     try:
-        structure = gemmi.read_structure(str(path), format=kind)
+        content = unpacked_bytes(path)
+        structure = gemmi.read_structure_string(content, format=kind)
     except (RuntimeError, ValueError, IndexError, OSError) as error:
         raise InputError("this is not an atomic model", file=path, found=str(error)) from error
     if not len(structure) or not structure[0].count_atom_sites():
         raise InputError("the file holds no atoms", file=path, expected="a PDB or mmCIF file with a model")
     if kind == gemmi.CoorFormat.Pdb:
-        _check_coordinates(path)
+        _check_coordinates(path, content)
     return structure
 
 
-def _check_coordinates(path: Path) -> None:
+def _check_coordinates(path: Path, content: bytes) -> None:
     """Refuse coordinates that are no numbers, which gemmi takes for zero."""
-    zipped = path.read_bytes()[:2] == b"\x1f\x8b"
-    with gzip.open(path, "rt") if zipped else path.open() as file:
-        for number, line in enumerate(file, start=1):
-            if not line.startswith(("ATOM", "HETATM")):
-                continue
-            for start in (30, 38, 46):
-                try:
-                    fine = math.isfinite(float(line[start : start + 8]))
-                except ValueError:
-                    fine = False
-                if not fine:
-                    raise InputError(
-                        "a coordinate of an atom is not a finite number",
-                        file=path,
-                        row=number,
-                        expected="numbers in columns 31 to 54",
-                        found=line[30:54].rstrip(),
-                    )
+    for number, line in enumerate(content.splitlines(), start=1):
+        if not line.startswith((b"ATOM", b"HETATM")):
+            continue
+        for start in (30, 38, 46):
+            try:
+                fine = math.isfinite(float(line[start : start + 8]))
+            except ValueError:
+                fine = False
+            if not fine:
+                raise InputError(
+                    "a coordinate of an atom is not a finite number",
+                    file=path,
+                    row=number,
+                    expected="numbers in columns 31 to 54",
+                    found=line[30:54].decode("latin-1").rstrip(),
+                )
 
 
 def _assemble(structure: gemmi.Structure, name: str, path: Path) -> None:

@@ -191,8 +191,8 @@ VOLUMES: dict[str, tuple[Spoil, tuple[str, ...]]] = {
         ("volume.mrc", "constant", "1 everywhere"),
     ),
     "no cube": (
-        lambda f: mrcfile.write(f / "volume.mrc", np.zeros((8, 9, 9), np.float32), overwrite=True),
-        ("volume.mrc", "not a cube", "9 x 9 x 8"),
+        lambda f: mrcfile.write(f / "volume.mrc", np.zeros((2, 9, 9), np.float32), overwrite=True),
+        ("volume.mrc", "far from a cube", "9 x 9 x 2"),
     ),
     "no pixel size": (lambda f: with_pixel_size(f / "volume.mrc", 0), ("volume.mrc", "volume_pixel_size=")),
     "pixel size of another": (

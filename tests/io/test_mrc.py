@@ -114,36 +114,6 @@ def test_unusable_headers(tmp_path: Path) -> None:
         MrcStack(_write(tmp_path / "r.mrcs", np.ones((1, 4, 8), np.float32)))
 
 
-def test_volume(tmp_path: Path) -> None:
-    values = np.random.default_rng(0).normal(size=(6, 6, 6)).astype(np.float32)
-    path = tmp_path / "v.mrc"
-    with mrcfile.new(path, values) as mrc:
-        mrc.voxel_size = 2.5
-    volume, pixel_size = read_volume(path)
-    np.testing.assert_array_equal(volume, values)
-    assert pixel_size == pytest.approx(2.5)
-    assert volume.flags.writeable
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda m: m.set_data(np.ones((4, 6, 6), np.float32)), r"not a cube(.|\n)*6 x 6 x 4"),
-        (lambda m: m.set_data(np.ones((6, 6, 6), np.float32)), "constant"),
-        (lambda m: m.data.__setitem__((0, 0, 0), np.nan), "NaN"),
-        (lambda m: setattr(m.header, "mapc", 3), "permuted"),
-        (lambda m: setattr(m, "voxel_size", (1.0, 1.0, 2.0)), "not cubic"),
-    ],
-)
-def test_bad_volume(tmp_path: Path, change: object, message: str) -> None:
-    path = tmp_path / "v.mrc"
-    volume = np.arange(216, dtype=np.float32).reshape(6, 6, 6)
-    with mrcfile.new(path, volume) as mrc:
-        change(mrc)
-    with pytest.raises(InputError, match=message):
-        read_volume(path)
-
-
 def test_writer_gives_a_valid_file(tmp_path: Path) -> None:
     images = np.random.default_rng(1).normal(100, 3, size=(7, 10, 10)).astype(np.float32)
     path = tmp_path / "new" / "out.mrcs"

@@ -26,6 +26,7 @@ ROWS = [
     ("HETATM", 6, "MG", "", " MG", "A", 3, 4.0, 2.0, 3.0, 1.0, 16.0, "MG"),
     ("HETATM", 7, " O", "", "HOH", "A", 4, 5.0, 2.0, 3.0, 1.0, 17.0, "O"),
 ]
+STRANGE = ("ATOM", 12, " QQ", "", "ALA", "A", 1, 1.0, 2.0, 3.0, 1.0, 11.0, "X")
 TURN = """REMARK 350 BIOMOLECULE: 1
 REMARK 350 APPLY THE FOLLOWING TO CHAINS: A
 REMARK 350   BIOMT1   1  1.000000  0.000000  0.000000        0.00000
@@ -80,6 +81,29 @@ def test_compressed_and_mmcif_files_say_the_same(tmp_path: Path) -> None:
         np.testing.assert_allclose(atoms.bfactor, expected.bfactor)
 
 
+def test_atoms_of_unknown_element_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    atoms = read_structure(pdb(tmp_path / "a.pdb", [*ROWS, STRANGE]))
+    assert atoms.elements.tolist() == ["N", "C", "C", "H", "C", "Mg"]
+    assert "1 of 7 atoms have no known element and are left out, the first is QQ" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", [".pdb", ".cif"])
+def test_letters_of_other_encodings_and_bytes_behind_the_end(tmp_path: Path, suffix: str) -> None:
+    head = "REMARK   1 \u00c5NGSTR\u00d6M\n"
+    plain = pdb(tmp_path / "a.pdb", head=head)
+    if suffix == ".cif":
+        text = gemmi.read_structure(str(plain)).make_mmcif_document().as_string()
+        plain = tmp_path / "a.cif"
+        plain.write_text(f"# {head}{text}")
+    expected = read_structure(plain)
+    for encoding in ("utf-8", "latin-1"):
+        content = plain.read_text().encode(encoding)
+        (tmp_path / f"b{suffix}").write_bytes(content)
+        (tmp_path / f"b{suffix}.gz").write_bytes(gzip.compress(content) + b"behind")
+        for name in (f"b{suffix}", f"b{suffix}.gz"):
+            np.testing.assert_array_equal(read_structure(tmp_path / name).positions, expected.positions)
+
+
 @pytest.mark.parametrize("name", ["1", 1])
 def test_the_assembly_is_built(tmp_path: Path, name: str | int) -> None:
     atoms = read_structure(pdb(tmp_path / "a.pdb"), assembly=name)
@@ -104,9 +128,8 @@ def test_refusals(tmp_path: Path) -> None:
     gemmi.read_structure(str(good)).make_mmcif_document().write_file(str(tmp_path / "e.cif"))
     assert "cannot be built" in refused(tmp_path / "e.cif", assembly="1")
     assert "no atoms are left" in refused(pdb(tmp_path / "c.pdb", ROWS[-1:]))
-    strange = ("ATOM", 12, " QQ", "", "ALA", "A", 1, 1.0, 2.0, 3.0, 1.0, 11.0, "X")
-    message = refused(pdb(tmp_path / "d.pdb", [*ROWS, strange]))
-    assert "no known element" in message
+    message = refused(pdb(tmp_path / "d.pdb", [STRANGE, ROWS[0], STRANGE]))
+    assert "2 of 3 atoms have no known element" in message
     assert "QQ" in message
     assert "12" in message
 
@@ -120,13 +143,16 @@ def test_refusals(tmp_path: Path) -> None:
         ("empty.cif", b""),
         ("empty.pdb.gz", b""),
         ("plain.pdb.gz", b"ATOM"),
+        ("cut.pdb.gz", gzip.compress(bytes(range(256)) * 20)[:-9]),
         ("sound.pdb", bytes(range(256)) * 20),
     ],
 )
 def test_what_is_no_structure(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     message = refused(tmp_path / name)
-    assert "not an atomic model" in message or "holds no atoms" in message
+    assert any(
+        reason in message for reason in ("not an atomic model", "holds no atoms", "cut off or damaged")
+    )
 
 
 def test_the_ending_has_to_be_known(tmp_path: Path) -> None:

@@ -187,9 +187,9 @@ def test_volume_far_too_small(particles: Particles, volume: Path) -> None:
     assert "smaller than the images can show" in refused(particles, volume, volume_pixel_size=0.1)
 
 
-def test_volume_that_is_no_cube(particles: Particles, volume: Path) -> None:
-    mrcfile.write(volume, np.ones((8, 8, 9), np.float32), voxel_size=2.0, overwrite=True)
-    assert "not a cube" in refused(particles, volume)
+def test_volume_that_is_far_from_a_cube(particles: Particles, volume: Path) -> None:
+    mrcfile.write(volume, np.ones((8, 8, 1), np.float32), voxel_size=2.0, overwrite=True)
+    assert "far from a cube" in refused(particles, volume)
 
 
 def test_missing_volume(particles: Particles, volume: Path) -> None:
