@@ -108,7 +108,7 @@ def _check_shape(header: MrcHeader) -> None:
 
 
 def _say_start(header: MrcHeader, order: tuple[int, int, int]) -> None:
-    """Say that the header places the map elsewhere in its cell."""
+    """Note in the log that the header places the map elsewhere in its cell."""
     stored = [int(header.fields[name]) for name in ("nzstart", "nystart", "nxstart")]
     z, y, x = (stored[axis] for axis in order)
     if x or y or z:
