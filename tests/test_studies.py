@@ -103,6 +103,30 @@ def test_a_value_outside_its_committed_interval_is_named(
     assert len(results.differences(table(row()), table(again))) == differ
 
 
+def test_the_figure_has_a_chart_for_each_data_set_and_measured_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: tuple[ModuleType, ModuleType]
+) -> None:
+    plan, _ = study
+    import figure
+
+    drawn: list[Any] = []
+    monkeypatch.setattr(
+        figure, "_chart", lambda axes, values, arms: drawn.append((list(values["value"]), arms))
+    )
+    read = plan.Study(
+        tmp_path,
+        {name: plan.DataSet(name, None, None, None, ()) for name in ("krios", "glacios", "not_run")},
+        {"physical": plan.Arm(()), "spectral": plan.Arm(())},
+        (),
+        {"RPSD": ("spectrum", "rpsd_l1"), "loss": ("training", "train/loss_G")},
+    )
+    rows = [row(), row(arm="physical", value=0.1), row(data="glacios", value=0.3)]
+    figure.draw(read, table(*rows), tmp_path / "results.png")
+    assert drawn == [([0.2, 0.1], ["physical", "spectral"]), ([0.3], ["spectral"])]
+    assert (tmp_path / "results.png").stat().st_size > 0
+    sys.modules.pop("figure")
+
+
 def test_an_answer_that_changed_is_named(study: tuple[ModuleType, ModuleType]) -> None:
     _, results = study
     answer = {"quantity": "spectrum", "value": None, "low": None, "high": None}

@@ -1,7 +1,7 @@
 """Run a study, gather what it found, or run it again and compare.
 
 $ python experiments/study run 0005          make its runs that are not there yet, then the tables
-$ python experiments/study collect 0005      write results.csv and results.md from the runs that are there
+$ python experiments/study collect 0005      write results.csv, .md and .png from the runs that are there
 $ python experiments/study reproduce 0005    run in a new folder, and compare with the committed results.csv
 
 A study is a folder of experiments/ with a study.yaml: data sets, arms (options of ``cryoalign train``), and
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from figure import draw
 from plan import read_study
 from results import collect, differences, judged_folder, tables
 
@@ -52,6 +53,7 @@ def main(arguments: list[str]) -> int:
         return max(failed, compare(study, found))
     found.to_csv(study.folder / "results.csv", index=False, float_format="%.4g", lineterminator="\n")
     (study.folder / "results.md").write_text(tables(study, found), encoding="utf-8")
+    draw(study, found, study.folder / "results.png")
     print(tables(study, found))
     return failed
 
