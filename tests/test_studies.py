@@ -111,7 +111,7 @@ def test_the_figure_has_a_chart_for_each_data_set_and_measured_column(
 
     drawn: list[Any] = []
     monkeypatch.setattr(
-        figure, "_chart", lambda axes, values, arms: drawn.append((list(values["value"]), arms))
+        figure, "_chart", lambda _axes, values, arms: drawn.append((list(values["value"]), arms))
     )
     read = plan.Study(
         tmp_path,

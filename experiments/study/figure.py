@@ -56,6 +56,8 @@ def _chart(axes: Axes, values: pd.DataFrame, arms: list[str]) -> None:
     floors = values["floor"].dropna().astype(float)
     if len(floors):
         axes.axvline(floors.mean(), color=GREY, linewidth=1, linestyle="dashed")
+    if values["value"].isna().all():
+        axes.set_xticks([])  # was not measured, or could not be
     axes.set_ylim(len(arms) - 0.5, -0.5)
     axes.set_yticks(range(len(arms)), [arm.replace("_", " ") for arm in arms])
     axes.tick_params(labelsize=7)
