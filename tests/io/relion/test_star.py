@@ -39,6 +39,37 @@ def test_column_without_any_number(tmp_path: Path) -> None:
     ]
 
 
+# line: its values, which are those that RELION 3.1.3 reads
+LINES = {
+    "o'brien/a.mrcs mic#1.mrc": ["o'brien/a.mrcs", "mic#1.mrc"],
+    "a\"b 'mic 2.mrc'": ['a"b', "mic 2.mrc"],
+    "'it's' \"it's a mic\"": ["it's", "it's a mic"],
+    "'#mic' a#b # a remark": ["#mic", "a#b"],
+    "a 1 #a remark's end": ["a", "1"],
+    "\"\" ''": ["", ""],
+    "data_1/a.mrc loop_": ["data_1/a.mrc", "loop_"],
+    "loop_/a.mrc ;b": ["loop_/a.mrc", ";b"],
+    "a' b'": ["a'", "b'"],
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_quotes_and_hashes(tmp_path: Path, line: str) -> None:
+    table = _read(tmp_path / "a.star", f"{HEADER}1 2\n{line}\n{line}\n")["particles"]
+    assert table.to_numpy().tolist() == [["1", "2"], LINES[line], LINES[line]]
+
+
+def test_comments_and_blank_lines_anywhere(tmp_path: Path) -> None:
+    text = "# a\n  data_particles # b\n\nloop_\n# c\n_rlnA #1\n  # _rlnC #2\n\n_rlnB\n#d\n1 2\n# e\n3 4\n"
+    tables = _read(tmp_path / "a.star", f"data_empty\n\n{text}")
+    assert list(tables) == ["particles"]
+    assert tables["particles"].to_dict("list") == {"rlnA": ["1", "3"], "rlnB": ["2", "4"]}
+
+
+def test_a_table_without_rows(tmp_path: Path) -> None:
+    assert _read(tmp_path / "a.star", HEADER)["particles"].shape == (0, 2)
+
+
 @pytest.mark.parametrize(
     ("rows", "row", "found"),
     [
@@ -46,8 +77,8 @@ def test_column_without_any_number(tmp_path: Path) -> None:
         ("1 2\n3 4\n5 6 7\n", 3, "3 values"),
         ("1 2 3\n4 5 6\n", 1, "3 values"),
         ("1\n2\n", 1, "1 values"),
-        ("1 2\n\n3 x#y\n", 2, "comment"),
-        ("1 2\ndata_1/a.mrc 4\n", 2, "starts like a table"),
+        ("1 2\n\n3 #y\n", 2, "1 values"),
+        ("1 2\n'a'b 4\n", 2, "No closing quotation"),
         ('1 2\n"a b 4\n', 2, "No closing quotation"),
     ],
 )
@@ -69,6 +100,9 @@ def test_ragged_rows(tmp_path: Path, rows: str, row: int, found: str) -> None:
         (b"data_particles\n\nloop_\n_rlnA\n_rlnB\n_rlnA\n1 2 3\n", "names rlnA twice"),
         (b"data_a\n\nloop_\n_rlnA\n1\n\ndata_a\n\nloop_\n_rlnA\n1\n", "two tables data_a"),
         (b"data_a\n", "cannot be read"),
+        (b"data_a\n_rlnA\n", "rlnA of table data_a cannot be read"),
+        (b"data_a\n_rlnA 1 2\n", "rlnA of table data_a cannot be read"),
+        (b"data_a\n_rlnA '1\n", "rlnA of table data_a cannot be read"),
     ],
 )
 def test_not_a_star_file(tmp_path: Path, content: bytes, message: str) -> None:
@@ -93,7 +127,18 @@ def test_a_corrected_file_is_read_anew(tmp_path: Path) -> None:
     assert _read(path, HEADER + "1 2\n")["particles"]["rlnB"].tolist() == ["2"]
 
 
+def _read_back(path: Path, table: pd.DataFrame) -> list[str]:
+    write_star(path, {"x": table})
+    back = read_star(path)["x"]
+    assert back["rlnB"].tolist() == table["rlnB"].tolist()
+    names: list[str] = back["rlnA"].tolist()
+    return names
+
+
 def test_written_tables_come_back(tmp_path: Path) -> None:
+    names = ["a b", "0012", "#a", "'a'", '"a', "_a", "o'brien", "", "it's a"]
+    assert _read_back(tmp_path / "b.star", pd.DataFrame({"rlnA": names, "rlnB": names[::-1]})) == names
+    (tmp_path / "b.star").unlink()
     table = pd.DataFrame(
         {"rlnA": ["a b", "0012"], "rlnB": [1.23456789e-9, np.nan], "rlnC": [21186.804688, -1e5]}
     )
