@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import math
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
@@ -22,6 +25,24 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+_log = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_NOTES = 5.0  # each waits for the disk
+
+
+class _Written(NamedTuple):
+    """What is in a stack: one value, so that an interrupt never finds half of a new one."""
+
+    images: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+    minimum: float = math.inf
+    maximum: float = -math.inf
+
+
+_JOURNAL = {"images": int, "mean": float, "squares": float, "minimum": float, "maximum": float}
+
+
 class StackWriter:
     """Write a float32 stack image by image, without ever holding it.
 
@@ -30,7 +51,8 @@ class StackWriter:
     removed when it does not.
 
     With `resume` it is not removed: ``NAME.part`` stays with its journal ``NAME.part.json``, and the next
-    writer of a stack of this name and size goes on behind the last whole block, at `written`.
+    writer of a stack of this name and size goes on at `written`, behind the last block that is safely on the
+    disk; a stack that is finished already stays as it is. The journal is written every few seconds.
 
     Parameters
     ----------
@@ -44,11 +66,6 @@ class StackWriter:
         Pixel size in A.
     resume : bool
         Continue an unfinished stack, and leave one when interrupted.
-
-    Attributes
-    ----------
-    written : int
-        Number of images that are in the file.
 
     Raises
     ------
@@ -66,23 +83,32 @@ class StackWriter:
                 f"a stack needs images, a box and a pixel size, not {count}, {box}, {pixel_size}"
             )
         self.path, self.count, self.box, self.pixel_size = Path(path), count, box, pixel_size
-        self.written = 0
-        self._minimum, self._maximum, self._mean, self._squares = math.inf, -math.inf, 0.0, 0.0
+        self._size = HEADER_DTYPE.itemsize + count * box**2 * 4
+        self._done, self._noted = _Written(), -math.inf
+        self._file: IO[bytes] | None = None
         part = self.path.with_name(f"{self.path.name}.part")
         self._part: Path | None = part if resume else None
         self._journal: Path | None = part.with_name(f"{part.name}.json") if resume else None
 
+    @property
+    def written(self) -> int:
+        """Number of images that are in the file."""
+        return self._done.images
+
     def __enter__(self) -> Self:
-        size = HEADER_DTYPE.itemsize + self.count * self.box**2 * 4
+        if self._journal is not None and self._is_finished():
+            self._journal.unlink(missing_ok=True)
+            self._done = _Written(self.count)
+            return self
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if shutil.disk_usage(self.path.parent).free < size:
-                raise room_error(self.path, size)
-            descriptor = self._open()
+            if shutil.disk_usage(self.path.parent).free < self._size and not self._reserved():
+                raise room_error(self.path, self._size)
+            self._file = self._open()
         except OSError as error:
             raise place_error(self.path, error) from error
         try:
-            os.posix_fallocate(descriptor, 0, size)
+            os.posix_fallocate(self._file.fileno(), 0, self._size)
             self._temporary.chmod(0o644)
             self._file.seek(HEADER_DTYPE.itemsize + self.written * self.box**2 * 4)
         except OSError as error:
@@ -90,22 +116,29 @@ class StackWriter:
             raise place_error(self.path, error) from error
         return self
 
-    def _open(self) -> int:
+    def _is_finished(self) -> bool:
+        """Return whether an earlier attempt renamed the whole stack into its place."""
+        if not self.path.is_file() or self.path.stat().st_size != self._size:
+            return False
+        header = np.fromfile(self.path, dtype=HEADER_DTYPE.newbyteorder("<"), count=1)[0]
+        return (int(header["nx"]), int(header["ny"]), int(header["nz"])) == (self.box, self.box, self.count)
+
+    def _reserved(self) -> bool:
+        """Return whether an unfinished stack has its room already."""
+        return self._part is not None and self._part.is_file() and self._part.stat().st_size == self._size
+
+    def _open(self) -> IO[bytes]:
         """Open the file under its temporary name; read how far an unfinished one had come."""
         if self._part is None or self._journal is None:
             descriptor, name = tempfile.mkstemp(
                 prefix=f".{self.path.stem}.", suffix=self.path.suffix, dir=self.path.parent
             )
-            self._temporary, self._file = Path(name), os.fdopen(descriptor, "r+b")
-            return descriptor
-        if self._part.exists() and self._journal.exists():
-            state = json.loads(self._journal.read_text(encoding="utf-8"))
-            if (state["count"], state["box"]) == (self.count, self.box):
-                self.written, self._mean, self._squares = state["written"], state["mean"], state["squares"]
-                self._minimum, self._maximum = state["minimum"], state["maximum"]
+            self._temporary = Path(name)
+            return os.fdopen(descriptor, "r+b")
         self._temporary = self._part
-        self._file = self._part.open("r+b" if self.written else "w+b")
-        return self._file.fileno()
+        if self._part.exists() and self._journal.exists():
+            self._done = self._read_journal(self._journal)
+        return self._part.open("r+b" if self.written else "w+b")
 
     def write(self, images: ArrayLike) -> None:
         """Append images.
@@ -124,59 +157,96 @@ class StackWriter:
         if block.shape[1:] != (self.box, self.box) or self.written + len(block) > self.count:
             announced = f"{self.count} images of {self.box} px with {self.written} written"
             raise ValueError(f"a block of shape {np.shape(images)} does not fit into {announced}")
-        if len(block):
+        if len(block) and self._file is not None:
             self._file.write(block.tobytes())
             self._accumulate(block)
-            if self._journal is not None:
-                self._note(self._journal)
+            if time.monotonic() - self._noted > _SECONDS_BETWEEN_NOTES:
+                self._note()
 
-    def _note(self, journal: Path) -> None:
-        """Write into the journal what is safely in the file."""
+    def _note(self) -> None:
+        """Have the disk take what was written, then say so in the journal."""
+        if self._journal is None or self._file is None:
+            return
         self._file.flush()
-        state = {
-            "count": self.count, "box": self.box, "written": self.written, "mean": self._mean,
-            "squares": self._squares, "minimum": self._minimum, "maximum": self._maximum,
-        }  # fmt: skip
-        new = journal.with_name(f"{journal.name}.new")
-        new.write_text(json.dumps(state), encoding="utf-8")
-        new.replace(journal)
+        os.fsync(self._file.fileno())
+        state = {"count": self.count, "box": self.box, **self._done._asdict()}
+        new = self._journal.with_name(f".{self._journal.name}.new")
+        with new.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(state))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._journal)
+        self._noted = time.monotonic()
+
+    def _read_journal(self, journal: Path) -> _Written:
+        """Return how far an unfinished stack had come: not at all if a power cut emptied its journal."""
+        try:
+            state = json.loads(journal.read_text(encoding="utf-8"))
+            size = (state.pop("count"), state.pop("box"))
+            done = _Written(**{name: kind(state[name]) for name, kind in _JOURNAL.items()})
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+            _log.warning("%s cannot be read: the stack starts anew", journal)
+            return _Written()
+        whole = 0 < done.images <= self.count and all(map(math.isfinite, done)) and self._reserved()
+        return done if whole and size == (self.count, self.box) else _Written()
 
     def _accumulate(self, block: NDArray[np.float32]) -> None:
         """Merge the block into the running mean and sum of squares (Chan, Golub and LeVeque 1983)."""
         mean = float(block.mean(dtype=np.float64))
         squares = float(np.square(block - mean, dtype=np.float64).sum())
         before, after = self.written, self.written + len(block)
-        step = mean - self._mean
-        self._squares += squares + step**2 * before * len(block) / after * self.box**2
-        self._mean += step * len(block) / after
-        self._minimum, self._maximum = (
-            min(self._minimum, float(block.min())),
-            max(self._maximum, float(block.max())),
+        done = self._done
+        step = mean - done.mean
+        self._done = _Written(
+            images=after,
+            mean=done.mean + step * len(block) / after,
+            squares=done.squares + squares + step**2 * before * len(block) / after * self.box**2,
+            minimum=min(done.minimum, float(block.min())),
+            maximum=max(done.maximum, float(block.max())),
         )
-        self.written = after
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._file is None:
+            return
         if kind is not None:
-            if self._journal is not None and self.written:
-                self._file.close()
-            else:
-                self._discard()
+            self._keep_or_discard()
             return
         if self.written != self.count:
             self._discard()
             raise ValueError(f"{self.path}: {self.count} images were announced, {self.written} written")
-        self._file.seek(0)
-        self._file.write(self._header())
+        try:
+            self._file.seek(0)
+            self._file.write(self._header())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except BaseException:
+            self._keep_or_discard()
+            raise
         self._file.close()
         self._temporary.replace(self.path)
         if self._journal is not None:
             self._journal.unlink(missing_ok=True)
 
+    def _keep_or_discard(self) -> None:
+        """After an error: keep an unfinished stack if it can be continued."""
+        if self._file is None or self._journal is None or not self.written:
+            self._discard()
+            return
+        try:
+            self._note()
+        except OSError:  # a full disk, perhaps: then the journal before this one counts
+            _log.warning("%s could not be brought up to date", self._journal)
+        with contextlib.suppress(OSError):  # what waits in its buffer will be written anew
+            self._file.close()
+
     def _discard(self) -> None:
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+        if self._journal is None or not self.written:
+            self._temporary.unlink(missing_ok=True)
 
     def _header(self) -> bytes:
         """MRC2014 header of an image stack: space group 0 and mz = 1."""
@@ -186,8 +256,8 @@ class StackWriter:
         header.cella = (self.box * self.pixel_size, self.box * self.pixel_size, self.pixel_size)
         header.cellb = (90.0, 90.0, 90.0)
         header.mapc, header.mapr, header.maps = 1, 2, 3
-        header.dmin, header.dmax, header.dmean = self._minimum, self._maximum, self._mean
-        header.rms = math.sqrt(self._squares / (self.count * self.box**2))
+        header.dmin, header.dmax, header.dmean = self._done.minimum, self._done.maximum, self._done.mean
+        header.rms = math.sqrt(self._done.squares / (self.count * self.box**2))
         header.map, header.machst = b"MAP ", list(machine_stamp_from_byte_order("<"))  # type: ignore[no-untyped-call]
         header.nversion, header.nlabl = 20141, 1
         header.label[0] = b"Written by cryoalign"

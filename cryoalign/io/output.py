@@ -1,29 +1,25 @@
 """Outputs that are there whole or not at all.
 
-Everything is written beside its place and renamed into it at the end, so that a failure, a full disk or a
-keyboard interrupt leaves nothing that looks like a result.
+Everything is written beside its place, synced to the disk and renamed into its place at the end, so that a
+failure, a full disk, a keyboard interrupt or a power cut leaves nothing that looks like a result.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
-import logging
+import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryoalign.errors import InputError
+from cryoalign.io.lock import locked
+from cryoalign.io.ownership import check_free, left_behind, mark, replace, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-_log = logging.getLogger(__name__)
-
-MARKER = ".cryoalign"
-"""Name of the file by which a folder is known to be cryoalign's, and may be replaced."""
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the operating system says when a disk, a quota or a file system is full."""
@@ -80,88 +76,72 @@ def place_error(path: Path, error: OSError) -> InputError:
     )
 
 
+def sync(path: Path) -> None:
+    """Have the disk take a file, or the names in a folder, before what follows can count on it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.EROFS}:  # a file system that syncs nothing
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def publish(folder: Path, out: Path, identity: str | None = None) -> None:
+    """List what is in a folder, sync it, and move it to its place.
+
+    Parameters
+    ----------
+    folder : Path
+        Filled, beside `out`.
+    out : Path
+        Its place; what `check_free` let pass there is replaced.
+    identity : str, optional
+        All that decides what is in it.
+    """
+    mark(folder, identity=identity, finished=True)
+    for place, _, files in os.walk(folder):
+        for path in (Path(place) / name for name in files):
+            if not path.is_symlink():
+                sync(path)
+        sync(Path(place))
+    replace(folder, out)
+    sync(out.parent)
+
+
 @contextmanager
-def resumable(
-    out: Path, identity: str, overwrite: bool = False, inputs: Sequence[Path] = ()
-) -> Iterator[Path]:
-    """Fill a folder as `staged` does, but keep what was done when it fails, for the next attempt.
+def claimed(out: Path, overwrite: bool, inputs: Sequence[Path]) -> Iterator[None]:
+    """Hold the lock of an output, once nothing is in its way.
 
     Parameters
     ----------
     out : Path
-        The folder to make.
-    identity : str
-        All that decides the output. Only an attempt of the same identity continues an earlier one; what
-        another left is removed.
+        The folder to make, as an absolute path.
     overwrite, inputs
         As in `staged`.
-
-    Yields
-    ------
-    Path
-        The folder ``.NAME.unfinished`` beside `out`; what it holds already comes from an earlier attempt.
 
     Raises
     ------
     InputError
-        As in `staged`, and if another process is filling the folder at this moment.
+        As in `staged`.
     """
-    out = Path(out).absolute()
-    _check_free(out, overwrite, inputs)
-    folder = out.with_name(f".{out.name}.unfinished")
-    note = folder / "identity"
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise place_error(out, error) from error
-    try:
-        with _locked(folder):
-            if not (note.is_file() and note.read_text(encoding="utf-8") == identity):
-                if folder.exists():
-                    _log.warning("starting anew: what %s holds was made with other settings", folder)
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir()
-                note.write_text(identity, encoding="utf-8")
-            try:
-                yield folder
-            except BaseException:
-                if not any(folder.glob("*.part")):  # there is nothing to continue
-                    shutil.rmtree(folder, ignore_errors=True)
-                raise
-            _check_free(out, overwrite, inputs)
-            note.unlink()
-            _mark(folder)
-            _replace(folder, out)
-    except OSError as error:
-        if isinstance(error, PermissionError) or error.errno in NO_ROOM:
-            raise place_error(out, error) from error
-        raise
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Lock a file next to `folder`; the lock ends with the process, the file with the block."""
-    path = folder.with_name(f"{folder.name}.lock")
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                "another process is writing this output",
-                file=folder.with_name(folder.name.removeprefix(".").removesuffix(".unfinished")),
-                remedy="wait for it, or choose another folder for the output",
-            ) from error
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _mark(folder: Path) -> None:
-    """Mark a folder as written by cryoalign."""
-    (folder / MARKER).write_text(
-        "This folder was written by cryoalign, which may replace it on overwrite=true.\n"
+    check_free(out, overwrite, inputs)
+    busy = InputError(
+        "another process is writing this output",
+        file=out,
+        remedy="wait for it, or choose another folder for the output",
     )
+    with ExitStack() as stack:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(out.with_name(f".{out.name}.unfinished.lock"), busy))
+            for folder in left_behind(out):
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError as error:
+            raise place_error(out, error) from error
+        check_free(out, overwrite, inputs)
+        yield
 
 
 @contextmanager
@@ -173,87 +153,39 @@ def staged(out: Path, overwrite: bool = False, inputs: Sequence[Path] = ()) -> I
     out : Path
         The folder to make.
     overwrite : bool
-        Replace an existing folder, at the very end, if it is one that cryoalign wrote (it holds the file
-        ``.cryoalign``) or is empty.
+        Replace an existing folder, at the very end, if it holds nothing but what cryoalign wrote there (its
+        file ``.cryoalign`` lists it) or is empty.
     inputs : sequence of Path
         Files that are being read: `out` must neither be one of them nor contain one.
 
     Yields
     ------
     Path
-        A temporary folder beside `out`, removed on failure.
+        A temporary folder beside `out`, removed on failure; if the process is killed, by the next that
+        writes to `out`.
 
     Raises
     ------
     InputError
-        If `out` exists and may not be replaced, holds an input, or the disk is full or not writable.
+        If `out` exists and may not be replaced, holds an input, another process is writing it, or the disk
+        is full or not writable.
     """
     out = Path(out).absolute()
-    _check_free(out, overwrite, inputs)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise place_error(out, error) from error
-    try:
-        temporary.chmod(0o755)  # mkdtemp's 0700 would lock colleagues out of the result
-        _mark(temporary)
-        yield temporary
-        _check_free(out, overwrite, inputs)  # another process may have been faster
-        _replace(temporary, out)
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise room_error(out) from error
-        raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _check_free(out: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
-    """Refuse an `out` that would lose something."""
-    place = out.resolve()
-    for source in (Path(path).resolve() for path in inputs):
-        if place == source or place in source.parents:
-            raise InputError(
-                "the output folder holds an input",
-                file=out,
-                found=source,
-                remedy="choose another folder for the output",
-            )
-    if not (out.exists() or out.is_symlink()):
-        return
-    if not overwrite:
-        raise InputError(
-            "the output exists already",
-            file=out,
-            remedy="choose another folder, or overwrite=true to replace this one",
-        )
-    replaceable = (
-        out.is_dir() and not out.is_symlink() and ((out / MARKER).is_file() or not any(out.iterdir()))
-    )
-    if not replaceable:
-        raise InputError(
-            "the output exists and cryoalign did not write it, so overwrite=true does not replace it",
-            file=out,
-            expected=f"a folder with the file {MARKER}",
-            remedy="choose another folder, or remove this one by hand",
-        )
-
-
-def _replace(temporary: Path, out: Path) -> None:
-    """Move `temporary` to `out`; what was there goes only after the new folder stands in its place."""
-    if not out.exists():
-        temporary.rename(out)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-    out.rename(old / out.name)
-    try:
-        temporary.rename(out)
-    except OSError:
-        (old / out.name).rename(out)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    with claimed(out, overwrite, inputs):
+        try:
+            temporary = temporary_folder(out)
+        except OSError as error:
+            raise place_error(out, error) from error
+        try:
+            yield temporary
+            check_free(out, overwrite, inputs)  # something may have appeared
+            publish(temporary, out)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise room_error(out) from error
+            raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
@@ -288,7 +220,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         temporary = folder / path.name
         yield temporary
+        sync(temporary)
         temporary.replace(path)
+        sync(path.parent)
     except OSError as error:
         if error.errno in NO_ROOM:
             raise room_error(path) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,12 @@ from cryoalign.errors import InputError
 from cryoalign.io.cryosparc.table import from_cryosparc
 from cryoalign.io.cryosparc.write import write_cryosparc
 from cryoalign.io.fingerprint import fingerprint
-from cryoalign.io.metadata import read_particles
+from cryoalign.io.metadata import passthrough_files, read_particles
 from cryoalign.io.mrc import StackWriter
-from cryoalign.io.output import resumable, staged
+from cryoalign.io.output import staged
 from cryoalign.io.progress import progress_bar
 from cryoalign.io.relion import write_particles
+from cryoalign.io.unfinished import resumable
 from cryoalign.particles import Particles
 from cryoalign.physics.conditions import without_aberrations
 from cryoalign.simulate.exposure import Experiment
@@ -121,10 +123,11 @@ def simulate_particles(
     pixel_sizes = particles.optics_column("pixel_size")
     volume = fitting_volume(specimen, box, pixel_sizes)
     inputs = (particles.source, specimen.file)
+    read = (*inputs, *passthrough_files((parameters or {}).get("passthrough")))
     if parameters is None:
-        place = staged(out, overwrite, inputs=inputs)
+        place = staged(out, overwrite, inputs=read)
     else:
-        place = resumable(out, _identity(parameters, inputs, box), overwrite, inputs=inputs)
+        place = resumable(out, _identity(parameters, read, box), overwrite, inputs=read)
     with place as folder:
         simulator = scattering(
             volume.values.to(device),
@@ -161,8 +164,9 @@ def _notes(parameters: Mapping[str, Any], inputs: tuple[Path, ...]) -> dict[str,
 
 
 def _identity(parameters: Mapping[str, Any], inputs: tuple[Path, ...], box: int) -> str:
-    """Return all that decides the images, as text."""
-    return json.dumps([dict(parameters), fingerprint(inputs), box], sort_keys=True, indent=1)
+    """Return a hash of all that decides the images: every input whole, since a row may differ anywhere."""
+    decides = [version("cryoalign"), dict(parameters), fingerprint(inputs, whole=True), box]
+    return sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 def _modelled(particles: Particles | str | Path, ignore_aberrations: bool) -> Particles:

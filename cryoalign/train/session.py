@@ -20,7 +20,7 @@ from rich.console import Console
 
 from cryoalign.audit.before_training import audit_training
 from cryoalign.errors import InputError, choice, within
-from cryoalign.io.output import MARKER
+from cryoalign.io.ownership import MARKER
 from cryoalign.refine.load import load_refiner
 from cryoalign.runs.checkpoint import find_checkpoint, read_checkpoint
 from cryoalign.runs.folder import absolute_paths, describe, read_run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,10 @@ def test_an_output_that_exists(name: str, run: Path, pairs: Path, refused: Refus
     refused(*command, says=("new", "exists already", "overwrite=true"))
     old = pairs / "new" / "from_before"
     old.touch()
+    refused(*command, "overwrite=true", says=("new", "did not write there", "new/from_before", "elsewhere"))
+    old.unlink()
     done = cli(*command, "overwrite=true")
     assert done.code == 0, done.err
-    assert not old.exists()
     assert any((pairs / "new").glob("*.star"))
     assert not [path for path in pairs.iterdir() if path.name.startswith(".")]
 
@@ -46,6 +48,16 @@ def test_an_output_that_holds_the_input(name: str, run: Path, pairs: Path, refus
     arguments = [*needed(name, run), "overwrite=true"]
     arguments[arguments.index("out=new")] = "out=."
     refused(name, *arguments, says=("holds an input", "choose another folder"))
+
+
+@pytest.mark.parametrize("place", ["runs/one", "runs"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_training_is_never_replaced(
+    name: str, place: str, run: Path, pairs: Path, refused: Refused
+) -> None:
+    shutil.copytree(run, pairs / "runs" / "one")
+    arguments = [argument.replace("out=new", f"out={place}") for argument in needed(name, run)]
+    refused(name, *arguments, "overwrite=true", says=(place, "of a run", "choose another folder"))
 
 
 def test_a_run_folder_that_holds_something(cache: Path, tmp_path: Path, refused: Refused) -> None:

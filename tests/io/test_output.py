@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from cryoalign.errors import InputError
-from cryoalign.io.output import MARKER, atomic_write, staged
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from cryoalign.io.output import atomic_write, staged
+from cryoalign.io.ownership import MARKER
 
 
 def _make(out: Path, text: str, error: BaseException | None = None, **options: object) -> None:
@@ -57,13 +58,11 @@ def test_existing_output_is_refused_and_kept(tmp_path: Path) -> None:
 def test_overwrite_replaces_only_its_own_and_only_at_the_end(tmp_path: Path) -> None:
     out = tmp_path / "out"
     _make(out, "1")
-    (out / "old.txt").touch()
     with pytest.raises(RuntimeError), staged(out, overwrite=True):
         raise RuntimeError
     assert (out / "a.txt").read_text() == "1"
     _make(out, "2", overwrite=True)
     assert (out / "a.txt").read_text() == "2"
-    assert not (out / "old.txt").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -90,6 +89,103 @@ def test_output_that_holds_an_input_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="holds an input"):
             _make(out, "2", overwrite=True, inputs=[source])
     _make(out, "2", overwrite=True, inputs=[tmp_path / "other.star"])
+
+
+def test_overwrite_names_what_somebody_put_into_an_output(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    _make(out, "1")
+    for foreign in ("deep/notes.txt", "deep", "b.txt"):  # in a folder; then the empty folder; a file
+        if foreign != "deep":
+            (out / foreign).parent.mkdir(exist_ok=True)
+            (out / foreign).touch()
+        with pytest.raises(InputError, match=f"did not write there(.|\n)*out/{foreign}"):
+            _make(out, "2", overwrite=True)
+        assert (out / "a.txt").read_text() == "1"
+        (out / foreign).rmdir() if foreign == "deep" else (out / foreign).unlink()
+    _make(out, "2", overwrite=True)
+    for marker in ("", "{}", '{"files": 3}', "[" * 99999):  # emptied by a crash, or of another program
+        (out / MARKER).write_text(marker)
+        with pytest.raises(InputError, match="did not write it"):
+            _make(out, "3", overwrite=True)
+    assert (out / "a.txt").read_text() == "2"
+
+
+@pytest.mark.parametrize("place", [".", "train/one"])
+def test_overwrite_never_replaces_a_run_or_what_holds_one(tmp_path: Path, place: str) -> None:
+    out = tmp_path / "out"
+    _make(out, "1")
+    (out / place / "checkpoints").mkdir(parents=True)
+    (out / place / "checkpoints" / "last.ckpt").write_text("weeks")
+    (out / place / "config.yaml").touch()
+    with pytest.raises(InputError, match="of a run"):
+        _make(out, "2", overwrite=True)
+    _make(out / place / "test", "2")
+    _make(out / place / "test", "3", overwrite=True)  # what was found about a run is no run
+    assert (out / place / "test" / "a.txt").read_text() == "3"
+    assert (out / place / "checkpoints" / "last.ckpt").read_text() == "weeks"
+
+
+def test_what_appears_while_a_folder_is_replaced_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    _make(out, "1")
+    rename = Path.rename
+
+    def late(self: Path, target: Path) -> Path:
+        if self == out:
+            (out / "late.txt").write_text("just now")
+        return rename(self, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "rename", late)
+        _make(out, "2", overwrite=True)
+    (kept,) = tmp_path.glob(".out.old.*/out/late.txt")
+    assert kept.read_text() == "just now"
+    assert (out / "a.txt").read_text() == "2"
+    assert "is kept in" in caplog.text
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from cryoalign.io import output, ownership
+point, out = sys.argv[1], Path(sys.argv[2])
+def kill(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+rename = Path.rename
+if point == "while it replaces":
+    Path.rename = lambda self, target: kill() if self != out else rename(self, target)
+elif point == "before it removes the old":
+    ownership._drop_old = kill
+elif point == "at once":
+    ownership.mark = kill
+with output.staged(out, overwrite=True) as folder:
+    (folder / "a.txt").write_text("2")
+    if point == "while it writes":
+        kill()
+"""
+
+
+@pytest.mark.parametrize(
+    "point", ["at once", "while it writes", "while it replaces", "before it removes the old"]
+)
+def test_what_a_killed_process_left_is_cleared(tmp_path: Path, point: str) -> None:
+    out = tmp_path / "out"
+    _make(out, "1")
+    names = [".out.new.thesis", ".out.new.abcdefgh", ".outer", ".out.old.abcdefgh", ".other.new.abcdefgh"]
+    for name in names:  # of somebody else
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.tex").touch()
+    done = subprocess.run([sys.executable, "-c", KILLED, point, str(out)], check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) > len(names) + 1
+    with pytest.raises(InputError, match="exists already"):
+        _make(out, "3")  # whatever it was killed in, one of the two is there, whole
+    assert (out / "a.txt").read_text() == ("2" if point == "before it removes the old" else "1")
+    _make(out, "3", overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "out"])
+    assert (out / "a.txt").read_text() == "3"
 
 
 def test_full_disk_is_an_input_error(tmp_path: Path) -> None:

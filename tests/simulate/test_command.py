@@ -11,66 +11,10 @@ import numpy as np
 import pytest
 import starfile
 
-from cryoalign.io.mrc import StackWriter
+from tests.simulate.commanded import BOX, GIVEN, PIXEL_SIZE, STAR, simulate
 
 if TYPE_CHECKING:
     from tests.conftest import Cli
-
-BOX, PIXEL_SIZE = 24, 2.0
-GIVEN = ("particles=particles.star", "volume=map.mrc", "out=sims", "progress=false")
-STAR = f"""
-data_optics
-loop_
-_rlnOpticsGroup #1
-_rlnOpticsGroupName #2
-_rlnVoltage #3
-_rlnSphericalAberration #4
-_rlnAmplitudeContrast #5
-_rlnImagePixelSize #6
-_rlnImageSize #7
-7 amplitude 300 0 1.0 {PIXEL_SIZE} {BOX}
-
-data_particles
-loop_
-_rlnImageName #1
-_rlnMicrographName #2
-_rlnAngleRot #3
-_rlnAngleTilt #4
-_rlnAnglePsi #5
-_rlnOriginXAngst #6
-_rlnOriginYAngst #7
-_rlnDefocusU #8
-_rlnDefocusV #9
-_rlnDefocusAngle #10
-_rlnOpticsGroup #11
-_rlnClassNumber #12
-000003@gone/a.mrcs a.mrc 0 0 0 0 0 0 0 0 7 1
-000001@gone/b.mrcs b.mrc 0 0 0 4 -6 0 0 0 7 2
-000001@gone/a.mrcs a.mrc 0 90 0 0 0 0 0 0 7 3
-000009@gone/a.mrcs a.mrc 0 0 0 0 0 15000 14000 30 7 1
-"""
-
-
-@pytest.fixture
-def density(tmp_path: Path) -> np.ndarray:
-    """A map of a few blobs, written with the STAR file."""
-    (tmp_path / "particles.star").write_text(STAR)
-    axis = np.arange(BOX) - BOX // 2
-    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
-    blobs = [(-3, 1, 4), (2, -4, 0), (0, 3, -2)]
-    blob = [np.exp(-((z - c) ** 2 + (y - b) ** 2 + (x - a) ** 2) / (2 * 1.5**2)) for a, b, c in blobs]
-    density = sum(weight * one for weight, one in enumerate(blob, start=1)).astype(np.float32)
-    mrcfile.write(tmp_path / "map.mrc", density, voxel_size=PIXEL_SIZE)
-    return density
-
-
-def simulate(cli: Cli, *options: str) -> Path:
-    done = cli(
-        "simulate", "particles=particles.star", "volume=map.mrc", "out=sims", "progress=false", *options
-    )
-    assert done.code == 0, done.err
-    assert Path(done.out.strip()).resolve() == Path("sims/sim.star").resolve()
-    return Path.cwd() / "sims"
 
 
 def test_row_for_row(density: np.ndarray, cli: Cli, tmp_path: Path) -> None:
@@ -171,36 +115,6 @@ def test_a_map_without_volts_has_no_electrons(
     assert "specimen.volts=" in done.err
     assert "Traceback" not in done.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["map.mrc", "particles.star"]
-
-
-def test_an_interrupted_simulation_goes_on(
-    density: np.ndarray, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = (simulate(cli, "batch_size=1", "specimen.mirror=true") / "sim.mrcs").read_bytes()
-    write, seen = StackWriter.write, []
-
-    def interrupted(self: StackWriter, images: np.ndarray) -> None:
-        if self.written == 2 and not seen:
-            seen.append(self.written)
-            raise KeyboardInterrupt
-        write(self, images)
-
-    monkeypatch.setattr(StackWriter, "write", interrupted)
-    options = (*GIVEN[:2], "out=again", "progress=false", "batch_size=1")
-    done = cli("simulate", *options, "specimen.mirror=true")
-    assert done.code == 130
-    assert "Traceback" not in done.err
-    assert "behind 2 of 4 images; the same command given again goes on" in done.out + done.err
-    assert not (tmp_path / "again").exists()
-    assert (tmp_path / ".again.unfinished").is_dir()
-    done = cli("simulate", *options, "specimen.mirror=true")
-    assert "behind the first 2 of 4 images" in done.out + done.err
-    assert (tmp_path / "again" / "sim.mrcs").read_bytes() == whole
-    seen.clear()
-    assert cli("simulate", *options, "overwrite=true", "seed=3").code == 130
-    done = cli("simulate", *options, "overwrite=true", "seed=5")
-    assert "behind the first" not in done.out + done.err  # of another simulation
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "map.mrc", "particles.star", "sims"]
 
 
 @pytest.mark.parametrize(

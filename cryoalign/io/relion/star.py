@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from starfile.functions import write
+from starfile.writer import StarWriter
 
 from cryoalign.errors import InputError, existing
 from cryoalign.io.output import atomic_write
@@ -62,9 +62,12 @@ def write_star(path: Path, tables: Mapping[str, pd.DataFrame]) -> None:
         If the disk is full or the place cannot be written.
     """
     written: dict[str, Any] = {name: quoted(table) for name, table in tables.items()}
+    # significant digits, not decimals: small numbers in columns that others wrote survive too
+    writer = StarWriter(written, float_format="%.12g", na_rep="nan")
+    # without starfile's first line, which holds the time: the same content makes the same file
+    lines = ("# Written by cryoalign", "", "", *writer.data_block_generator())
     with atomic_write(path) as temporary:
-        # significant digits, not decimals: small numbers in columns that others wrote survive too
-        write(written, temporary, float_format="%.12g", na_rep="nan")
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def numbers(table: pd.DataFrame, column: str, path: Path, *, where: str = "") -> NDArray[np.float64]:

@@ -148,3 +148,14 @@ def test_written_tables_come_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(back["rlnB"].astype(float), table["rlnB"])
     np.testing.assert_array_equal(back["rlnC"].astype(float), table["rlnC"])
     assert [path.name for path in tmp_path.iterdir()] == ["a.star"]
+
+
+def test_a_file_holds_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same content makes the same bytes, whenever it is written."""
+    table = pd.DataFrame({"rlnImageName": ["1@a.mrcs", "with blank"], "rlnDefocusU": [1e-7, 12345.678]})
+    write_star(tmp_path / "a.star", {"particles": table})
+    monkeypatch.setattr("starfile.writer.package_info", lambda: "# at another time")
+    write_star(tmp_path / "b.star", {"particles": table})
+    assert (tmp_path / "a.star").read_bytes() == (tmp_path / "b.star").read_bytes()
+    assert (tmp_path / "a.star").read_text().startswith("# Written by cryoalign\n\n\ndata_particles\n")
+    assert read_star(tmp_path / "a.star")["particles"]["rlnDefocusU"].tolist() == ["1e-07", "12345.678"]
