@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,8 @@ import torch
 
 from cryoalign.data.groups import number_groups
 from cryoalign.data.images import ParticleImages
-from cryoalign.data.pairs import match_pairs, refuse_swapped
+from cryoalign.data.matching_rows import matching_rows, refuse_swapped
+from cryoalign.data.pairs import check_agreement
 from cryoalign.errors import InputError
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 #: Boxes are Fourier-cropped to this: right pairs differ from wrong ones at low frequencies.
 WORKING_BOX = 64
 FEWEST = 20
-_ANYTHING = float("inf")
 
 
 @dataclass(frozen=True)
@@ -225,27 +225,13 @@ def match_anyway(sim: Particles, raw: Particles) -> tuple[Particles, Particles, 
         If the rows cannot be matched by name, and cannot by number since the tables differ in length.
     """
     try:
-        return *match_pairs(sim, raw), None
+        pairs = matching_rows(sim, raw)
     except InputError as error:
-        reason = error
-    blind = [replace(p, optics=tuple(replace(o, premultiplied=False) for o in p.optics)) for p in (sim, raw)]
-    limits = (
-        "angle",
-        "shift",
-        "defocus",
-        "phase_shift",
-        "voltage",
-        "spherical_aberration",
-        "amplitude_contrast",
-        "aberration",
-        "magnification",
-    )
-    try:
-        tolerances = dict.fromkeys((*limits, "pixel_size"), _ANYTHING)
-        matched = match_pairs(blind[0], blind[1], **tolerances)
-    except InputError:
         if len(sim) != len(raw):
-            raise reason from None
-        return sim, raw, str(reason)
-    index = [np.searchsorted(p.row, found.row) for p, found in zip((sim, raw), matched, strict=True)]
-    return sim.take(index[0]), raw.take(index[1]), str(reason)
+            raise
+        return sim, raw, str(error)
+    try:
+        check_agreement(*pairs)
+    except InputError as error:
+        return *pairs, str(error)
+    return *pairs, None

@@ -14,8 +14,9 @@ from cryoalign.data.dataset import Pair, PairedImages
 from cryoalign.data.groups import number_groups
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.data.loader import StreamLoader, StreamSampler
+from cryoalign.data.matching_rows import refuse_swapped
 from cryoalign.data.normalize import Normalization
-from cryoalign.data.pairs import match_pairs, refuse_swapped
+from cryoalign.data.pairs import match_pairs
 from cryoalign.data.partition import first_groups
 from cryoalign.data.partners import partners_of_like_defocus
 from cryoalign.data.split import split_particles
@@ -67,7 +68,7 @@ class PairedDataModule(LightningDataModule):
     fit_images : int
         How many training images the normalization is fitted on at the most, drawn by `split_seed`.
     tolerances : mapping
-        Arguments of `cryoalign.data.pairs.match_pairs`: how far poses and CTFs of a pair may differ.
+        Arguments of `cryoalign.data.pairs.check_agreement`: how far poses and CTFs of a pair may differ.
     check : {"read", "all"}
         Look for NaN and constant images when they are read, or in all images first.
     bad_images : {"refuse", "leave_out"}

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy.spatial.transform import Rotation
 
+from cryoalign.data.matching_rows import matching_rows
 from cryoalign.data.pair_optics import check_aberrations
 from cryoalign.errors import InputError
-from cryoalign.io.cryosparc.table import UID, from_cryosparc
-from cryoalign.io.relion.read import ORIGINAL, parse_image_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,27 +19,35 @@ if TYPE_CHECKING:
     from cryoalign.particles import Particles
 
 
-def refuse_swapped(sim: Particles, raw: Particles) -> None:
-    """Refuse tables that were given in each other's place, or one given twice.
+def match_pairs(sim: Particles, raw: Particles, **tolerances: float) -> tuple[Particles, Particles]:
+    """Match simulated with measured particles and refuse what disagrees.
+
+    Which rows belong together is found by `cryoalign.data.matching_rows.matching_rows`; any way their poses,
+    shifts and CTFs have to agree.
+
+    Parameters
+    ----------
+    sim, raw : Particles
+        Simulated and measured particles.
+    **tolerances : float
+        Of `check_agreement`.
+
+    Returns
+    -------
+    sim, raw : Particles
+        Of the same length and order, the order of `sim`.
 
     Raises
     ------
     InputError
-        If both come from one file, or the raw table alone names the raw images that it was made for.
+        If rows cannot be matched, naming the first of `sim`, or a pair disagrees.
     """
-    if sim.source.resolve() == raw.source.resolve():
-        raise InputError("sim and raw are one file", file=raw.source, remedy="give both STAR files")
-    if ORIGINAL in raw.table and ORIGINAL not in sim.table:
-        raise InputError(
-            "sim and raw look swapped",
-            file=raw.source,
-            expected=f"measured particles, and {ORIGINAL} in the file given as sim",
-            found=f"{ORIGINAL} in the file given as raw",
-            remedy="exchange them",
-        )
+    sim, raw = matching_rows(sim, raw)
+    check_agreement(sim, raw, **tolerances)
+    return sim, raw
 
 
-def match_pairs(
+def check_agreement(
     sim: Particles,
     raw: Particles,
     *,
@@ -57,19 +61,13 @@ def match_pairs(
     pixel_size: float = 0.02,
     aberration: float = 0.01,
     magnification: float = 1e-4,
-) -> tuple[Particles, Particles]:
-    """Match simulated with measured particles and refuse what disagrees.
-
-    Where both come from CryoSPARC, the rows of one uid belong together. Else a row of `sim` belongs to the
-    row of `raw` whose image its ``rlnImageOriginalName`` names; without that column, row i belongs to row
-    i. Any way the poses, shifts and CTFs of a pair have to agree.
-    Rows of `raw` without a simulated image are left out; a simulated image without its raw one is an
-    error.
+) -> None:
+    """Refuse pairs whose poses, shifts or CTFs differ.
 
     Parameters
     ----------
     sim, raw : Particles
-        Simulated and measured particles.
+        Simulated and measured particles, row by row.
     angle : float
         Tolerance of the pose, as the angle of the rotation between both, in degrees.
     shift : float
@@ -90,29 +88,11 @@ def match_pairs(
     aberration, magnification : float
         See `cryoalign.data.pair_optics.check_aberrations`.
 
-    Returns
-    -------
-    sim, raw : Particles
-        Of the same length and order, the order of `sim`.
-
     Raises
     ------
     InputError
-        Naming the first row of `sim` that has no raw image, has one that another row has too, or
-        disagrees with it.
+        Naming the first row of `sim` that disagrees.
     """
-    if from_cryosparc(sim) and from_cryosparc(raw):
-        raw = raw.take(_find_uids(sim, raw))
-    elif ORIGINAL in sim.table:
-        raw = raw.take(_find(sim, raw))
-    elif len(sim) != len(raw):
-        raise InputError(
-            f"the simulated particles do not name their raw images ({ORIGINAL}) and are not as many",
-            file=sim.source,
-            expected=f"{len(raw)} rows, as in {raw.source}",
-            found=f"{len(sim)} rows",
-            remedy="simulate these raw particles with cryoalign simulate, or add that column",
-        )
     lens = {
         "voltage": ("voltage", "kV", voltage),
         "spherical_aberration": ("spherical aberration", "mm", spherical_aberration),
@@ -127,74 +107,6 @@ def match_pairs(
     ]
     _refuse_disagreement(sim, raw, quantities)
     check_aberrations(sim, raw, aberration=aberration, magnification=magnification)
-    return sim, raw
-
-
-def _find(sim: Particles, raw: Particles) -> NDArray[np.int64]:
-    """Return for each row of `sim` the row of `raw` whose image it names."""
-    stack, slot = parse_image_names(sim.table[ORIGINAL].astype("str"), ORIGINAL, sim.source, sim.row)
-    known = _same_stacks(np.unique(stack).tolist(), np.unique(raw.stack).tolist())
-    wanted = pd.MultiIndex.from_arrays([[known.get(name, "") for name in stack.tolist()], slot])
-    there = pd.MultiIndex.from_arrays([raw.stack.tolist(), raw.slot])
-    unique = ~there.duplicated()
-    place = np.flatnonzero(unique)[there[unique].get_indexer(wanted)].astype(np.int64)
-    _refuse_missing(sim, raw, ~wanted.isin(there), ORIGINAL)
-    _refuse_twice(raw, there, np.flatnonzero(there.duplicated() & there.isin(wanted)), "raw")
-    _refuse_twice(sim, wanted, np.flatnonzero(wanted.duplicated()), "simulated")
-    return place
-
-
-def _find_uids(sim: Particles, raw: Particles) -> NDArray[np.int64]:
-    """Return for each row of `sim` the row of `raw` with its uid; neither table has a uid twice."""
-    wanted = sim.table[UID].to_numpy()
-    rows: NDArray[np.int64] = pd.Index(raw.table[UID]).get_indexer(pd.Index(wanted)).astype(np.int64)
-    _refuse_missing(sim, raw, rows < 0, UID)
-    return rows
-
-
-def _refuse_missing(sim: Particles, raw: Particles, absent: NDArray[np.bool_], column: str) -> None:
-    """Refuse simulated particles whose raw one, by a column of theirs, is not there."""
-    missing = np.flatnonzero(absent)
-    if len(missing):
-        raise InputError(
-            f"the raw image of a simulated particle is not there ({len(missing)} rows in all)",
-            file=sim.source,
-            row=int(sim.row[missing[0]]),
-            expected=f"a row of {raw.source} with that {'uid' if column == UID else 'image'}",
-            found=f"{column} {sim.table[column].iloc[missing[0]]}",
-            remedy="give the raw particles that were simulated, or simulate this selection of them anew",
-        )
-
-
-def _refuse_twice(particles: Particles, images: pd.MultiIndex, twice: NDArray[np.int64], kind: str) -> None:
-    """Refuse raw images that stand in two rows."""
-    if not len(twice):
-        return
-    row = int(twice[0])
-    first = int(np.flatnonzero(images == images[row])[0])
-    raise InputError(
-        f"two {kind} particles stand for one raw image, so that pairs cannot be told",
-        file=particles.source,
-        row=int(particles.row[row]),
-        found=f"the same image as in row {particles.row[first]}",
-        remedy="remove the duplicate, or the symmetry expansion",
-    )
-
-
-def _same_stacks(named: list[str], there: list[str]) -> dict[str, str]:
-    """Find the raw stack that each name means: the same name, else the only one with the same last part."""
-    known = {name: name for name in named if name in set(there)}
-    left = [name for name in named if name not in known]
-    free = [name for name in there if name not in known]
-    last = {PurePosixPath(name).name: name for name in free}
-    many = Counter(PurePosixPath(name).name for name in left) + Counter(
-        PurePosixPath(name).name for name in free
-    )
-    for name in left:
-        end = PurePosixPath(name).name
-        if end in last and many[end] == 2:
-            known[name] = last[end]
-    return known
 
 
 class _Quantity(NamedTuple):

@@ -9,8 +9,9 @@ import numpy as np
 
 from cryoalign.data.groups import group_names, number_groups
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
+from cryoalign.data.matching_rows import refuse_swapped
 from cryoalign.data.normalize import Normalization
-from cryoalign.data.pairs import match_pairs, refuse_swapped
+from cryoalign.data.pairs import match_pairs
 from cryoalign.errors import InputError, choice, within
 from cryoalign.evaluate.stacks import NORMALIZE, Probe, Stacks
 from cryoalign.io.locate import locate_stacks
@@ -54,7 +55,7 @@ class Reader:
         Defocus bins at the most.
     seed : int
     tolerances : mapping
-        Of `cryoalign.data.pairs.match_pairs`.
+        Of `cryoalign.data.pairs.check_agreement`.
     groups : (N,) str, optional
         The group of every row of raw, in place of `by` and `pattern`.
     row_for_row : bool
