@@ -11,9 +11,11 @@ import mrcfile
 import numpy as np
 import pytest
 
+from cryoalign.data.pairs import match_pairs
 from cryoalign.io.mrc_volume import read_volume
 from cryoalign.io.relion import read_particles, write_particles
-from tests.agreement.conftest import phantom, run_relion
+from cryoalign.particles import Optics
+from tests.agreement.conftest import phantom, random_particles, run_relion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,3 +141,18 @@ def test_a_box_that_is_no_cube(tmp_path: Path) -> None:
     run_relion(*command, cwd=tmp_path)
     theirs = mrcfile.read(tmp_path / "large.mrc")
     np.testing.assert_array_equal(theirs[2:10, 2:10, 2:10], small)  # 4 of 8 becomes 6 of 12
+
+
+@pytest.mark.relion
+def test_sims_of_relion_project_from_particles_with_original_names(tmp_path: Path) -> None:
+    """It copies ``rlnImageOriginalName`` of raw, here of subtracted particles, and writes its own images."""
+    raw = random_particles(12, Optics(1, "one", 2.0, 300.0, 2.7, 0.1, 16))
+    original = [f"{i + 1:06d}@Extract/job010/mic.mrcs" for i in range(12)][::-1]
+    write_particles(tmp_path / "raw.star", raw, original_names=original)
+    mrcfile.write(tmp_path / "map.mrc", phantom(16), voxel_size=2.0)
+    command = ("relion_project", "--i", "map.mrc", "--ang", "raw.star", "--o", "sim", "--ctf")
+    run_relion(*command, "--angpix", "2.0", cwd=tmp_path)
+    sim, raw = read_particles(tmp_path / "sim.star"), read_particles(tmp_path / "raw.star")
+    assert sim.table["rlnImageOriginalName"].tolist() == original
+    found, matched = match_pairs(sim, raw.take([3, 1, 7]), angle=0.1, shift=0.1, defocus=2, phase_shift=0.1)
+    assert found.slot.tolist() == matched.slot.tolist() == [1, 3, 7]
