@@ -14,7 +14,7 @@ from cryoalign.data.loader import StreamLoader
 from cryoalign.data.normalize import Normalization
 from cryoalign.errors import InputError
 from cryoalign.io.mrc import StackWriter
-from cryoalign.io.relion import read_particles, write_particles
+from cryoalign.io.relion import write_particles
 from cryoalign.particles import Optics, Particles
 
 if TYPE_CHECKING:
@@ -288,20 +288,3 @@ def test_files_are_all_that_is_read(stars: dict[str, Any], tmp_path: Path) -> No
 def test_impossible_options(stars: dict[str, Any], options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         PairedDataModule(**stars, **options)
-
-
-def test_symmetry_expanded_particles(stars: dict[str, Any]) -> None:
-    """Each row of an image goes with the one of its pose, and all rows of an image into one part."""
-    order = np.random.default_rng(5).permutation(2 * COUNT)
-    for name, rows in (("sim", np.arange(2 * COUNT)), ("raw", order)):
-        table = read_particles(stars[name])
-        angles = np.concatenate([table.angles, table.angles + np.array([180.0, 0, 0])])
-        write_particles(stars[name], replace(table.take([*range(COUNT)] * 2), angles=angles).take(rows))
-    module = ready(stars, batch_size=8)
-    images: list[set[int]] = []
-    for part in PARTS:
-        sim, raw = module.particles(part)
-        np.testing.assert_allclose(sim.angles, raw.angles)
-        assert sim.slot.tolist() == raw.slot.tolist()
-        images.append(set(raw.slot.tolist()))
-    assert sum(map(len, images)) == len(set.union(*images)) == COUNT
