@@ -33,6 +33,7 @@ def main(cfg: DictConfig) -> None:
             cfg.raw,
             root=cfg.root,
             passthrough=cfg.passthrough,
+            missing_ctf=cfg.missing_ctf,
             sample=cfg.sample,
             radius=cfg.radius,
             poses=cfg.poses,

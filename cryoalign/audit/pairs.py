@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from cryoalign.audit.check import Evidence
     from cryoalign.audit.verdict import Conclusion
+    from cryoalign.io.relion.missing_ctf import MissingCtf
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def audit_pairs(
     *,
     root: str | Path | None = None,
     passthrough: str | Path | Sequence[str | Path] | None = None,
+    missing_ctf: MissingCtf = "refuse",
     sample: int = 300,
     radius: float = 0.9,
     poses: bool = True,
@@ -59,6 +61,8 @@ def audit_pairs(
         Folder that the stack names of `raw` are relative to.
     passthrough : str or Path, or several, optional
         CryoSPARC's passthrough files of `raw`.
+    missing_ctf : {"refuse", "neutral"}
+        Of a STAR file of measured particles without a CTF; see `cryoalign.read_particles`.
     sample : int
         About this many pairs, evenly over the rows; 0 for all.
     radius : float
@@ -86,6 +90,14 @@ def audit_pairs(
     """
     within("sample", sample, 0, remedy="sample=0 takes all pairs")
     within("radius", radius, above=0, most=1)
-    pairs = read_sample(sim, raw, root=root, passthrough=passthrough, count=sample, progress=progress)
+    pairs = read_sample(
+        sim,
+        raw,
+        root=root,
+        passthrough=passthrough,
+        missing_ctf=missing_ctf,
+        count=sample,
+        progress=progress,
+    )
     evidence = check_pairs(pairs, radius=radius, poses=poses, progress=progress)
     return Audit(conclude(evidence), evidence)

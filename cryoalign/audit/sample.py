@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryoalign.io.relion.missing_ctf import MissingCtf
     from cryoalign.particles import Particles
 
 #: Boxes are Fourier-cropped to this: right pairs differ from wrong ones at low frequencies.
@@ -73,6 +74,7 @@ def read_sample(
     *,
     root: Path | str | None = None,
     passthrough: str | Path | Sequence[str | Path] | None = None,
+    missing_ctf: MissingCtf = "refuse",
     count: int = 300,
     box: int = WORKING_BOX,
     progress: bool = False,
@@ -87,6 +89,8 @@ def read_sample(
         Folder that the raw stack names are relative to.
     passthrough : str or Path, or several, optional
         CryoSPARC's passthrough files of `raw`.
+    missing_ctf : {"refuse", "neutral"}
+        Of a STAR file of measured particles without a CTF; see `cryoalign.read_particles`.
     count : int
         About this many pairs; 0 for all.
     box : int
@@ -99,7 +103,7 @@ def read_sample(
     InputError
         If a file cannot be used, or rows cannot be matched at all.
     """
-    sims, raws = read_particles(sim), read_particles(raw, passthrough)
+    sims, raws = read_particles(sim), read_particles(raw, passthrough, missing_ctf)
     refuse_swapped(sims, raws)
     sims, raws, disagreement = match_anyway(sims, raws)
     images = (

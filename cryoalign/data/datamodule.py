@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryoalign.io.relion.missing_ctf import MissingCtf
     from cryoalign.particles import Particles
 
 Part = Literal["train", "validation", "test", "held_out"]
@@ -45,6 +46,8 @@ class PairedDataModule(LightningDataModule):
         Folder that the stack names of `raw` are relative to; see `cryoalign.io.locate.locate_stacks`.
     passthrough : str or Path, or several, optional
         CryoSPARC's passthrough files of `raw`.
+    missing_ctf : {"refuse", "neutral"}
+        Of a STAR file of measured particles without a CTF; see `cryoalign.read_particles`.
     batch_size : int
         Pairs in a batch, of one process.
     workers : int
@@ -84,6 +87,7 @@ class PairedDataModule(LightningDataModule):
         *,
         root: str | Path | None = None,
         passthrough: str | Path | Sequence[str | Path] | None = None,
+        missing_ctf: MissingCtf = "refuse",
         batch_size: int = 8,
         workers: int = 0,
         box: int | None = None,
@@ -109,7 +113,7 @@ class PairedDataModule(LightningDataModule):
             within("data.train_pairs", train_pairs, 1)
         self.sim_star, self.raw_star = Path(sim), Path(raw)
         self.root = None if root is None else Path(root)
-        self.passthrough = passthrough_files(passthrough)
+        self.passthrough, self.missing_ctf = passthrough_files(passthrough), missing_ctf
         self.batch_size, self.workers, self.box_wanted, self.resample = batch_size, workers, box, resample
         self.check_header = check_header
         self.augment, self.split_settings, self.split_seed = augment, dict(split or {}), split_seed
@@ -126,7 +130,8 @@ class PairedDataModule(LightningDataModule):
         """Read, match, check and split; the normalization is fitted unless the run already has one."""
         if hasattr(self, "rows"):
             return
-        sim, raw = read_particles(self.sim_star), read_particles(self.raw_star, self.passthrough)
+        sim = read_particles(self.sim_star)
+        raw = read_particles(self.raw_star, self.passthrough, self.missing_ctf)
         refuse_swapped(sim, raw)
         sim, raw = match_pairs(sim, raw, **self.tolerances)
         options: dict[str, Any] = {

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from cryoalign.evaluate.judge import Measure
     from cryoalign.evaluate.stacks import Normalize
+    from cryoalign.io.relion.missing_ctf import MissingCtf
 
 
 class Others(TypedDict, total=False):
@@ -79,6 +80,7 @@ def evaluate_stacks(
     normalize: Normalize = "raw",
     root: str | Path | None = None,
     passthrough: str | Path | Sequence[str | Path] | None = None,
+    missing_ctf: MissingCtf = "refuse",
     bins: int = 4,
     draws: int = 1000,
     seed: int = 0,
@@ -111,6 +113,8 @@ def evaluate_stacks(
         Folder that the stack names of raw are relative to.
     passthrough : str or Path, or several, optional
         CryoSPARC's passthrough files of raw.
+    missing_ctf : {"refuse", "neutral"}
+        Of a STAR file of raw without a CTF; see `cryoalign.read_particles`.
     bins : int
         Defocus bins, at the most.
     draws : int
@@ -157,6 +161,7 @@ def evaluate_stacks(
     reader = Reader(
         root=None if root is None else Path(root),
         passthrough=passthrough,
+        missing_ctf=missing_ctf,
         box=box,
         by=by,
         pattern=pattern,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoalign.evaluate.stacks import Normalize
+    from cryoalign.io.relion.missing_ctf import MissingCtf
     from cryoalign.particles import Particles
 
 _FIT_IMAGES = 1000
@@ -41,6 +42,8 @@ class Reader:
         Folder that the stack names of raw are relative to.
     passthrough : str, Path, sequence of them, or None
         CryoSPARC's passthrough files of raw.
+    missing_ctf : {"refuse", "neutral"}
+        Of a STAR file of raw without a CTF; see `cryoalign.read_particles`.
     box : int or None
         Fourier-crop every image to this box in px.
     by : str
@@ -64,6 +67,7 @@ class Reader:
 
     root: Path | None = None
     passthrough: str | Path | Sequence[str | Path] | None = None
+    missing_ctf: MissingCtf = "refuse"
     box: int | None = None
     by: str = MICROGRAPH
     pattern: str | None = None
@@ -100,7 +104,7 @@ class Reader:
         InputError
             If a file cannot be used, or the rows cannot be matched.
         """
-        measured = read_particles(raw, self.passthrough)
+        measured = read_particles(raw, self.passthrough, self.missing_ctf)
         tables, rows = self._matched(measured, others)
         measured, names = measured.take(rows), None if self.groups is None else self.groups[rows]
         stacks = {kind: self._images(table) for kind, table in tables.items()}

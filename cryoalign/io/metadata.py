@@ -12,11 +12,14 @@ from cryoalign.io.cryosparc.table import file_format
 from cryoalign.io.relion.read import read_particles as read_relion
 
 if TYPE_CHECKING:
+    from cryoalign.io.relion.missing_ctf import MissingCtf
     from cryoalign.particles import Particles
 
 
 def read_particles(
-    path: Path | str, passthrough: str | Path | Sequence[str | Path] | None = None
+    path: Path | str,
+    passthrough: str | Path | Sequence[str | Path] | None = None,
+    missing_ctf: MissingCtf = "refuse",
 ) -> Particles:
     """Read particles from RELION's STAR or CryoSPARC's ``.cs`` files, whichever the content is.
 
@@ -26,6 +29,9 @@ def read_particles(
         The metadata file.
     passthrough : Path or str, or sequence of them, optional
         CryoSPARC's passthrough files of the same particles; see `cryoalign.io.cryosparc.read`.
+    missing_ctf : {"refuse", "neutral"}
+        Of a STAR file without a CTF: refuse it, or take the CTF for 1 everywhere, with a warning. A missing
+        amplitude contrast alone is then 0, as in RELION.
 
     Returns
     -------
@@ -63,7 +69,7 @@ def read_particles(
             found=", ".join(map(str, others)),
             remedy="leave passthrough out",
         )
-    return read_relion(path)
+    return read_relion(path, missing_ctf)
 
 
 def passthrough_files(given: str | Path | Sequence[str | Path] | None) -> list[Path]:

@@ -36,7 +36,7 @@ def main(cfg: DictConfig) -> None:
     parts = {name: instantiate(cfg[name], _convert_="all") for name in PARTS}
     plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     star = simulate_particles(
-        read_particles(cfg.particles, cfg.passthrough),
+        read_particles(cfg.particles, cfg.passthrough, cfg.missing_ctf),
         out=Path(cfg.out),
         **parts,
         seed=cfg.seed,

@@ -136,6 +136,8 @@ def simulate_particles(
             image_pixel_size=pixel_sizes.tolist(),
             envelope=envelope,
         )
+        if not simulator.linear:
+            _refuse_without_ctf(particles)
         if not volume.volts and not (simulator.linear and solvent is None and detector is None):
             _refuse_unknown_scale(specimen)
         experiment = Experiment(scattering=simulator, solvent=solvent, detector=detector, seed=seed)
@@ -190,6 +192,19 @@ def _modelled(particles: Particles | str | Path, ignore_aberrations: bool) -> Pa
             remedy="simulate without any aberrations with ignore_aberrations=true",
         )
     return particles
+
+
+def _refuse_without_ctf(particles: Particles) -> None:
+    """Refuse particles whose CTF is 1 everywhere, which no lens makes of a wave."""
+    without = np.flatnonzero(particles.optics_column("amplitude_contrast") >= 1)
+    if len(without):
+        raise InputError(
+            "particles without a CTF cannot be simulated by multislice",
+            file=particles.source,
+            row=int(particles.row[without[0]]),
+            expected="a defocus, and an amplitude contrast below 1",
+            remedy="simulate with scattering=weak_phase",
+        )
 
 
 def _refuse_unknown_scale(specimen: Specimen) -> None:

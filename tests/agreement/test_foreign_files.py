@@ -10,11 +10,14 @@ import gemmi
 import mrcfile
 import numpy as np
 import pytest
+import torch
 
 from cryoalign.data.pairs import match_pairs
 from cryoalign.io.mrc_volume import read_volume
 from cryoalign.io.relion import read_particles, write_particles
+from cryoalign.io.relion.missing_ctf import DEFOCUS
 from cryoalign.particles import Optics
+from cryoalign.simulate.weak_phase import WeakPhase
 from tests.agreement.conftest import phantom, random_particles, run_relion
 
 if TYPE_CHECKING:
@@ -141,6 +144,51 @@ def test_a_box_that_is_no_cube(tmp_path: Path) -> None:
     run_relion(*command, cwd=tmp_path)
     theirs = mrcfile.read(tmp_path / "large.mrc")
     np.testing.assert_array_equal(theirs[2:10, 2:10, 2:10], small)  # 4 of 8 becomes 6 of 12
+
+
+def without_columns(text: str, *names: str) -> str:
+    """Take columns out of the tables of a STAR file that cryoalign wrote."""
+    lines, labels = [], []
+    for line in text.splitlines():
+        if line.startswith("data_"):
+            labels = []
+        if line.startswith("_"):
+            labels.append(line.split()[0][1:])
+            kept = [] if labels[-1] in names else [line.split()[0]]
+        elif labels and len(line.split("\t")) == len(labels):
+            cells = zip(line.split("\t"), labels, strict=True)
+            kept = ["\t".join(cell for cell, label in cells if label not in names)]
+        else:
+            kept = [line]
+        lines += kept
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.relion
+@pytest.mark.parametrize("missing", ["contrast", "defocus"])
+def test_a_missing_ctf(tmp_path: Path, missing: str) -> None:
+    """Without contrast RELION takes 0, as cryoalign; a neutral CTF is what RELION makes without ``--ctf``."""
+    volume = phantom(32)
+    raw = random_particles(6, Optics(1, "one", 2.0, 300.0, 2.7, 0.1, 32))
+    write_particles(tmp_path / "raw.star", raw, image_names=[f"{i + 1:06d}@raw.mrcs" for i in range(6)])
+    names = ("rlnAmplitudeContrast",) if missing == "contrast" else DEFOCUS
+    (tmp_path / "raw.star").write_text(without_columns((tmp_path / "raw.star").read_text(), *names))
+    mrcfile.write(tmp_path / "map.mrc", volume, voxel_size=2.0)
+
+    particles = read_particles(tmp_path / "raw.star", missing_ctf="neutral")
+    ours = WeakPhase(torch.from_numpy(volume), pixel_size=2.0, box=32)(particles).numpy()
+    write_particles(tmp_path / "ours.star", particles)
+    written = read_particles(tmp_path / "ours.star")
+    assert written.optics == particles.optics
+    np.testing.assert_array_equal(written.defocus, particles.defocus)
+    by_relion = {}
+    for star, option in (("raw.star", "--ctf"), ("raw.star", ""), ("ours.star", "--ctf")):
+        command = ("relion_project", "--i", "map.mrc", "--ang", star, "--o", "out", "--angpix", "2.0")
+        run_relion(*command, *filter(None, [option]), cwd=tmp_path)
+        by_relion[star, option] = mrcfile.read(tmp_path / "out.mrcs")
+    theirs = by_relion["raw.star", "--ctf" if missing == "contrast" else ""]
+    np.testing.assert_allclose(by_relion["ours.star", "--ctf"], theirs, atol=1e-3 * theirs.std())
+    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.999
 
 
 @pytest.mark.relion

@@ -148,7 +148,8 @@ def _lens(path: Path, table: pd.DataFrame, where: str) -> _Lens:
             f"CTF columns are missing{f' in table {where}' if where else ''}",
             file=path,
             expected=", ".join(missing),
-            remedy="use a STAR file that holds a CTF estimation, e.g. run_data.star of a refinement",
+            remedy="use a STAR file that holds a CTF estimation, e.g. run_data.star of a refinement"
+            + (", or take it for 0 with missing_ctf=neutral" if missing == ["rlnAmplitudeContrast"] else ""),
         )
     if "rlnImageDimensionality" in table:
         dimensions = numbers(table, "rlnImageDimensionality", path, where=where)

@@ -12,26 +12,30 @@ import numpy as np
 import pandas as pd
 
 from cryoalign.errors import InputError
+from cryoalign.io.relion.missing_ctf import DEFOCUS, fill_ctf
 from cryoalign.io.relion.optics import read_optics
 from cryoalign.io.relion.star import numbers, read_star, whole_numbers
+from cryoalign.io.relion.subtomograms import refuse_subtomograms
 from cryoalign.particles import Particles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cryoalign.io.relion.missing_ctf import MissingCtf
+
 POSE = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 ORIGIN_ANGST = ("rlnOriginXAngst", "rlnOriginYAngst")
 ORIGIN_PIXELS = ("rlnOriginX", "rlnOriginY")
-DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
 IMAGE, ORIGINAL, MICROGRAPH, HALF = (
     "rlnImageName",
     "rlnImageOriginalName",
     "rlnMicrographName",
     "rlnRandomSubset",
 )
+_OF_A_REFINEMENT = "use the STAR file of a 3D refinement, e.g. run_data.star"
 
 
-def read_particles(path: Path | str) -> Particles:
+def read_particles(path: Path | str, missing_ctf: MissingCtf = "refuse") -> Particles:
     """Read a RELION STAR file.
 
     Parameters
@@ -39,6 +43,9 @@ def read_particles(path: Path | str) -> Particles:
     path : Path or str
         Of RELION 3.0 or older (a single table of any name) or of 3.1 or later (``data_optics`` and
         ``data_particles``).
+    missing_ctf : {"refuse", "neutral"}
+        With "neutral", particles without a CTF get one that is 1 everywhere, and a missing amplitude contrast
+        is 0; see `cryoalign.io.relion.missing_ctf.fill_ctf`.
 
     Returns
     -------
@@ -50,14 +57,18 @@ def read_particles(path: Path | str) -> Particles:
     Raises
     ------
     InputError
-        If the file is missing, empty or not a STAR file, lacks columns, or holds a cell that cannot be used.
+        If the file is missing, empty or not a STAR file, lacks columns, holds a cell that cannot be used, or
+        its particles are sub-tomograms.
     """
     path = Path(path)
     tables = read_star(path)
-    table = _particle_table(path, tables)
-    _require(path, table, "pose", POSE)
-    _require(path, table, "CTF", DEFOCUS)
-    optics, index = read_optics(path, table, tables.get("optics"))
+    refuse_subtomograms(path, tables)
+    table, groups = fill_ctf(path, _particle_table(path, tables), tables.get("optics"), missing_ctf)
+    _require(path, table, "pose", POSE, _OF_A_REFINEMENT)
+    _require(
+        path, table, "CTF", DEFOCUS, f"{_OF_A_REFINEMENT}, or take the CTF for 1 with missing_ctf=neutral"
+    )
+    optics, index = read_optics(path, table, groups)
     pixel_size = np.array([group.pixel_size for group in optics])[index]
     stack, slot = parse_image_names(table[IMAGE], IMAGE, path)
     return Particles(
@@ -142,7 +153,7 @@ def _particle_table(path: Path, tables: dict[str, pd.DataFrame]) -> pd.DataFrame
     return table
 
 
-def _require(path: Path, table: pd.DataFrame, what: str, names: tuple[str, ...]) -> None:
+def _require(path: Path, table: pd.DataFrame, what: str, names: tuple[str, ...], remedy: str) -> None:
     missing = [name for name in names if name not in table]
     if missing:
         raise InputError(
@@ -150,7 +161,7 @@ def _require(path: Path, table: pd.DataFrame, what: str, names: tuple[str, ...])
             file=path,
             expected=", ".join(names),
             found=f"no {', '.join(missing)}",
-            remedy="use the STAR file of a 3D refinement, e.g. run_data.star",
+            remedy=remedy,
         )
 
 

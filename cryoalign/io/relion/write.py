@@ -12,9 +12,9 @@ import pandas as pd
 
 from cryoalign.io.cryosparc.table import from_cryosparc
 from cryoalign.io.relion.aberrations import BEAM_TILT, EVEN_ZERNIKE, MAGNIFICATION_MATRIX, ODD_ZERNIKE
+from cryoalign.io.relion.missing_ctf import DEFOCUS
 from cryoalign.io.relion.optics import COLUMNS as OPTICS_COLUMNS
 from cryoalign.io.relion.read import (
-    DEFOCUS,
     HALF,
     IMAGE,
     MICROGRAPH,

@@ -54,7 +54,7 @@ SINGLE = {
 Table = dict[str, list[str]]
 
 
-def _star(path: Path, **tables: Table) -> Path:
+def star(path: Path, **tables: Table) -> Path:
     """Write tables without any library; the name ``single`` stands for a table without a name."""
     text = ""
     for name, table in tables.items():
@@ -65,7 +65,7 @@ def _star(path: Path, **tables: Table) -> Path:
     return path
 
 
-def _without(table: Table, *names: str) -> Table:
+def without(table: Table, *names: str) -> Table:
     return {name: cells for name, cells in table.items() if name not in names}
 
 
@@ -76,7 +76,7 @@ def _with(table: Table, name: str, row: int, cell: str) -> Table:
 
 
 def test_table_with_optics(tmp_path: Path) -> None:
-    particles = read_particles(_star(tmp_path / "a.star", optics=OPTICS, particles=PARTICLES))
+    particles = read_particles(star(tmp_path / "a.star", optics=OPTICS, particles=PARTICLES))
     assert len(particles) == 3
     first, second = particles.optics
     assert (first.group, first.name, first.pixel_size, first.voltage) == (1, "krios", 1.5, 300)
@@ -100,7 +100,7 @@ def test_table_with_optics(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["single", "images", "particles", "model_class_1"])
 def test_single_table(tmp_path: Path, name: str) -> None:
-    particles = read_particles(_star(tmp_path / "a.star", **{name: SINGLE}))
+    particles = read_particles(star(tmp_path / "a.star", **{name: SINGLE}))
     assert [group.pixel_size for group in particles.optics] == [1.0, 1.25]
     assert [group.voltage for group in particles.optics] == [300, 200]
     np.testing.assert_array_equal(particles.optics_index, [0, 1, 0])
@@ -109,14 +109,14 @@ def test_single_table(tmp_path: Path, name: str) -> None:
 
 def test_single_table_makes_an_optics_group_of_each_combination_in_order(tmp_path: Path) -> None:
     table = {**SINGLE, "rlnVoltage": ["300", "200", "100"], "rlnBeamTiltX": ["0", "0.1", "0.1"]}
-    particles = read_particles(_star(tmp_path / "a.star", single=table))
+    particles = read_particles(star(tmp_path / "a.star", single=table))
     assert [group.voltage for group in particles.optics] == [300, 200, 100]
     assert [group.group for group in particles.optics] == [1, 2, 3]
     assert [group.beam_tilt for group in particles.optics] == [(0, 0), (0.1, 0), (0.1, 0)]
 
 
 def test_what_may_be_missing(tmp_path: Path) -> None:
-    table = _without(
+    table = without(
         PARTICLES,
         "rlnOriginXAngst",
         "rlnOriginYAngst",
@@ -125,7 +125,7 @@ def test_what_may_be_missing(tmp_path: Path) -> None:
         "rlnOpticsGroup",
     )
     optics = {name: cells[:1] for name, cells in OPTICS.items() if name != "rlnImageSize"}
-    particles = read_particles(_star(tmp_path / "a.star", optics=optics, particles=table))
+    particles = read_particles(star(tmp_path / "a.star", optics=optics, particles=table))
     np.testing.assert_array_equal(particles.shift, 0)
     np.testing.assert_array_equal(particles.half, 0)
     np.testing.assert_array_equal(particles.micrograph, "")
@@ -134,7 +134,7 @@ def test_what_may_be_missing(tmp_path: Path) -> None:
 
 def test_columns_that_would_not_come_back_stay_text(tmp_path: Path) -> None:
     extra = {"myId": ["007", "008", "010"], "myNan": ["nan", "1", "2"], "myText": ["a", "nan", "c"]}
-    particles = read_particles(_star(tmp_path / "a.star", optics=OPTICS, particles={**PARTICLES, **extra}))
+    particles = read_particles(star(tmp_path / "a.star", optics=OPTICS, particles={**PARTICLES, **extra}))
     assert particles.table["myId"].tolist() == extra["myId"]
     assert particles.table["myText"].tolist() == extra["myText"]
     np.testing.assert_array_equal(particles.table["myNan"], [np.nan, 1, 2])
@@ -143,13 +143,13 @@ def test_columns_that_would_not_come_back_stay_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("optics", "table", "message"),
     [
-        (OPTICS, _without(PARTICLES, "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"), "no pose columns"),
-        (OPTICS, _without(PARTICLES, "rlnAngleTilt"), r"pose columns are missing(.|\n)*no rlnAngleTilt"),
-        (OPTICS, _without(PARTICLES, "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle"), "no CTF columns"),
-        (_without(OPTICS, "rlnVoltage"), PARTICLES, r"CTF columns are missing in table data_optics"),
-        (_without(OPTICS, "rlnImagePixelSize"), PARTICLES, r"no pixel size in table data_optics"),
-        (OPTICS, _without(PARTICLES, "rlnImageName"), r"no table of particles(.|\n)*rlnImageName"),
-        (OPTICS, _without(PARTICLES, "rlnOpticsGroup"), "do not say to which optics group"),
+        (OPTICS, without(PARTICLES, "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"), "no pose columns"),
+        (OPTICS, without(PARTICLES, "rlnAngleTilt"), r"pose columns are missing(.|\n)*no rlnAngleTilt"),
+        (OPTICS, without(PARTICLES, "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle"), "no CTF columns"),
+        (without(OPTICS, "rlnVoltage"), PARTICLES, r"CTF columns are missing in table data_optics"),
+        (without(OPTICS, "rlnImagePixelSize"), PARTICLES, r"no pixel size in table data_optics"),
+        (OPTICS, without(PARTICLES, "rlnImageName"), r"no table of particles(.|\n)*rlnImageName"),
+        (OPTICS, without(PARTICLES, "rlnOpticsGroup"), "do not say to which optics group"),
         (OPTICS, _with(PARTICLES, "rlnOpticsGroup", 2, "3"), r"row 3: (.|\n)*one of 1, 7(.|\n)*found: 3"),
         (OPTICS, _with(PARTICLES, "rlnOpticsGroup", 2, "1.5"), "row 3: rlnOpticsGroup is not a whole number"),
         (OPTICS, _with(PARTICLES, "rlnDefocusV", 1, "inf"), r"row 2: rlnDefocusV(.|\n)*found: inf"),
@@ -167,7 +167,7 @@ def test_columns_that_would_not_come_back_stay_text(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_bad_table(tmp_path: Path, optics: Table, table: Table, message: str) -> None:
-    path = _star(tmp_path / "bad.star", optics=optics, particles=table)
+    path = star(tmp_path / "bad.star", optics=optics, particles=table)
     with pytest.raises(InputError, match=message) as caught:
         read_particles(path)
     assert str(caught.value).startswith(str(path))
@@ -175,11 +175,11 @@ def test_bad_table(tmp_path: Path, optics: Table, table: Table, message: str) ->
 
 def test_bad_single_table(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no pixel size(.|\n)*rlnMagnification and rlnDetectorPixelSize"):
-        read_particles(_star(tmp_path / "a.star", images=_without(SINGLE, "rlnMagnification")))
+        read_particles(star(tmp_path / "a.star", images=without(SINGLE, "rlnMagnification")))
     with pytest.raises(InputError, match="row 2: the magnification is not positive"):
-        read_particles(_star(tmp_path / "b.star", images=_with(SINGLE, "rlnMagnification", 1, "0")))
+        read_particles(star(tmp_path / "b.star", images=_with(SINGLE, "rlnMagnification", 1, "0")))
     with pytest.raises(InputError, match="several tables have the column"):
-        read_particles(_star(tmp_path / "c.star", images=SINGLE, more=SINGLE))
+        read_particles(star(tmp_path / "c.star", images=SINGLE, more=SINGLE))
 
 
 def _independent(path: Path, table: str) -> dict[str, list[str]]:
