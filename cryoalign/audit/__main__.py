@@ -34,6 +34,7 @@ def main(cfg: DictConfig) -> None:
             root=cfg.root,
             passthrough=cfg.passthrough,
             missing_ctf=cfg.missing_ctf,
+            pixel_size=cfg.pixel_size,
             sample=cfg.sample,
             radius=cfg.radius,
             poses=cfg.poses,

@@ -46,6 +46,7 @@ def audit_pairs(
     root: str | Path | None = None,
     passthrough: str | Path | Sequence[str | Path] | None = None,
     missing_ctf: MissingCtf = "refuse",
+    pixel_size: float | None = None,
     sample: int = 300,
     radius: float = 0.9,
     poses: bool = True,
@@ -63,6 +64,8 @@ def audit_pairs(
         CryoSPARC's passthrough files of `raw`.
     missing_ctf : {"refuse", "neutral"}
         Of a STAR file of measured particles without a CTF; see `cryoalign.read_particles`.
+    pixel_size : float, optional
+        Of the images of a STAR file of measured particles in A, where its columns are wrong.
     sample : int
         About this many pairs, evenly over the rows; 0 for all.
     radius : float
@@ -96,6 +99,7 @@ def audit_pairs(
         root=root,
         passthrough=passthrough,
         missing_ctf=missing_ctf,
+        pixel_size=pixel_size,
         count=sample,
         progress=progress,
     )

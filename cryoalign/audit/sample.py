@@ -75,6 +75,7 @@ def read_sample(
     root: Path | str | None = None,
     passthrough: str | Path | Sequence[str | Path] | None = None,
     missing_ctf: MissingCtf = "refuse",
+    pixel_size: float | None = None,
     count: int = 300,
     box: int = WORKING_BOX,
     progress: bool = False,
@@ -91,6 +92,8 @@ def read_sample(
         CryoSPARC's passthrough files of `raw`.
     missing_ctf : {"refuse", "neutral"}
         Of a STAR file of measured particles without a CTF; see `cryoalign.read_particles`.
+    pixel_size : float, optional
+        Of the images of a STAR file of measured particles in A, where its columns are wrong.
     count : int
         About this many pairs; 0 for all.
     box : int
@@ -103,7 +106,7 @@ def read_sample(
     InputError
         If a file cannot be used, or rows cannot be matched at all.
     """
-    sims, raws = read_particles(sim), read_particles(raw, passthrough, missing_ctf)
+    sims, raws = read_particles(sim), read_particles(raw, passthrough, missing_ctf, pixel_size)
     refuse_swapped(sims, raws)
     sims, raws, disagreement = match_anyway(sims, raws)
     images = (

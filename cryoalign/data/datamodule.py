@@ -48,6 +48,8 @@ class PairedDataModule(LightningDataModule):
         CryoSPARC's passthrough files of `raw`.
     missing_ctf : {"refuse", "neutral"}
         Of a STAR file of measured particles without a CTF; see `cryoalign.read_particles`.
+    pixel_size : float, optional
+        Of the images of a STAR file of measured particles in A, where its columns are wrong.
     batch_size : int
         Pairs in a batch, of one process.
     workers : int
@@ -88,6 +90,7 @@ class PairedDataModule(LightningDataModule):
         root: str | Path | None = None,
         passthrough: str | Path | Sequence[str | Path] | None = None,
         missing_ctf: MissingCtf = "refuse",
+        pixel_size: float | None = None,
         batch_size: int = 8,
         workers: int = 0,
         box: int | None = None,
@@ -114,6 +117,7 @@ class PairedDataModule(LightningDataModule):
         self.sim_star, self.raw_star = Path(sim), Path(raw)
         self.root = None if root is None else Path(root)
         self.passthrough, self.missing_ctf = passthrough_files(passthrough), missing_ctf
+        self.raw_pixel_size = pixel_size
         self.batch_size, self.workers, self.box_wanted, self.resample = batch_size, workers, box, resample
         self.check_header = check_header
         self.augment, self.split_settings, self.split_seed = augment, dict(split or {}), split_seed
@@ -131,7 +135,7 @@ class PairedDataModule(LightningDataModule):
         if hasattr(self, "rows"):
             return
         sim = read_particles(self.sim_star)
-        raw = read_particles(self.raw_star, self.passthrough, self.missing_ctf)
+        raw = read_particles(self.raw_star, self.passthrough, self.missing_ctf, self.raw_pixel_size)
         refuse_swapped(sim, raw)
         sim, raw = match_pairs(sim, raw, **self.tolerances)
         options: dict[str, Any] = {

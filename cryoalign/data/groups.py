@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoalign.errors import InputError
+from cryoalign.io.cryosparc.table import from_cryosparc
 from cryoalign.io.relion.read import MICROGRAPH
 
 if TYPE_CHECKING:
@@ -99,10 +100,20 @@ def _column(particles: Particles, by: str) -> NDArray[np.str_]:
     if by in _OPTICS_COLUMNS:
         values = [str(getattr(group, _OPTICS_COLUMNS[by])) for group in particles.optics]
         return np.array(values, dtype=np.str_)[particles.optics_index]
+    known = ", ".join(map(str, particles.table.columns))
+    if by == MICROGRAPH and from_cryosparc(particles):
+        raise InputError(
+            "the particles do not name their micrographs, and one stack may hold those of many",
+            file=particles.source,
+            expected="location/micrograph_path",
+            found=known,
+            remedy="join the job's passthrough .cs with passthrough= (data.passthrough= in a training); "
+            "where each stack holds one micrograph, split by blob/path instead (by=, data.split.by=)",
+        )
     raise InputError(
         "the column to split by is missing",
         file=particles.source,
         expected=by,
-        found=", ".join(map(str, particles.table.columns)),
+        found=known,
         remedy="choose one of those with data.split.by=",
     )

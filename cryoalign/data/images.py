@@ -13,6 +13,7 @@ from cryoalign.data.metadata import particle_metadata
 from cryoalign.errors import InputError
 from cryoalign.io.mrc import MrcStack
 from cryoalign.io.progress import progress_bar
+from cryoalign.io.relion.read import IMAGE
 from cryoalign.physics.fourier import fourier_resize
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ class ParticleImages:
 
     def _check_slots(self) -> None:
         counts = np.array([stack.count for stack in self._stacks])[self._stack_of]
+        self._refuse_unnumbered(counts)
         past = np.flatnonzero(self.particles.slot >= counts)
         if len(past):
             row = int(past[0])
@@ -207,6 +209,24 @@ class ParticleImages:
                 expected=f"1 to {counts[row]}, the images in {self._stacks[self._stack_of[row]].path}",
                 found=int(self.particles.slot[row]) + 1,
                 remedy="use the stack that belongs to these metadata",
+            )
+
+    def _refuse_unnumbered(self, counts: NDArray[np.int64]) -> None:
+        """Refuse the name of a whole stack where an image of it has to be named."""
+        particles = self.particles
+        if IMAGE not in particles.table:
+            return
+        named = particles.table[IMAGE].astype("str").str.contains("@", regex=False).to_numpy(dtype=bool)
+        bare = np.flatnonzero(~named & (counts > 1))
+        if len(bare):
+            row = int(bare[0])
+            raise InputError(
+                f"the name of a stack of several images does not say which one is meant ({len(bare)} rows)",
+                file=particles.source,
+                row=int(particles.row[row]),
+                expected=f"NNNNNN@{particles.stack[row]}, with a number from 1 to {counts[row]}",
+                found=particles.table[IMAGE].iloc[row],
+                remedy="write the number of the image in front of the name",
             )
 
     def _check_pixel_sizes(self) -> None:

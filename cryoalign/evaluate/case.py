@@ -10,6 +10,7 @@ import torch
 
 from cryoalign.evaluate.resampling import Resampling
 from cryoalign.evaluate.sums import Sums, gather
+from cryoalign.io.mrc_volume import images_voxel_size, warn_of_other_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,6 +100,14 @@ class Case:
     floors: Floors = field(default_factory=Floors)
     threads: int = field(default_factory=torch.get_num_threads)
     reached: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Take the images' pixel size for a map whose header has one that nobody set."""
+        if self.volume is not None and self.voxel_size is not None:
+            box, size = self.pairs.box, self.pairs.pixel_size
+            side = len(self.volume)
+            self.voxel_size = images_voxel_size(self.volume_source, self.voxel_size, side, {box}, size)
+            warn_of_other_field(self.volume_source, side, self.voxel_size, box, size)
 
     @cached_property
     def resampling(self) -> Resampling:

@@ -23,6 +23,7 @@ from cryoalign.evaluate.outputs import (
     write_outputs,
 )
 from cryoalign.evaluate.reading import Reader
+from cryoalign.io.mrc_volume import never_set
 from cryoalign.io.output import staged
 from cryoalign.io.relion.read import MICROGRAPH
 
@@ -81,6 +82,7 @@ def evaluate_stacks(
     root: str | Path | None = None,
     passthrough: str | Path | Sequence[str | Path] | None = None,
     missing_ctf: MissingCtf = "refuse",
+    pixel_size: float | None = None,
     bins: int = 4,
     draws: int = 1000,
     seed: int = 0,
@@ -115,6 +117,8 @@ def evaluate_stacks(
         CryoSPARC's passthrough files of raw.
     missing_ctf : {"refuse", "neutral"}
         Of a STAR file of raw without a CTF; see `cryoalign.read_particles`.
+    pixel_size : float, optional
+        Of the images of a STAR file of measured particles in A, where its columns are wrong.
     bins : int
         Defocus bins, at the most.
     draws : int
@@ -162,6 +166,7 @@ def evaluate_stacks(
         root=None if root is None else Path(root),
         passthrough=passthrough,
         missing_ctf=missing_ctf,
+        pixel_size=pixel_size,
         box=box,
         by=by,
         pattern=pattern,
@@ -233,7 +238,8 @@ def _domain(case: Case, others: Others) -> Tensor:
             remedy="give both maps, on one grid",
         )
     domain, voxel_size = read_map(path)
-    if domain.shape != case.volume.shape or abs(voxel_size / case.voxel_size - 1) > SAME_PIXEL_SIZE:
+    other = abs(voxel_size / case.voxel_size - 1) > SAME_PIXEL_SIZE and not never_set(voxel_size)
+    if domain.shape != case.volume.shape or other:
         raise InputError(
             "the domain is not on the grid of the map",
             file=path,

@@ -44,6 +44,8 @@ class Reader:
         CryoSPARC's passthrough files of raw.
     missing_ctf : {"refuse", "neutral"}
         Of a STAR file of raw without a CTF; see `cryoalign.read_particles`.
+    pixel_size : float, optional
+        Of the images of a STAR file of measured particles in A, where its columns are wrong.
     box : int or None
         Fourier-crop every image to this box in px.
     by : str
@@ -68,6 +70,7 @@ class Reader:
     root: Path | None = None
     passthrough: str | Path | Sequence[str | Path] | None = None
     missing_ctf: MissingCtf = "refuse"
+    pixel_size: float | None = None
     box: int | None = None
     by: str = MICROGRAPH
     pattern: str | None = None
@@ -104,7 +107,7 @@ class Reader:
         InputError
             If a file cannot be used, or the rows cannot be matched.
         """
-        measured = read_particles(raw, self.passthrough, self.missing_ctf)
+        measured = read_particles(raw, self.passthrough, self.missing_ctf, self.pixel_size)
         tables, rows = self._matched(measured, others)
         measured, names = measured.take(rows), None if self.groups is None else self.groups[rows]
         stacks = {kind: self._images(table) for kind, table in tables.items()}

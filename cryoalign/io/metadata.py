@@ -10,6 +10,7 @@ from cryoalign.errors import InputError
 from cryoalign.io.cryosparc.read import read_cryosparc
 from cryoalign.io.cryosparc.table import file_format
 from cryoalign.io.relion.read import read_particles as read_relion
+from cryoalign.io.units import check_units
 
 if TYPE_CHECKING:
     from cryoalign.io.relion.missing_ctf import MissingCtf
@@ -20,6 +21,7 @@ def read_particles(
     path: Path | str,
     passthrough: str | Path | Sequence[str | Path] | None = None,
     missing_ctf: MissingCtf = "refuse",
+    pixel_size: float | None = None,
 ) -> Particles:
     """Read particles from RELION's STAR or CryoSPARC's ``.cs`` files, whichever the content is.
 
@@ -32,6 +34,8 @@ def read_particles(
     missing_ctf : {"refuse", "neutral"}
         Of a STAR file without a CTF: refuse it, or take the CTF for 1 everywhere, with a warning. A missing
         amplitude contrast alone is then 0, as in RELION.
+    pixel_size : float, optional
+        Of the images of a STAR file in A, where its columns are wrong or contradict each other.
 
     Returns
     -------
@@ -40,7 +44,8 @@ def read_particles(
     Raises
     ------
     InputError
-        If a file cannot be used, or passthrough files are given with a STAR file.
+        If a file cannot be used, passthrough files are given with a STAR file, or numbers are in another
+        unit.
 
     Examples
     --------
@@ -60,8 +65,15 @@ def read_particles(
             remedy="give the .cs file that it names, and the passthrough .cs with passthrough=",
         )
     if path.suffix == ".cs" or (path.is_file() and file_format(path) is not None):
-        return read_cryosparc(path, others)
-    if others:
+        if pixel_size is not None:
+            raise InputError(
+                "pixel_size belongs to STAR files",
+                file=path,
+                found=pixel_size,
+                remedy="leave it out: a .cs file says one pixel size",
+            )
+        particles = read_cryosparc(path, others)
+    elif others:
         raise InputError(
             "passthrough files belong to CryoSPARC's .cs files",
             file=path,
@@ -69,7 +81,10 @@ def read_particles(
             found=", ".join(map(str, others)),
             remedy="leave passthrough out",
         )
-    return read_relion(path, missing_ctf)
+    else:
+        particles = read_relion(path, missing_ctf, pixel_size)
+    check_units(particles)
+    return particles
 
 
 def passthrough_files(given: str | Path | Sequence[str | Path] | None) -> list[Path]:

@@ -31,6 +31,7 @@ MODES = {0: "int8", 1: "int16", 2: "float32", 6: "uint16", 12: "float16"}
 
 _KNOWN_MODES = {*MODES, 3, 4, 16, 101}
 _LARGEST = 1 << 24  # px; no image, map or stack has a longer side
+_IMOD_OFFSET, _IMOD_STAMP = 152, 1146047817  # imodStamp; behind it imodFlags, whose bit 0 means signed bytes
 _warned: set[tuple[str, Path]] = set()
 
 
@@ -125,6 +126,8 @@ def read_header(path: Path) -> MrcHeader:
             remedy="convert the file to mode 2",
         )
     dtype: np.dtype[Any] = data_dtype_from_header(fields)  # type: ignore[no-untyped-call]
+    if int(fields.mode) == 0 and _has_unsigned_bytes(start, fields):
+        dtype = np.dtype(np.uint8)
     header = MrcHeader(path, fields, HEADER_DTYPE.itemsize + int(fields.nsymbt), dtype, packed)
     if min(header.shape) < 1 or int(fields.nsymbt) < 0:
         found = " x ".join(map(str, header.shape))
@@ -160,6 +163,12 @@ def _fields(path: Path, start: bytes) -> Any:
     if not named:
         _warn(path, "its header lacks the letters MAP", "an MRC file")
     return both[order]
+
+
+def _has_unsigned_bytes(start: bytes, fields: Any) -> bool:
+    """Return whether IMOD wrote the bytes of mode 0 without a sign: its stamp is there, its flag is not."""
+    stamp, flags = np.frombuffer(start, fields.dtype["mode"], count=2, offset=_IMOD_OFFSET).tolist()
+    return stamp == _IMOD_STAMP and not flags & 1
 
 
 def _makes_sense(fields: Any) -> bool:

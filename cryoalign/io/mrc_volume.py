@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,19 @@ from cryoalign.errors import InputError
 from cryoalign.io.mrc_header import read_header
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     from cryoalign.io.mrc_header import MrcHeader
 
 _log = logging.getLogger(__name__)
 
+SAME = 1e-3
+"""Relative difference up to which voxel sizes are meant to be equal."""
+
+_EXACTLY = 1e-6  # A; more than a float32 in a header is rounded by
+_OTHER_FIELD = 1.5  # ratio of fields of view
 _LONGEST = 4  # times the shortest side: a map that is longer would be padded to a cube that is mostly empty
 _TURNS = {(2, 3, 1), (3, 1, 2)}  # orders of axes that turn what is stored; the other ones mirror it
 
@@ -65,6 +73,76 @@ def read_volume(path: Path | str) -> tuple[NDArray[np.float32], float | None]:
         raise InputError("the volume is constant", file=path, found=f"{volume.flat[0]:g} everywhere")
     _say_start(header, order)
     return np.ascontiguousarray(_cube(volume, path)), header.pixel_size
+
+
+def never_set(voxel_size: float | None) -> bool:
+    """Return whether a header's voxel size is one that programs write when nobody set it: none, or 1 A."""
+    return voxel_size is None or abs(voxel_size - 1) < _EXACTLY
+
+
+def images_voxel_size(
+    path: Path | str, voxel_size: float, side: int, boxes: Collection[int], pixel_size: float
+) -> float:
+    """Return the voxel size of a map: that of the images where its header has 1 A and the boxes agree.
+
+    RELION takes the images' pixel size for its reference, whatever the header says; here a header counts
+    unless it is one that nobody set. What is assumed is said in the log.
+
+    Parameters
+    ----------
+    path : Path or str
+        The map, for the log.
+    voxel_size : float
+        In A, as the header has it.
+    side : int
+        Of the map, in voxels.
+    boxes : collection of int
+        Of the images, in px.
+    pixel_size : float
+        Of the images, in A.
+
+    Returns
+    -------
+    float
+        In A.
+    """
+    if not never_set(voxel_size) or side not in boxes or abs(pixel_size / voxel_size - 1) <= SAME:
+        return voxel_size
+    _warn_once(
+        f"{path}: its header says 1 A, as many programs leave it, and its box of {side} px is that of the "
+        f"images: their pixel size of {pixel_size:g} A is taken for the map"
+    )
+    return pixel_size
+
+
+def warn_of_other_field(path: Path | str, side: int, voxel_size: float, box: int, pixel_size: float) -> None:
+    """Warn of a map whose field of view differs from that of the images by more than a factor of 1.5.
+
+    Parameters
+    ----------
+    path : Path or str
+        The map, for the log.
+    side : int
+        Of the map, in voxels.
+    voxel_size : float
+        Of the map, in A.
+    box : int
+        Of the images, in px.
+    pixel_size : float
+        Of the images, in A.
+    """
+    span, field = side * voxel_size, box * pixel_size
+    if max(span / field, field / span) > _OTHER_FIELD:
+        _warn_once(
+            f"{path}: the map spans {span:.4g} A ({side} px of {voxel_size:g} A), the images {field:.4g} A "
+            f"({box} px of {pixel_size:g} A); is its voxel size right?"
+        )
+
+
+@cache
+def _warn_once(message: str) -> None:
+    """Warn, once of a thing: a run and its baselines are judged with one map."""
+    _log.warning("%s", message)
 
 
 def _axis_order(header: MrcHeader) -> tuple[int, int, int]:

@@ -22,6 +22,10 @@ _log = logging.getLogger(__name__)
 SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")
 """Endings of the files that are read; each may be followed by ``.gz``."""
 
+_LARGEST_BFACTOR = 1e4  # A^2: a Gaussian of 20 A
+_LARGEST_OCCUPANCY = 10.0
+_FARTHEST = 1e6  # A
+
 
 def read_structure(
     path: Path | str,
@@ -73,17 +77,52 @@ def read_structure(
         for residue in chain
         if _wanted(residue, waters=waters, ligands=ligands)
         for atom in residue
-        if atom.occ > 0 and (hydrogens or not atom.is_hydrogen())
+        if hydrogens or not atom.is_hydrogen()
     ]
-    atoms = _known_atoms(path, atoms)
+    atoms = _known_atoms(path, _present(path, atoms))
     positions = np.array([atom.pos.tolist() for atom in atoms], dtype=np.float64)
     _check_positions(path, atoms, positions)
+    _check_bfactors(path, atoms)
     return Atoms(
         positions=positions,
         elements=np.array([atom.element.name for atom in atoms]),
         bfactor=np.array([atom.b_iso for atom in atoms], dtype=np.float64),
         occupancy=np.array([atom.occ for atom in atoms], dtype=np.float64),
     )
+
+
+def _present(path: Path, atoms: list[gemmi.Atom]) -> list[gemmi.Atom]:
+    """Leave out atoms of occupancy zero; refuse a model of them alone, or an impossible occupancy."""
+    wrong = next((atom for atom in atoms if not 0 <= atom.occ <= _LARGEST_OCCUPANCY), None)
+    if wrong is not None:
+        raise InputError(
+            "the occupancy of an atom is not possible",
+            file=path,
+            expected="0 to 1",
+            found=f"{wrong.occ:g} of atom {wrong.serial}",
+        )
+    present = [atom for atom in atoms if atom.occ > 0]
+    if atoms and not present:
+        raise InputError(
+            f"all {len(atoms)} atoms have occupancy 0, as programs for molecular dynamics write it",
+            file=path,
+            expected="occupancies above 0, in columns 55 to 60 of a PDB file",
+            remedy="set them to 1",
+        )
+    return present
+
+
+def _check_bfactors(path: Path, atoms: list[gemmi.Atom]) -> None:
+    """Refuse what spreads an atom over everything, and would be drawn for ever."""
+    wrong = [atom for atom in atoms if not 0 <= atom.b_iso <= _LARGEST_BFACTOR]
+    if wrong:
+        raise InputError(
+            f"the B-factors of {len(wrong)} of {len(atoms)} atoms are not possible",
+            file=path,
+            expected=f"0 to {_LARGEST_BFACTOR:,.0f} A^2",
+            found=f"{wrong[0].b_iso:g} of atom {wrong[0].serial}",
+            remedy="correct them, or set them to 0 and give one of all atoms with specimen.bfactor=",
+        )
 
 
 def _known_atoms(path: Path, atoms: list[gemmi.Atom]) -> list[gemmi.Atom]:
@@ -112,12 +151,12 @@ def _known_atoms(path: Path, atoms: list[gemmi.Atom]) -> list[gemmi.Atom]:
 
 def _check_positions(path: Path, atoms: list[gemmi.Atom], positions: NDArray[np.float64]) -> None:
     """Refuse atoms of no place."""
-    lost = np.flatnonzero(~np.isfinite(positions).all(axis=1))
+    lost = np.flatnonzero(~(np.abs(positions) < _FARTHEST).all(axis=1))
     if len(lost):
         raise InputError(
-            f"{len(lost)} of {len(atoms)} atoms have no place",
+            f"{len(lost)} of {len(atoms)} atoms have no possible place",
             file=path,
-            expected="finite coordinates",
+            expected=f"coordinates within {_FARTHEST:,.0f} A of 0",
             found=f"{positions[lost[0]]} of atom {atoms[lost[0]].serial}",
         )
 

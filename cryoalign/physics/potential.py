@@ -102,7 +102,7 @@ def potential(
     """
     if not len(atoms):
         raise InputError("there are no atoms to make a potential of", expected="at least one")
-    within("the additional B-factor", bfactor, 0, unit="A^2")
+    within("the additional B-factor", bfactor, 0, 1e4, unit="A^2")
     placed = place(atoms, centre)
     _check_fit(placed, box, pixel_size)
 

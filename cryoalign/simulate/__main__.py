@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 #: The groups of the configuration, each a part of the experiment.
 PARTS = ("specimen", "scattering", "solvent", "detector", "envelope")
 
+_SELDOM = {"missing_ctf": "refuse", "pixel_size": None}  # stated in sim.star where they are something else
+
 
 @command("simulate")
 def main(cfg: DictConfig) -> None:
@@ -35,12 +37,14 @@ def main(cfg: DictConfig) -> None:
         )
     parts = {name: instantiate(cfg[name], _convert_="all") for name in PARTS}
     plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
+    named = [*PARTS, "seed", "passthrough", "ignore_aberrations"]
+    named += [name for name, usual in _SELDOM.items() if plain[name] != usual]
     star = simulate_particles(
-        read_particles(cfg.particles, cfg.passthrough, cfg.missing_ctf),
+        read_particles(cfg.particles, cfg.passthrough, cfg.missing_ctf, cfg.pixel_size),
         out=Path(cfg.out),
         **parts,
         seed=cfg.seed,
-        parameters={name: plain[name] for name in (*PARTS, "seed", "passthrough", "ignore_aberrations")},
+        parameters={name: plain[name] for name in named},
         box=cfg.box,
         root=None if cfg.root is None else Path(cfg.root),
         ignore_aberrations=cfg.ignore_aberrations,

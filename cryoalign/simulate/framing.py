@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +12,10 @@ import numpy as np
 from cryoalign.errors import InputError
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.mrc import MrcStack
+from cryoalign.io.mrc_volume import SAME, images_voxel_size, warn_of_other_field
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -84,17 +87,24 @@ def _warn_of_lost_power(volume: Volume, box: int, pixel_size: float, specimen: S
         )  # fmt: skip
 
 
-def fitting_volume(specimen: Specimen, box: int, pixel_sizes: NDArray[np.float64]) -> Volume:
+def fitting_volume(
+    specimen: Specimen, box: int, pixel_sizes: NDArray[np.float64], boxes: Collection[int] = ()
+) -> Volume:
     """Make the volume; refuse one that spans next to nothing, and warn of one that does not fit."""
     volume = specimen.volume(box, float(pixel_sizes.min()))
-    span = len(volume.values) * volume.pixel_size
-    if span < _FEWEST_PIXELS * pixel_sizes.max():
+    coarsest, side = float(pixel_sizes.max()), len(volume.values)
+    if volume.from_header and coarsest / pixel_sizes.min() - 1 < SAME:
+        found = images_voxel_size(specimen.file, volume.pixel_size, side, {box, *boxes}, coarsest)
+        volume = replace(volume, pixel_size=found)
+    span = side * volume.pixel_size
+    if span < _FEWEST_PIXELS * coarsest:
         raise InputError(
             "the volume is smaller than the images can show",
             file=specimen.file,
-            expected=f"{_FEWEST_PIXELS} image pixels or more, {_FEWEST_PIXELS * pixel_sizes.max():g} A",
-            found=f"{len(volume.values)} voxels of {volume.pixel_size:g} A, {span:g} A",
+            expected=f"{_FEWEST_PIXELS} image pixels or more, {_FEWEST_PIXELS * coarsest:g} A",
+            found=f"{side} voxels of {volume.pixel_size:g} A, {span:g} A",
             remedy="check the voxel size; give the right one with volume_pixel_size=",
         )
-    _warn_of_lost_power(volume, box, float(pixel_sizes.max()), specimen)
+    warn_of_other_field(specimen.file, side, volume.pixel_size, box, coarsest)
+    _warn_of_lost_power(volume, box, coarsest, specimen)
     return volume

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -12,6 +13,7 @@ from scipy.ndimage import center_of_mass, fourier_shift
 
 from cryoalign.errors import InputError
 from cryoalign.io.mrc import read_volume
+from cryoalign.io.mrc_volume import SAME, never_set
 from cryoalign.io.structure import SUFFIXES, read_structure
 from cryoalign.physics.displacement import occupied
 from cryoalign.physics.potential import potential
@@ -19,6 +21,8 @@ from cryoalign.physics.potential import potential
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,14 @@ class Volume:
         Voxel size in A.
     volts : bool
         The values are an electrostatic potential in V, not a density of unknown scale.
+    from_header : bool
+        The voxel size is that of a file's header, and nobody gave another one.
     """
 
     values: Tensor
     pixel_size: float
     volts: bool
+    from_header: bool = False
 
 
 class Specimen(Protocol):
@@ -118,13 +125,18 @@ class DensityMap:
                 found=voxel,
                 remedy="give it with volume_pixel_size=",
             )
+        if self.pixel_size is not None and header is not None and not never_set(header):
+            _warn_of_header(self.file, header, voxel)
         if self.recentre:
             values = _recentred(values, self.file)
         if self.mirror:  # about voxel M // 2, which in an even box is not the middle
             values = np.roll(values[::-1], 1 - len(values) % 2, axis=0)
         tensor = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
         return Volume(
-            tensor if self.volts is None else self.volts * tensor, voxel, volts=self.volts is not None
+            tensor if self.volts is None else self.volts * tensor,
+            voxel,
+            volts=self.volts is not None,
+            from_header=self.pixel_size is None,
         )
 
 
@@ -195,6 +207,12 @@ class AtomicModel:
         if self.solvent_potential:
             values -= self.solvent_potential * occupied(atoms, box, pixel_size, centre=self.centre)
         return Volume(values, pixel_size, volts=True)
+
+
+def _warn_of_header(file: Path, header: float, given: float) -> None:
+    """Warn of a voxel size that was set in the header and is another one than was asked for."""
+    if abs(header / given - 1) > SAME:
+        _log.warning("%s: its header says %g A; %g A are taken, of volume_pixel_size=", file, header, given)
 
 
 def _recentred(values: NDArray[np.float32], file: Path) -> NDArray[np.float32]:

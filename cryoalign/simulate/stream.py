@@ -121,7 +121,8 @@ def simulate_particles(
     box, out = find_box_size(particles, box, root), Path(out)
     warn_of_shifts(particles, box)
     pixel_sizes = particles.optics_column("pixel_size")
-    volume = fitting_volume(specimen, box, pixel_sizes)
+    stated = {particles.optics[index].box_size for index in np.unique(particles.optics_index)}
+    volume = fitting_volume(specimen, box, pixel_sizes, stated - {None})
     inputs = (particles.source, specimen.file)
     read = (*inputs, *passthrough_files((parameters or {}).get("passthrough")))
     if parameters is None:

@@ -37,8 +37,8 @@ _GROUPS = {
 _SURROUNDINGS = {
     "audit", "callbacks", "data", "debug", "log_every", "resume", "test", "threads", "trainer",
     "data.bad_images", "data.check", "data.check_header", "data.folder", "data.missing_ctf",
-    "data.passthrough", "data.raw", "data.root", "data.sim", "data.workers", "trainer.accelerator",
-    "trainer.enable_progress_bar", "trainer.val_check_interval",
+    "data.passthrough", "data.pixel_size", "data.raw", "data.root", "data.sim", "data.workers",
+    "trainer.accelerator", "trainer.enable_progress_bar", "trainer.val_check_interval",
 }  # fmt: skip
 _SURROUNDING_GROUPS = ("callbacks.figures.", "callbacks.step_checkpoints.", "hydra", "logger", "paths")
 #: Of the last validation, what the table of runs shows beside them.

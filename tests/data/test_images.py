@@ -263,3 +263,25 @@ def test_real_sample(shared_data: Path) -> None:
     images = _open(particles, box=64)
     assert (len(images), images.box, images.pixel_size) == (720, 64, pytest.approx(2 * 1.7076))
     assert images.scan() == []
+
+
+def test_a_stack_named_without_the_number_of_an_image(tmp_path: Path) -> None:
+    """Image 1 would be taken for every row."""
+    text = (
+        "data_\nloop_\n_rlnImageName\n_rlnAngleRot\n_rlnAngleTilt\n_rlnAnglePsi\n_rlnDefocusU\n_rlnDefocusV\n"
+        "_rlnDefocusAngle\n_rlnVoltage\n_rlnSphericalAberration\n_rlnAmplitudeContrast\n_rlnImagePixelSize\n"
+        "one.mrcs 0 0 0 9000 9000 0 300 2.7 0.1 2.0\na.mrcs 0 0 0 9000 9000 0 300 2.7 0.1 2.0\n"
+    )
+    (tmp_path / "raw.star").write_text(text)
+    _write(tmp_path / "one.mrcs", _images(1), 2.0)
+    _write(tmp_path / "a.mrcs", _images(3), 2.0)
+    read = read_particles(tmp_path / "raw.star")
+    with pytest.raises(
+        InputError, match=r"row 2: the name of a stack of several images(.|\n)*NNNNNN@a.mrcs"
+    ) as caught:
+        ParticleImages(read, locate_stacks(read))
+    assert "1 to 3" in str(caught.value)
+    assert len(ParticleImages(read.take([0]), locate_stacks(read.take([0])))) == 1
+    (tmp_path / "raw.star").write_text(text.replace("\na.mrcs", "\n2@a.mrcs"))
+    read = read_particles(tmp_path / "raw.star")
+    assert len(ParticleImages(read, locate_stacks(read))) == 2

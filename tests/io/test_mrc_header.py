@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import mrcfile
 import numpy as np
 import pytest
+from mrcfile.dtypes import HEADER_DTYPE
 
 from cryoalign.errors import InputError
 from cryoalign.io import mrc_header
@@ -79,3 +80,31 @@ def test_a_packed_stack_has_to_be_unpacked(tmp_path: Path) -> None:
     assert read_header(path).packed
     with pytest.raises(InputError, match=r"the image stack is packed(.|\n)*unpack it"):
         MrcStack(path)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("stamped", "flags", "unsigned"), [(True, 0, True), (True, 1, False), (False, 0, False)]
+)
+def test_bytes_of_imod(tmp_path: Path, order: str, stamped: bool, flags: int, unsigned: bool) -> None:
+    """Mode 0 was unsigned in IMOD; its stamp without the flag says that it still is."""
+    parts = {156: np.array(flags, f"{order}i4").tobytes()}
+    if stamped:
+        parts[152] = np.array(1146047817, f"{order}i4").tobytes()
+    path = tmp_path / "a.mrcs"
+    damaged(path, "<", parts, np.int8)  # mrcfile has but one order for single bytes
+    content = bytearray(path.read_bytes())
+    little, other = HEADER_DTYPE.newbyteorder("<"), HEADER_DTYPE.newbyteorder(order)
+    content[:1024] = np.frombuffer(content[:1024], little).astype(other).tobytes()
+    content[STAMP : STAMP + 4] = RIGHT[order]
+    content[-256 * 256 :] = bytes(range(256)) * 256
+    path.write_bytes(content)
+    right = np.arange(256, dtype=np.uint8) if unsigned else np.arange(256, dtype=np.uint8).view(np.int8)
+    np.testing.assert_array_equal(MrcStack(path).read(2)[0], right.astype(np.float32))
+
+
+def test_unsigned_bytes_as_found(shared_data: Path) -> None:
+    faults = shared_data / "faults"
+    stack = MrcStack(faults / "stack_imod_unsigned.mrcs")
+    right = np.load(faults / "stack_imod_unsigned_right_values.npy")
+    np.testing.assert_array_equal([stack.read(slot) for slot in range(len(stack))], right)

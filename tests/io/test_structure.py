@@ -175,3 +175,40 @@ def test_coordinates_that_are_no_numbers(tmp_path: Path, x: str) -> None:
     with pytest.raises(InputError, match="not a finite number") as caught:
         read_structure(tmp_path / "a.pdb")
     assert caught.value.row == 1
+
+
+@pytest.mark.parametrize("text", ["   inf", "   nan", " 1e300", "  2e4", "-20.00"])
+def test_impossible_bfactors_are_refused_at_once(tmp_path: Path, text: str) -> None:
+    path = pdb(tmp_path / "a.pdb")
+    lines = path.read_text().splitlines()
+    atom = next(number for number, line in enumerate(lines) if line.startswith("ATOM"))
+    lines[atom] = lines[atom][:60] + text.rjust(6)[:6] + lines[atom][66:]
+    path.write_text("\n".join(lines))
+    message = refused(path)
+    assert "B-factors of 1 of" in message
+    assert "0 to 10,000 A^2" in message
+
+
+def test_a_model_whose_occupancies_are_all_zero(tmp_path: Path) -> None:
+    path = pdb(tmp_path / "a.pdb")
+    lines = [
+        line[:54] + "  0.00" + line[60:] if line.startswith(("ATOM", "HETATM")) else line
+        for line in path.read_text().splitlines()
+    ]
+    path.write_text("\n".join(lines))
+    message = refused(path)
+    assert "have occupancy 0, as programs for molecular dynamics write it" in message
+    assert "set them to 1" in message
+    assert "waters" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("occupancy_zero.pdb", "occupancy 0"),
+        ("bfactor_infinite.pdb", "B-factors of 1 of"),
+        ("coordinate_1e308.cif", "no possible place"),
+    ],
+)
+def test_faults_as_found(shared_data: Path, name: str, said: str) -> None:
+    assert said in refused(shared_data / "faults" / name)

@@ -47,7 +47,7 @@ def read_cryosparc(path: Path, passthrough: Sequence[Path] = ()) -> Particles:
     Particles
         One optics group for each exposure group and each distinct set of its values. In `table` stand the
         uid, every column under its name (those with several values as ``name[0]``, ``name[1]``, ...)
-        and ``rlnMicrographName``.
+        and, where micrographs are named, ``rlnMicrographName``.
 
     Raises
     ------
@@ -60,7 +60,8 @@ def read_cryosparc(path: Path, passthrough: Sequence[Path] = ()) -> Particles:
         require(table, what, names)
     optics, index = read_optics(table)
     stack = np.char.lstrip(text(table, "blob/path"), ">")
-    micrograph = stack
+    # without it none: stacks of restacked or downsampled particles hold those of many micrographs
+    micrograph = np.full(len(table), "")
     if "location/micrograph_path" in table:
         micrograph = np.char.lstrip(text(table, "location/micrograph_path"), ">")
     shift = numbers(table, "alignments3D/shift", 2) * numbers(table, "alignments3D/psize_A")[:, None]
@@ -144,7 +145,9 @@ def _angles(table: CsTable) -> NDArray[np.float64]:
 
 def _data_frame(table: CsTable, micrograph: NDArray[np.str_]) -> pd.DataFrame:
     """Return every column with its type, so that none is lost when the particles are written back."""
-    columns: dict[str, Any] = {UID: table.uid, MICROGRAPH: micrograph}
+    columns: dict[str, Any] = {UID: table.uid}
+    if (micrograph != "").any():
+        columns[MICROGRAPH] = micrograph
     for name in table.names:
         values = table[name]
         if name in columns or values.dtype.kind not in "fiubSU":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, within
 from cryoalign.io.relion.aberrations import (
     ABERRATIONS,
     BEAM_TILT,
@@ -36,6 +36,10 @@ COLUMNS = (
 """Columns that belong into the optics table and are taken out of a single table."""
 
 
+_PIXEL_SIZES = (1e-3, 1e3)  # A
+_SAME_PIXEL_SIZE = 0.01  # relative difference of two columns that say the same
+
+
 class _Lens(NamedTuple):
     """What M rows say of pixel size and microscope: (M,) float64 each, units as in `Optics`."""
 
@@ -49,7 +53,7 @@ class _Lens(NamedTuple):
 
 
 def read_optics(
-    path: Path, particles: pd.DataFrame, optics: pd.DataFrame | None
+    path: Path, particles: pd.DataFrame, optics: pd.DataFrame | None, pixel_size: float | None = None
 ) -> tuple[tuple[Optics, ...], NDArray[np.int64]]:
     """Read the optics groups, and which of them each particle belongs to.
 
@@ -62,6 +66,8 @@ def read_optics(
     optics : DataFrame or None
         The table of optics groups; None for a 3.0 file, in which one group is made of each distinct
         combination.
+    pixel_size : float, optional
+        In A, whatever the columns say.
 
     Returns
     -------
@@ -75,7 +81,7 @@ def read_optics(
         If columns are missing, a value is not usable, or a particle names a group that is not there.
     """
     if optics is None:
-        lens, aberrations = _lens(path, particles, ""), read_aberrations(path, particles, "")
+        lens, aberrations = _lens(path, particles, "", pixel_size), read_aberrations(path, particles, "")
         key = np.column_stack([*lens, *(column.code for column in aberrations.values())])
         _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
         order = np.argsort(first)
@@ -86,7 +92,8 @@ def read_optics(
         return groups, np.argsort(order)[inverse.reshape(-1)].astype(np.int64)
     if not len(optics):
         raise InputError("the table data_optics has no rows", file=path)
-    lens, aberrations = _lens(path, optics, "data_optics"), read_aberrations(path, optics, "data_optics")
+    lens = _lens(path, optics, "data_optics", pixel_size)
+    aberrations = read_aberrations(path, optics, "data_optics")
     numbering = _group_numbers(path, optics)
     names = optics.get("rlnOpticsGroupName", [f"opticsGroup{group}" for group in numbering])
     groups = tuple(
@@ -140,7 +147,7 @@ def _match(path: Path, particles: pd.DataFrame, numbering: NDArray[np.int64]) ->
     return index
 
 
-def _lens(path: Path, table: pd.DataFrame, where: str) -> _Lens:
+def _lens(path: Path, table: pd.DataFrame, where: str, pixel_size: float | None) -> _Lens:
     """Read what all optics groups must have, and what they may."""
     missing = [name for name in LENS if name not in table]
     if missing:
@@ -167,7 +174,11 @@ def _lens(path: Path, table: pd.DataFrame, where: str) -> _Lens:
         for name in OPTIONAL
     ]
     needed = [numbers(table, name, path, where=where) for name in LENS]
-    lens = _Lens(_pixel_size(path, table, where), *needed, *optional)
+    if pixel_size is None:
+        sizes = _pixel_size(path, table, where)
+    else:
+        sizes = np.full(len(table), within("pixel_size", pixel_size, *_PIXEL_SIZES, unit="A"), np.float64)
+    lens = _Lens(sizes, *needed, *optional)
     _check_limits(path, lens, where)
     return lens
 
@@ -175,7 +186,7 @@ def _lens(path: Path, table: pd.DataFrame, where: str) -> _Lens:
 def _check_limits(path: Path, lens: _Lens, where: str) -> None:
     """Refuse what can only be a typing error or another unit."""
     for what, values, low, high in (
-        ("pixel size in A", lens.pixel_size, 1e-3, 1e3),
+        ("pixel size in A", lens.pixel_size, *_PIXEL_SIZES),
         ("rlnVoltage in kV", lens.voltage, 1.0, 5e3),
         ("rlnAmplitudeContrast", lens.amplitude_contrast, 0.0, 1.0),
     ):
@@ -192,9 +203,12 @@ def _check_limits(path: Path, lens: _Lens, where: str) -> None:
 
 def _pixel_size(path: Path, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
     """Pixel size in A, directly or as 10^4 x detector pixel size in um / magnification."""
-    for name in PIXEL_SIZE:
-        if name in table:
-            return numbers(table, name, path, where=where)
+    direct = next((name for name in PIXEL_SIZE if name in table), None)
+    if direct is not None:
+        sizes = numbers(table, direct, path, where=where)
+        if all(name in table for name in MAGNIFICATION) and not (where and direct == PIXEL_SIZE[0]):
+            _refuse_contradiction(path, direct, sizes, _magnified(path, table, where))
+        return sizes
     if any(name not in table for name in MAGNIFICATION):
         raise InputError(
             f"there is no pixel size{f' in table {where}' if where else ''}",
@@ -202,6 +216,29 @@ def _pixel_size(path: Path, table: pd.DataFrame, where: str) -> NDArray[np.float
             expected=f"{PIXEL_SIZE[0]}, or {' and '.join(MAGNIFICATION)}",
             remedy="add the column",
         )
+    return _magnified(path, table, where)
+
+
+def _refuse_contradiction(
+    path: Path, name: str, sizes: NDArray[np.float64], magnified: NDArray[np.float64]
+) -> None:
+    """Refuse a single table with two pixel sizes: RELION's own converter takes that of the magnification."""
+    other = np.flatnonzero(~(np.abs(magnified / sizes - 1) <= _SAME_PIXEL_SIZE))
+    if len(other):
+        row = int(other[0])
+        raise InputError(
+            f"{name} contradicts {' and '.join(MAGNIFICATION)} ({len(other)} of {len(sizes)} rows)",
+            file=path,
+            row=row + 1,
+            expected=f"one pixel size, within {_SAME_PIXEL_SIZE:.0%}",
+            found=f"{name} {sizes[row]:g} A, and 10000 x {MAGNIFICATION[1]} / {MAGNIFICATION[0]} = "
+            f"{magnified[row]:.4g} A, which RELION's converter takes",
+            remedy="give the right one with pixel_size= (data.pixel_size= in a training)",
+        )
+
+
+def _magnified(path: Path, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
+    """Return 10^4 x detector pixel size in um / magnification, in A."""
     magnification, detector = (numbers(table, name, path, where=where) for name in MAGNIFICATION)
     bad = np.flatnonzero(magnification <= 0)
     if len(bad):

@@ -35,7 +35,9 @@ IMAGE, ORIGINAL, MICROGRAPH, HALF = (
 _OF_A_REFINEMENT = "use the STAR file of a 3D refinement, e.g. run_data.star"
 
 
-def read_particles(path: Path | str, missing_ctf: MissingCtf = "refuse") -> Particles:
+def read_particles(
+    path: Path | str, missing_ctf: MissingCtf = "refuse", pixel_size: float | None = None
+) -> Particles:
     """Read a RELION STAR file.
 
     Parameters
@@ -46,6 +48,8 @@ def read_particles(path: Path | str, missing_ctf: MissingCtf = "refuse") -> Part
     missing_ctf : {"refuse", "neutral"}
         With "neutral", particles without a CTF get one that is 1 everywhere, and a missing amplitude contrast
         is 0; see `cryoalign.io.relion.missing_ctf.fill_ctf`.
+    pixel_size : float, optional
+        Of the images in A; by default that of the file.
 
     Returns
     -------
@@ -68,8 +72,8 @@ def read_particles(path: Path | str, missing_ctf: MissingCtf = "refuse") -> Part
     _require(
         path, table, "CTF", DEFOCUS, f"{_OF_A_REFINEMENT}, or take the CTF for 1 with missing_ctf=neutral"
     )
-    optics, index = read_optics(path, table, groups)
-    pixel_size = np.array([group.pixel_size for group in optics])[index]
+    optics, index = read_optics(path, table, groups, pixel_size)
+    sizes = np.array([group.pixel_size for group in optics])[index]
     stack, slot = parse_image_names(table[IMAGE], IMAGE, path)
     return Particles(
         source=path,
@@ -80,7 +84,7 @@ def read_particles(path: Path | str, missing_ctf: MissingCtf = "refuse") -> Part
         slot=slot,
         micrograph=_text(table[MICROGRAPH]) if MICROGRAPH in table else np.full(len(table), ""),
         angles=np.column_stack([numbers(table, name, path) for name in POSE]),
-        shift=_shift(path, table, pixel_size),
+        shift=_shift(path, table, sizes),
         defocus=np.column_stack([numbers(table, name, path) for name in DEFOCUS]),
         phase_shift=_optional(path, table, "rlnPhaseShift", 0.0),
         ctf_bfactor=_optional(path, table, "rlnCtfBfactor", 0.0),

@@ -129,3 +129,36 @@ def test_real_aberrations(shared_data: Path) -> None:
     assert first.beam_tilt == (0.657334, 0.884982)
     assert (first.odd_zernike[2], len(first.even_zernike)) == (2.54522458134, 9)
     assert first.magnification == (1.011472, 0.004231, 0.00456, 1.008858)
+
+
+MAGNIFIED = {"rlnMagnification": ["37381"] * 3, "rlnDetectorPixelSize": ["5"] * 3}  # 1.33758 A
+
+
+@pytest.mark.parametrize("name", ["rlnPixelSize", "rlnImagePixelSize"])
+def test_two_pixel_sizes_of_one_particle(tmp_path: Path, name: str) -> None:
+    single = {key: cells for key, cells in SINGLE.items() if key != "rlnImagePixelSize"} | MAGNIFIED
+    path = _star(tmp_path / "a.star", images=single | {name: ["1.34", "1.338", "2.0"]})
+    with pytest.raises(InputError, match=f"row 3: {name} contradicts rlnMagnification and rln") as caught:
+        read_particles(path)
+    assert f"{name} 2 A" in str(caught.value)
+    assert "= 1.338 A" in str(caught.value)
+    decided = read_particles(path, pixel_size=1.5)
+    assert [group.pixel_size for group in decided.optics] == [1.5]
+    moved = _star(path, images=single | {name: ["1.338"] * 3, "rlnOriginX": ["2"] * 3})
+    assert read_particles(moved).optics[0].pixel_size == 1.338
+    assert read_particles(moved, pixel_size=1.5).shift[0].tolist() == [3.0, 0.0]
+    for size in (0.0, -1.0, float("nan")):
+        with pytest.raises(InputError, match="pixel_size is out of range"):
+            read_particles(moved, pixel_size=size)
+
+
+def test_a_table_of_optics_has_one_pixel_size(tmp_path: Path) -> None:
+    """RELION reads rlnImagePixelSize there, and nothing else."""
+    optics = OPTICS | {name: cells[:2] for name, cells in MAGNIFIED.items()}
+    read = read_particles(_star(tmp_path / "a.star", optics=optics, particles=PARTICLES))
+    assert [group.pixel_size for group in read.optics] == [1.5, 1.51]
+
+
+def test_a_contradiction_as_found(shared_data: Path) -> None:
+    with pytest.raises(InputError, match="contradicts"):
+        read_particles(shared_data / "faults" / "star30_two_pixel_sizes.star")
