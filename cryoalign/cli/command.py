@@ -17,6 +17,7 @@ import cryoalign
 from cryoalign.cli.catalogue import summary
 from cryoalign.cli.completion import answer
 from cryoalign.cli.help_text import help_text
+from cryoalign.cli.termination import exit_on_sigterm
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], N
         @functools.wraps(task)
         def main() -> None:
             arguments = sys.argv[1:]
-            with _plain_errors():
+            with _plain_errors(), exit_on_sigterm():
                 if _HELP & set(arguments):
                     print(help_text(name, [word for word in arguments if not word.startswith("-")]), end="")
                 elif _COMPLETION & set(arguments):

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from cryoalign.data.dataset import Pair, PairedImages
 from cryoalign.data.groups import number_groups
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
-from cryoalign.data.loader import StreamLoader, StreamSampler
+from cryoalign.data.loader import StreamLoader, StreamSampler, outlive_sigterm
 from cryoalign.data.matching_rows import refuse_swapped
 from cryoalign.data.normalize import Normalization
 from cryoalign.data.pairs import match_pairs
@@ -256,6 +256,7 @@ class PairedDataModule(LightningDataModule):
     def _options(self) -> dict[str, Any]:
         return {
             "num_workers": self.workers,
+            "worker_init_fn": outlive_sigterm,
             # A loader draws a seed for its workers: not from the stream that dropout draws from, or a
             # continued run would differ from an unbroken one.
             "generator": torch.Generator().manual_seed(self.seed),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoalign.data.dataset import PairedImages
+
+
+def outlive_sigterm(_: int) -> None:
+    """Have a loader's process leave SIGTERM to the training, which needs it to the end of its step.
+
+    Schedulers send the signal to every process of a job. A loader's process ends with the training anyway.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class StreamSampler(Sampler[list[tuple[int, int]]]):

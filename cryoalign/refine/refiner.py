@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cryoalign.data.metadata import rows_of
+from cryoalign.errors import InputError
 from cryoalign.io.progress import progress_bar
 from cryoalign.models.generator import map_metadata
 from cryoalign.physics.threads import one_thread_each, side_by_side
@@ -287,7 +288,17 @@ class Refiner:
             draw=fill(batch["draw"]),
             metadata=map_metadata(fill, batch["metadata"]),
         )
-        return batch, fakes[:count].float()
+        fakes = fakes[:count].float()
+        finite = torch.isfinite(fakes).flatten(1).all(dim=1)
+        if not bool(finite.all()):
+            number = int(batch["index"][int(finite.int().argmin())])
+            raise InputError(
+                f"the fake of image {number + 1} is not finite",
+                expected="numbers",
+                found="NaN or infinity",
+                remedy="choose an earlier checkpoint with checkpoint=, or train again: the weights are bad",
+            )
+        return batch, fakes
 
 
 def _filled(values: Tensor, size: int) -> Tensor:

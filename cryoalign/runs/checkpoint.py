@@ -1,7 +1,8 @@
-"""Checkpoints of a run: located, read without unpickling, and held against a configuration."""
+"""Checkpoints of a run: written whole, located, read without unpickling, held against a configuration."""
 
 from __future__ import annotations
 
+import io
 import json
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from cryoalign.cli.flatten import flatten
 from cryoalign.errors import InputError
+from cryoalign.io.output import place_error, sync
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 #: What a checkpoint must share with the configuration it is loaded under.
 _BINDING = ("generator", "discriminator", "loss", "data.normalization", "data.box")
+_PART = ".part"
 
 
 def binding(cfg: DictConfig) -> str:
@@ -27,6 +31,51 @@ def binding(cfg: DictConfig) -> str:
         for key, v in chosen.items()
     }
     return json.dumps(plain, sort_keys=True)
+
+
+def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint beside its place, have the disk take it, and rename it over an earlier one.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made where it is missing. What a killed process left of another attempt is overwritten.
+    content : mapping
+        Tensors and plain values.
+
+    Raises
+    ------
+    InputError
+        If the disk is full or the place cannot be written; an earlier checkpoint stays.
+    """
+    whole = io.BytesIO()  # torch says of a full disk no more than that it could not write
+    torch.save(dict(content), whole)
+    part = path.with_name(f".{path.name}{_PART}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("wb") as file:
+                file.write(whole.getbuffer())
+            sync(part)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        sync(path.parent)
+    except OSError as error:
+        raise place_error(path, error) from error
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what a killed process left of a checkpoint that it was writing.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run; no other process trains it.
+    """
+    for part in (folder / "checkpoints").glob(f".*.ckpt{_PART}"):
+        part.unlink(missing_ok=True)
 
 
 def find_checkpoint(folder: Path, which: str) -> Path:

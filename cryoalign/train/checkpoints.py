@@ -1,4 +1,8 @@
-"""The checkpoints of a run, in ``RUN/checkpoints``: the last, the best, one every so many steps."""
+"""The checkpoints of a run, in ``RUN/checkpoints``: the last, the best, one every so many steps.
+
+The last is written after the best: it holds which was the best, and a run killed between the two goes on from
+the last before.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from cryoalign.errors import within
+from cryoalign.runs.checkpoint import write_checkpoint
 
 if TYPE_CHECKING:
+    from lightning.fabric.utilities.types import _PATH
     from lightning.pytorch import LightningModule, Trainer
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Write checkpoints beside their place; Lightning's way is by ``TMPDIR``, from where one may be cut."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any = None) -> None:
+        """Write one; there are no options."""
+        if storage_options is not None:
+            raise TypeError("a checkpoint is written without options")
+        write_checkpoint(Path(path), checkpoint)
 
 
 class _RunCheckpoint(ModelCheckpoint):
@@ -25,6 +42,17 @@ class _RunCheckpoint(ModelCheckpoint):
         """Write into the run folder, wherever the loggers write."""
         self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
         super().setup(trainer, pl_module, stage)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the checkpoints of the run, wherever its folder lies by now."""
+        folder = Path(str(self.dirpath))
+        moved = {**state_dict, "dirpath": self.dirpath}
+        for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+            moved[name] = str(folder / Path(moved[name]).name) if moved[name] else ""
+        moved["best_k_models"] = {
+            str(folder / Path(path).name): score for path, score in state_dict["best_k_models"].items()
+        }
+        super().load_state_dict(moved)
 
 
 class LastCheckpoint(_RunCheckpoint):

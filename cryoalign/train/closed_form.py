@@ -18,6 +18,7 @@ from cryoalign.errors import InputError
 from cryoalign.io.progress import progress_bar
 from cryoalign.models.baselines import BASELINES
 from cryoalign.models.generator import Generator
+from cryoalign.train.checkpoints import WholeCheckpoints
 from cryoalign.train.quiet import without_known_warnings
 
 if TYPE_CHECKING:
@@ -171,11 +172,12 @@ def fit_run(
         OmegaConf.masked_copy(cfg.trainer, ["_target_", *_TRAINER]),
         default_root_dir=folder,
         logger=loggers,
+        plugins=[WholeCheckpoints()],
         **options,
     )
     with without_known_warnings():
         trainer.validate(system, dataloaders=data.evaluation_loader("validation"), verbose=False)
-    for name in ("last", "best"):  # the one state there is, under both names that commands ask for
+    for name in ("best", "last"):  # the one state there is, under both names that commands ask for
         trainer.save_checkpoint(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
     return trainer
 

@@ -50,12 +50,14 @@ class FixedBatch(Callback):
         self._drawn = -1
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Read the batch, and note that its state before the first step is drawn too."""
+        """Read the batch, and note whether this step is drawn: step 0 counts as drawn."""
         if not trainer.is_global_zero:
             return
         datamodule = cast("PairedDataModule", trainer.datamodule)  # type: ignore[attr-defined]
         self._batch = move_data_to_device(datamodule.fixed_batch(self.size), pl_module.device)
-        self._drawn = trainer.global_step
+        step = trainer.global_step
+        there = _figure(trainer, "panels").is_file()  # in a run that is continued
+        self._drawn = step if step == 0 or there else -1
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Draw every so many steps."""
@@ -114,15 +116,18 @@ class FixedBatch(Callback):
         system.publish({f"fixed/{name}": value for name, value in values.items()})
 
     def _publish(self, trainer: Trainer, name: str, figure: Figure) -> None:
-        folder = Path(trainer.default_root_dir) / "figures"
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(folder / f"{name}_step_{trainer.global_step:06d}.png") as path:
+        with atomic_write(_figure(trainer, name)) as path:
             figure.savefig(path, format="png")
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_figure(name, figure, global_step=trainer.global_step)
             elif isinstance(logger, WandbLogger):
                 logger.log_image(name, [figure], step=trainer.global_step)
+
+
+def _figure(trainer: Trainer, name: str) -> Path:
+    """Name the file of a figure of the current step."""
+    return Path(trainer.default_root_dir) / "figures" / f"{name}_step_{trainer.global_step:06d}.png"
 
 
 def curves(images: dict[str, Tensor], norm: Norm) -> dict[str, Tensor]:

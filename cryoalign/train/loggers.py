@@ -4,10 +4,9 @@ which an interrupted run goes on.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
@@ -18,8 +17,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (  # type: ignore[import
 from torch.utils.tensorboard.summary import hparams
 
 from cryoalign.errors import InputError
+from cryoalign.train.log_table import LogTable
 from cryoalign.train.naming import read_origin, tensorboard_folder
-from cryoalign.train.quiet import without_known_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,23 +70,17 @@ def tensorboard(folder: Path, begun: int | None) -> TensorBoardLogger:
     return TensorBoardLogger(place.parent, name=place.name, version="", default_hp_metric=False, **purge)
 
 
-def table(folder: Path, begun: int | None) -> CSVLogger:
-    """Log into ``csv/metrics.csv``.
+def table(folder: Path, begun: int | None) -> CSVLogger:  # noqa: ARG001
+    """Log into ``csv/metrics.csv``, behind the rows that are there.
 
     Parameters
     ----------
     folder : Path
         Of the run.
     begun : int, optional
-        Step that the run is continued from; later rows are cut off.
+        Step that the run is continued from.
     """
-    path = folder / "csv" / "metrics.csv"
-    kept = _rows_until(path, begun) if begun is not None and path.is_file() and first_process() else []
-    logger = CSVLogger(folder, name="csv", version="", flush_logs_every_n_steps=1)
-    if kept:
-        with without_known_warnings():  # the earlier rows that it says it deletes are the ones just read
-            logger.experiment.metrics.extend(cast("Any", kept))
-    return logger
+    return LogTable(folder)
 
 
 def wandb(folder: Path, begun: int | None, *, project: str, offline: bool) -> WandbLogger:  # noqa: ARG001
@@ -164,10 +157,3 @@ def _log_hparams(logger: TensorBoardLogger, chosen: Hyperparameters, results: Se
     for summary in (experiment, start, end):
         logger.experiment._get_file_writer().add_summary(summary)
     logger.save()
-
-
-def _rows_until(path: Path, step: int) -> list[dict[str, str]]:
-    """Read the rows up to the step that the run continues from; later ones will be written again."""
-    with path.open(newline="") as file:
-        rows = [{key: value for key, value in row.items() if value != ""} for row in csv.DictReader(file)]
-    return [row for row in rows if int(float(row["step"])) <= step]

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from cryoalign.errors import InputError
 from cryoalign.io.output import atomic_write
+from cryoalign.runs.checkpoint import clear_unfinished, find_checkpoint, read_checkpoint
 from cryoalign.runs.folder import check_same_data, read_run
 from cryoalign.train.closed_form import refuse_continuing
+from cryoalign.train.log_table import cut_behind
 from cryoalign.train.loggers import first_process
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from omegaconf import DictConfig
+
     from cryoalign.data.datamodule import PairedDataModule
     from cryoalign.runs.folder import Run
 
@@ -23,8 +31,37 @@ _log = logging.getLogger(__name__)
 _LIMITS = ("trainer.max_steps", "trainer.max_time")
 
 
-def interrupted_run(folder: str) -> Run:
+@dataclass(frozen=True)
+class Place:
+    """Where a run is continued.
+
+    Attributes
+    ----------
+    checkpoint : Path
+    step : int
+        Of the checkpoint.
+    validation : dict of str to float
+        Values of the last validation; empty before the first.
+    validated : bool
+        Whether that was after this step.
+    trained : bool
+        Whether no step is left to be made: the test alone is missing, and perhaps a validation.
+    """
+
+    checkpoint: Path
+    step: int
+    validation: dict[str, float]
+    validated: bool
+    trained: bool
+
+
+def interrupted_run(composed: DictConfig) -> Run:
     """Read the run to be continued, with the limits that were given anew.
+
+    Parameters
+    ----------
+    composed : DictConfig
+        As the command line asks for: ``resume``, and limits.
 
     Raises
     ------
@@ -32,10 +69,10 @@ def interrupted_run(folder: str) -> Run:
         If it cannot be continued, or anything but its limits was given.
     """
     given = [override for override in HydraConfig.get().overrides.task if not override.startswith("resume=")]
-    run = read_run(folder)
+    run = read_run(composed.resume)
     refuse_continuing(run)
     for override in given:
-        key, _, value = override.lstrip("+").partition("=")
+        key = override.lstrip("+").partition("=")[0]
         if key not in _LIMITS:
             raise InputError(
                 f"{key} cannot change when a run is continued",
@@ -44,30 +81,67 @@ def interrupted_run(folder: str) -> Run:
                 found=override,
                 remedy="leave it out, or start a new run",
             )
-        OmegaConf.update(
-            run.cfg, key, OmegaConf.create({"value": value}).value if key != _LIMITS[0] else int(value)
-        )
+        OmegaConf.update(run.cfg, key, OmegaConf.select(composed, key))
     return run
 
 
-def check_continued(run: Run, data: PairedDataModule, begun: int) -> None:
-    """Check that a run can go on from a step, and store its configuration with the new limits.
+def find_place(run: Run, data: PairedDataModule) -> Place:
+    """Find where a run goes on, store its configuration with the new limits, and cut its log there.
 
     Raises
     ------
     InputError
-        If the data are others, or it has reached its last step.
+        If the data are others, there is no checkpoint, or nothing is left to be done.
     """
     check_same_data(run, data)
-    if begun >= run.cfg.trainer.max_steps:
+    checkpoint, content = _newest(run.folder, run.cfg)
+    step, ours = int(content["global_step"]), content["cryoalign"]
+    validation = ours.get("validation") or {"step": -1, "values": {}}
+    validated = bool(validation["step"] == step)
+    testable = bool(run.cfg.test) and len(data.rows["test"]) > 0
+    untested = testable and not _is_tested(run.folder, checkpoint)
+    at_end = step >= run.cfg.trainer.max_steps
+    if at_end and validated and not untested:
         raise InputError(
             "this run has reached its last step",
             file=run.folder,
-            expected=f"trainer.max_steps above {begun}",
+            expected=f"trainer.max_steps above {step}",
             found=run.cfg.trainer.max_steps,
-            remedy=f"give a higher limit, e.g. trainer.max_steps={2 * begun}",
+            remedy=f"give a higher limit, e.g. trainer.max_steps={2 * step}",
         )
+    trained = at_end or (bool(ours.get("ended_early")) and untested)
     if first_process():
+        clear_unfinished(run.folder)
+        cut_behind(run.folder, step, validated=validated)
         with atomic_write(run.folder / "config.yaml") as path:
             OmegaConf.save(run.cfg, path, resolve=True)
-        _log.info("continuing %s at step %d", run.folder, begun)
+        rest = " with its test" if trained and validated else ""
+        _log.info("continuing %s at step %d%s", run.folder, step, rest)
+    return Place(checkpoint, step, validation["values"], validated, trained)
+
+
+def _newest(folder: Path, cfg: DictConfig) -> tuple[Path, dict[str, Any]]:
+    """Return the checkpoint of the latest step, and its content.
+
+    That is ``last.ckpt``, but of a run killed before there was one, or between two of them.
+    """
+    last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
+    steps = {
+        int(found[1]): path
+        for path in last.parent.glob("step_*.ckpt")
+        if (found := re.fullmatch(r"step_(\d+)\.ckpt", path.name))
+    }
+    path = last if last.is_file() or not best.is_file() else best
+    if not path.is_file() and steps:
+        path = steps[max(steps)]
+    content = read_checkpoint(path if path.is_file() else find_checkpoint(folder, "last"), cfg)
+    if steps and max(steps) > int(content["global_step"]):
+        path = steps[max(steps)]
+        content = read_checkpoint(path, cfg)
+    return path, content
+
+
+def _is_tested(folder: Path, checkpoint: Path) -> bool:
+    """Return whether the test came after the checkpoint."""
+    tested = folder / "test" / "metrics.json"
+    return tested.is_file() and tested.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns

@@ -7,6 +7,7 @@ A *step* is one update of the generator, wherever steps are counted: limits, log
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -20,7 +21,8 @@ from torchmetrics import MeanMetric
 from cryoalign.errors import within
 from cryoalign.losses.penalty import r1_penalty
 from cryoalign.metrics.suite import PairedSuite
-from cryoalign.train.random_state import capture, restore
+from cryoalign.train.carried import Carried, Validation
+from cryoalign.train.finite import Finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -93,7 +95,7 @@ class PairedGAN(LightningModule):
         self.optimizer_factory, self.box, self.seed = optimizer, box, seed
         self.decay_start, self.decay_end = decay_start, decay_end
         self.accumulate, self.clip, self.log_every = accumulate, clip, log_every
-        self.configuration = configuration
+        self.carried, self._finite = Carried(configuration), Finite()
         self._check_numbers(ema_decay)
         self.average: AveragedModel | None = None
         if ema_decay is not None:
@@ -110,7 +112,6 @@ class PairedGAN(LightningModule):
                 if adversarial or name != "gan"
             }
         )
-        self._random_state: dict[str, Any] | None = None
 
     def _check_numbers(self, ema_decay: float | None) -> None:
         within("optimizer.accumulate", self.accumulate, 1)
@@ -151,9 +152,11 @@ class PairedGAN(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return one optimizer for each network, each with the same linear decay."""
-        networks = [self.generator] + ([self.discriminator] if self.discriminator is not None else [])
-        optimizers = [self.optimizer_factory(network.parameters()) for network in networks]
+        optimizers = [self.optimizer_factory(network.parameters()) for network in self._networks()]
         return optimizers, [LambdaLR(optimizer, self._decay) for optimizer in optimizers]
+
+    def _networks(self) -> list[nn.Module]:
+        return [self.generator] if self.discriminator is None else [self.generator, self.discriminator]
 
     def _decay(self, step: int) -> float:
         if self.decay_start is None or self.decay_end is None:
@@ -173,10 +176,16 @@ class PairedGAN(LightningModule):
         if not update:
             return
         self._update_average()
+        self._check_finite(values)
         schedulers = self.lr_schedulers()
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
             cast("LambdaLR", scheduler).step()
         self._log_training(values)
+
+    def _check_finite(self, values: Mapping[str, Tensor]) -> None:
+        self._finite.note(self.global_step, values, self._networks())
+        if self.device.type == "cpu" or self.global_step % self.log_every == 0:
+            self._finite.check(Path(self.trainer.default_root_dir))
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -286,6 +295,7 @@ class PairedGAN(LightningModule):
         named = {f"val/{name}": value for name, value in values.items()}
         self.log_dict(named, logger=False, sync_dist=True)  # for the checkpoints
         self.publish(named)
+        self.carried.validation = Validation(self.global_step, {k: float(v) for k, v in named.items()})
         self.validation_suite.reset()
         for metric in self.validation_terms.values():
             cast("MeanMetric", metric).reset()
@@ -304,15 +314,15 @@ class PairedGAN(LightningModule):
     # checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the random states, which Lightning leaves out, and the configuration."""
-        checkpoint["cryoalign"] = {"configuration": self.configuration, "random": capture()}
+        """Add what Lightning leaves out."""
+        self._finite.check(Path(self.trainer.default_root_dir))
+        ended_early = self.trainer.should_stop and self.global_step < self.trainer.max_steps
+        checkpoint["cryoalign"] = self.carried.state(ended_early=ended_early)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the random states until training begins: what runs before then draws numbers too."""
-        self._random_state = checkpoint["cryoalign"]["random"]
+        """Read what Lightning leaves out."""
+        self.carried.load(checkpoint["cryoalign"])
 
     def on_train_start(self) -> None:
         """Continue the random streams of the interrupted run."""
-        if self._random_state is not None:
-            restore(self._random_state)
-            self._random_state = None
+        self.carried.continue_random_streams()

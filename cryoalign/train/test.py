@@ -21,7 +21,7 @@ from cryoalign.train.fixed_batch import curves, draw_panels, draw_spectra
 from cryoalign.train.table import write_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -44,8 +44,8 @@ def run_test(
     refiner: Refiner,
     data: PairedDataModule,
     out: Path,
+    log: Callable[[dict[str, float]], None],
     *,
-    overwrite: bool,
     progress: bool,
 ) -> dict[str, float]:
     """Compute the metrics of the test part and write them with the images, the spectra and both figures.
@@ -59,9 +59,9 @@ def run_test(
     data : PairedDataModule
         Set up.
     out : Path
-        The folder to make.
-    overwrite : bool
-        Replace a folder of an earlier test.
+        The folder to make, or to replace where it is of an earlier test.
+    log : callable
+        Gets the metrics before the folder is in its place: a test that was killed is made again whole.
     progress : bool
         Show a progress bar.
 
@@ -73,12 +73,14 @@ def run_test(
     Raises
     ------
     InputError
-        If the part is empty or `out` exists.
+        If the part is empty or something else lies at `out`.
     """
     check_part(data, "test")
     inputs = [path for path in data.files() if path.exists()]
-    with staged(out, overwrite=overwrite, inputs=inputs) as folder:
-        return write_part(system, refiner, data, "test", folder, progress=progress)
+    with staged(out, overwrite=True, inputs=inputs) as folder:
+        values = write_part(system, refiner, data, "test", folder, progress=progress)
+        log(values)
+        return values
 
 
 def check_part(data: PairedDataModule, part: Part) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+from cryoalign.train.checkpoints import WholeCheckpoints
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -49,7 +51,7 @@ def build_callbacks(cfg: DictConfig) -> list[Callback]:
 
 
 def build_trainer(
-    cfg: DictConfig, folder: Path, loggers: list[Logger], callbacks: list[Callback]
+    cfg: DictConfig, folder: Path, loggers: list[Logger], callbacks: list[Callback], *, max_steps: int
 ) -> pl.Trainer:
     """Make the trainer.
 
@@ -61,6 +63,8 @@ def build_trainer(
         Of the run.
     loggers : list of Logger
     callbacks : list of Callback
+    max_steps : int
+        Steps behind which Lightning does nothing more.
 
     Returns
     -------
@@ -69,7 +73,9 @@ def build_trainer(
     accumulate = int(cfg.optimizer.accumulate)
     trainer: pl.Trainer = instantiate(
         cfg.trainer,
-        max_epochs=-1,  # the stream of batches is one epoch, ended by max_steps or max_time
+        max_steps=max_steps,
+        max_epochs=-1,  # the stream of batches is one epoch, ended by max_steps
+        max_time=None,  # see cryoalign.train.stopping
         val_check_interval=cfg.trainer.val_check_interval * accumulate,  # Lightning counts batches
         check_val_every_n_epoch=None,
         log_every_n_steps=1,  # the system decides what is logged, and counts steps
@@ -79,6 +85,7 @@ def build_trainer(
         default_root_dir=folder,
         logger=loggers,
         callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
         _convert_="all",
     )
     return trainer

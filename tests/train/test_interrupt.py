@@ -42,7 +42,7 @@ def test_interrupt(cache: Path, tmp_path: Path) -> None:
         finally:
             process.kill()
     assert process.returncode != 0
-    assert f"to continue: resume={folder}" in said
+    assert f"to continue: cryoalign train resume={folder}" in said
     assert "Traceback" not in said
 
 
