@@ -265,3 +265,27 @@ def test_killed_between_the_best_and_the_last_checkpoint(
     done = cli("train", f"resume={folder}")
     assert done.code == 0, done.err
     assert_same(whole, folder)
+
+
+def test_one_process_at_a_time(copied: Path, cli: Cli) -> None:
+    """Another that is alive keeps it off; what a killed one left does not."""
+    hold = (
+        "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.lockf(file, fcntl.LOCK_EX); "
+        "print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(copied / ".lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        done = cli("train", f"resume={copied}")
+        other.kill()
+    assert done.code == 1
+    assert f"{copied}: another process is training this run" in done.err
+    assert (copied / ".lock").exists()
+    assert not (copied / "test").exists()
+    done = cli("train", f"resume={copied}")
+    assert done.code == 0, done.err
+    assert not (copied / ".lock").exists()
