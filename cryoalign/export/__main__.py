@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryoalign.cli import command
+from cryoalign.errors import choice
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -23,7 +24,8 @@ def main(cfg: DictConfig) -> None:
         load_refiner(run, cfg.checkpoint, cfg.device),
         Path(cfg.particles),
         Path(cfg.out),
-        reading={name: run.cfg.data[name] for name in ("box", "resample", "check_header")},
+        run=None if choice("measured", cfg.measured, ("refuse", "take")) == "take" else run,
+        reading={name: run.cfg.data[name] for name in ("resample", "check_header")},
         root=None if cfg.root is None else Path(cfg.root),
         passthrough=cfg.passthrough,
         draws=cfg.draws,

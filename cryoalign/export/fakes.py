@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.errors import InputError, within
+from cryoalign.export.simulated import refuse_measured
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import passthrough_files, read_particles
 from cryoalign.io.output import staged
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from cryoalign.particles import Particles
     from cryoalign.refine.refiner import Refiner
+    from cryoalign.runs.folder import Run
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +29,7 @@ def export_fakes(
     star: Path,
     out: Path,
     *,
+    run: Run | None = None,
     reading: Mapping[str, Any] | None = None,
     root: Path | None = None,
     passthrough: str | Path | Sequence[str | Path] | None = None,
@@ -47,8 +51,10 @@ def export_fakes(
     out : Path
         Folder to make: ``fake.mrcs`` and ``fake.star``, or ``fake_draw01.mrcs``, ... where `draws` is above
         1; of a ``.cs`` also ``fake.cs``, which keeps the uids.
+    run : Run, optional
+        The run: a stack that is not simulated is then refused.
     reading : mapping, optional
-        ``box``, ``resample`` and ``check_header`` of `cryoalign.data.images.ParticleImages`.
+        ``resample`` and ``check_header`` of `cryoalign.data.images.ParticleImages`.
     root : Path, optional
         Folder that the stack names are relative to.
     passthrough : str or Path, or several, optional
@@ -70,15 +76,17 @@ def export_fakes(
     Raises
     ------
     InputError
-        If the stack is not of the run's box and pixel size, or `out` exists.
+        If the stack has another field of view than the run's images, or fewer pixels, is measured, or `out`
+        exists.
     """
     within("draws", draws, 1, remedy="leave it out for one fake of each sim")
     within("workers", workers, 0)
     others = passthrough_files(passthrough)
     particles = read_particles(star, others)
     stacks = locate_stacks(particles, root=root)
-    images = ParticleImages(particles, stacks, **(reading or {}))
-    _check_pixels(refiner, images, star)
+    images = _in_the_runs_box(refiner, particles, stacks, reading or {})
+    if run is not None:
+        refuse_measured(run, images, stacks)
     names = ["fake"] if draws == 1 else [f"fake_draw{draw + 1:02d}" for draw in range(draws)]
     if draws > 1 and not refiner.generator.is_random:
         _log.warning("this generator has neither noise maps nor dropout at inference: all draws are alike")
@@ -99,13 +107,25 @@ def export_fakes(
     return [out / f"{name}.star" for name in names]
 
 
-def _check_pixels(refiner: Refiner, images: ParticleImages, star: Path) -> None:
+def _in_the_runs_box(
+    refiner: Refiner, particles: Particles, stacks: Mapping[str, Path], reading: Mapping[str, Any]
+) -> ParticleImages:
+    """Bring images of the run's field of view to its box; refuse others, and those of fewer pixels."""
+    images = ParticleImages(particles, stacks, **reading)
     box, pixel_size = refiner.box, refiner.pixel_size
-    if images.box != box or abs(images.pixel_size / pixel_size - 1) > SAME_PIXEL_SIZE:
+    field, wanted = images.box * images.pixel_size, box * pixel_size
+    if images.box < box or abs(field / wanted - 1) > SAME_PIXEL_SIZE:
         raise InputError(
             "the generator was trained on other images",
-            file=star,
-            expected=f"box {box} px at {pixel_size:.4f} A/px",
-            found=f"box {images.box} px at {images.pixel_size:.4f} A/px",
+            file=particles.source,
+            expected=f"box {box} px at {pixel_size:.4f} A/px ({wanted:.4g} A), or more pixels in this field",
+            found=f"box {images.box} px at {images.pixel_size:.4f} A/px ({field:.4g} A)",
             remedy="simulate at the box and pixel size of the training data",
         )
+    if images.box == box:
+        return images
+    _log.info(
+        "sims of %d px at %.4f A/px are Fourier-cropped to the run's %d px at %.4f A/px",
+        images.box, images.pixel_size, box, field / box,
+    )  # fmt: skip
+    return ParticleImages(particles, stacks, box=box, **reading)

@@ -3,7 +3,7 @@ itself.
 
 RUN/config.yaml       the whole configuration, resolved
 RUN/provenance.json   versions, commit, command, seeds, fingerprint of the data
-RUN/data.json         box, pixel size, sizes of the split, what was left out, the normalization
+RUN/data.json         box, pixel size, sizes of the split, what was left out, the normalization, noisiness
 RUN/split.csv         which image is in which part
 RUN/checkpoints/      last.ckpt, best.ckpt, step_NNNNNN.ckpt
 """
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from cryoalign.data.background_share import background_share
 from cryoalign.data.normalize import Normalization
 from cryoalign.errors import InputError
 from cryoalign.io.fingerprint import fingerprint
@@ -100,6 +101,10 @@ def describe(folder: Path, cfg: DictConfig, data: PairedDataModule, origin: Mapp
             "pixel_size": data.pixel_size,
             "pairs": {part: len(rows) for part, rows in data.rows.items()},
             "left_out": data.left_out,
+            "background_share": {
+                kind: background_share(images, data.rows["train"])
+                for kind, images in (("sim", data.sim_images), ("raw", data.raw_images))
+            },
             "sign": {kind: _signs(table) for kind, table in (("sim", data.sim), ("raw", data.raw))},
             "normalization": normalization.state(),
         },

@@ -11,13 +11,16 @@ import mrcfile
 import numpy as np
 import pytest
 import starfile
+import torch
 
 from cryoalign.data.normalize import Normalization
+from cryoalign.errors import InputError
 from cryoalign.export.fakes import export_fakes
 from cryoalign.io.mrc_write import StackWriter
-from cryoalign.io.relion import write_particles
+from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.models.baselines import Identity
 from cryoalign.particles import Optics
+from cryoalign.physics.fourier import fourier_resize
 from cryoalign.refine.refiner import Refiner
 from tests.agreement.conftest import random_particles
 from tests.conftest import SMALL
@@ -132,3 +135,64 @@ def test_memory_does_not_grow_with_the_stack(tmp_path: Path, monkeypatch: pytest
         np.testing.assert_array_equal(written.data[image], given.data[image])
     written.close()
     given.close()
+
+
+def test_a_measured_stack_is_refused(run: Path, cli: Cli, tmp_path: Path) -> None:
+    """By its file, by the names of its images, and by its noise where both are others."""
+    raw = sims(run).parents[1] / "raw.star"
+    shares = json.loads((run / "data.json").read_text())["background_share"]
+    assert 0 < shares["sim"] < shares["raw"] - 0.3 < 0.7
+    read = read_particles(raw)
+    copied = tmp_path / "other" / "particles.mrcs"
+    copied.parent.mkdir()
+    copied.write_bytes(raw.with_name("raw.mrcs").read_bytes())
+    names = [f"{slot + 1:06d}@particles.mrcs" for slot in read.slot]
+    write_particles(copied.with_name("other.star"), read, image_names=names, box=32)
+    for star, said in (
+        (raw, "was trained on"),
+        (copied.with_name("other.star"), "as noisy as measured ones"),
+    ):
+        done = cli("export", f"run={run}", f"particles={star}", "out=new", "progress=false")
+        assert done.code == 1, done.err
+        assert "seems to be measured, not simulated" in done.err
+        assert said in done.err
+        assert not (tmp_path / "new").exists()
+    done = cli("export", f"run={run}", f"particles={star}", "out=new", "progress=false", "measured=take")
+    assert done.code == 0, done.err
+
+
+def test_a_noisy_simulation_of_our_own_is_taken(run: Path, cli: Cli) -> None:
+    folder = sims(run).parents[1]
+    done = cli(
+        "simulate", f"particles={folder / 'raw.star'}", f"volume={folder / 'volume.mrc'}", "specimen.volts=1",
+        "detector=counting", "out=noisy", "progress=false",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    done = cli("export", f"run={run}", "particles=noisy/sim.star", "out=new", "progress=false")
+    assert done.code == 0, done.err
+
+
+def test_sims_of_more_pixels_are_cropped_and_this_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = np.random.default_rng(0)
+    particles = random_particles(3, Optics(1, "one", 1.5, 300.0, 2.7, 0.1, box_size=64))
+    with StackWriter(tmp_path / "sim.mrcs", 3, 64, 1.5) as writer:
+        writer.write(rng.normal(size=(3, 64, 64)))
+    write_particles(tmp_path / "sim.star", particles, image_names=[f"{i + 1:06d}@sim.mrcs" for i in range(3)])
+    caplog.set_level("INFO")
+
+    def exported(box: int, pixel_size: float) -> np.ndarray:
+        refiner = Refiner(Identity(box), Normalization(), seed=1, box=box, pixel_size=pixel_size)
+        export_fakes(refiner, tmp_path / "sim.star", tmp_path / "out", progress=False, overwrite=True)
+        return mrcfile.read(tmp_path / "out" / "fake.mrcs")
+
+    whole = exported(64, 1.5)
+    assert "cropped" not in caplog.text
+    cropped = exported(32, 3.0)
+    assert "sims of 64 px at 1.5000 A/px are Fourier-cropped to the run's 32 px at 3.0000 A/px" in caplog.text
+    expected = fourier_resize(torch.from_numpy(whole), 32).numpy()
+    np.testing.assert_allclose(cropped, expected, atol=1e-5)
+    for box, pixel_size in ((32, 2.5), (32, 1.5), (80, 1.2)):  # other fields of view; too few pixels
+        with pytest.raises(InputError, match=r"trained on other images(.|\n)*box 64 px at 1.5000 A/px"):
+            exported(box, pixel_size)
