@@ -66,7 +66,8 @@ class Residual(Generator):
             )
         super().__init__(box, noise_channels)
         within("generator.width", width, 1, whole=True)
-        self.physical = Physical(box, **physical)  # type: ignore[arg-type]
+        # Its noise is corrected in the box of the images, so that it continues across the edges.
+        self.physical = Physical(box, **{"edges": False, **physical})  # type: ignore[arg-type]
         channels = [2, *[width] * (_LAYERS - 1), 1]
         self.convolutions = nn.ModuleList(
             # Circular, as the Fourier transform that gives the noise its power.

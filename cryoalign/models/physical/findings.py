@@ -46,6 +46,7 @@ def findings(model: Model, variation: Variation, innovations: Innovations) -> di
         "ctf_uncertainty": _uncertainty(variation.rho),
         "skewness": f"skewness {innovations.skewness:.2g} of the white noise",
         "blobs": f"{blobs} blobs of the lowest {LOWEST} rings",
+        "edges": "it is made in a box of twice the size",
     }
 
 

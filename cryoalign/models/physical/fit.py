@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from cryoalign.models.physical.choice import FEWEST_GROUPS
+from cryoalign.models.physical.edges import choose_edges, correction, mean_ctf_power
 from cryoalign.models.physical.spectra import Sample, Spectra, to_spectra
 from cryoalign.models.physical.stationary import fit_stationary, one_round
 from cryoalign.models.physical.third_moments import choose_innovations
@@ -34,6 +35,7 @@ PARTS = {
     "ctf_uncertainty": "a CTF that is uncertain near its zeros",
     "skewness": "noise of skewed grey values",
     "blobs": "bright or dark blobs in the noise",
+    "edges": "noise that ends at the edges of the box",
 }
 
 
@@ -61,6 +63,8 @@ class Fitted(NamedTuple):
         Of images about it.
     innovations : Innovations
         What the noise is made of.
+    edges : (N, N // 2 + 1) tensor
+        Correction of the power of noise that ends at the edges; of the other kind it has no meaning.
     background : Background
     verdicts : dict of str to Verdict
         By the names of `PARTS`.
@@ -69,6 +73,7 @@ class Fitted(NamedTuple):
     model: Model
     variation: Variation
     innovations: Innovations
+    edges: Tensor
     background: Background
     verdicts: dict[str, Verdict]
 
@@ -207,4 +212,6 @@ def fit(
     everything = sample if sample.complete else pairs
     variation, more = fit_variation(everything, sample, start.model, settings, normalized=normalize)
     innovations, last = choose_innovations(sample, start.model, variation, mask, settings)
-    return Fitted(start.model, variation, innovations, background, verdicts | more | last)
+    last["edges"] = choose_edges(sample, start.model, settings["edges"])
+    edges = correction(start.model, mean_ctf_power(sample)).float()
+    return Fitted(start.model, variation, innovations, edges, background, verdicts | more | last)

@@ -14,14 +14,13 @@ from cryoalign.models.defocus_bins import MOST_KNOTS
 from cryoalign.models.noise import noise_maps
 from cryoalign.models.physical.choice import Verdict, checked_setting
 from cryoalign.models.physical.covariates import Covariates
-from cryoalign.models.physical.ctf_uncertainty import symmetric_normal
 from cryoalign.models.physical.findings import findings
 from cryoalign.models.physical.fit import PARTS, fit, with_background
-from cryoalign.models.physical.innovations import Innovations, skewed, with_blobs
-from cryoalign.models.physical.model import Gain, Model, without_ramps
+from cryoalign.models.physical.grain import MAPS, MAPS_OF_LARGER, OF_MICROGRAPH, grain
+from cryoalign.models.physical.innovations import Innovations
+from cryoalign.models.physical.model import Gain, Model
 from cryoalign.models.physical.modes import MOST_MODES, Micrographs, Modes
 from cryoalign.models.physical.variation import Variation
-from cryoalign.physics.ctf_parameters import ctf_image
 from cryoalign.physics.half_plane import half_plane
 from cryoalign.physics.mask import background as outside
 
@@ -31,13 +30,6 @@ if TYPE_CHECKING:
     from cryoalign.models.baseline import Batch
     from cryoalign.models.generator import Metadata
     from cryoalign.models.physical.fit import Fitted
-
-_MAPS = 3  # white noise, the CTF's uncertainty, and numbers of which an image needs a few
-_PLACES = (
-    2,
-    MOST_MODES,
-    MOST_MODES,
-)  # among the numbers: slopes, modes of the image, of the micrograph; rings
 
 
 class Physical(Baseline):
@@ -89,6 +81,7 @@ class Physical(Baseline):
     micrograph_name: Tensor
     micrograph_number: Tensor
     innovations: Tensor
+    edges: Tensor
     scale: Tensor
     verdicts: Tensor
     ring: Tensor
@@ -97,17 +90,17 @@ class Physical(Baseline):
     def __init__(
         self,
         box: int,
-        noise_channels: int = _MAPS,
+        noise_channels: int = MAPS,
         *,
         radius: float = 0.9,
         background: bool = True,
         micrograph: str = "new",
         **parts: bool | str,
     ) -> None:
-        if noise_channels != _MAPS:
+        if noise_channels != MAPS:
             raise InputError(
                 "generator.noise_channels cannot be used",
-                expected=f"{_MAPS}: this generator is made of so many noise maps",
+                expected=f"{MAPS}: this generator is made of so many noise maps",
                 found=noise_channels,
             )
         super().__init__(box, noise_channels)
@@ -139,6 +132,7 @@ class Physical(Baseline):
             "covariate_slope": (count, 3),
             "micrograph_number": (0, MOST_MODES),
             "innovations": (2,),
+            "edges": tuple(rings.ring.shape),
             "scale": (2,),
             "verdicts": (len(PARTS), 3),
         }
@@ -175,6 +169,16 @@ class Physical(Baseline):
         kept, nats, error = self.verdicts[list(PARTS).index(part)].tolist()
         return Verdict(bool(kept), nats, error)
 
+    @property
+    def ends(self) -> bool:
+        """Whether the noise ends at the edges of the box, so that it is made in a larger one."""
+        return bool(self.verdicts[list(PARTS).index("edges"), 0] == 1)
+
+    @property
+    def maps(self) -> int:
+        """Number of noise maps that it is made of."""
+        return MAPS_OF_LARGER if self.ends else MAPS
+
     def description(self) -> str:
         """Describe which parts were kept and why, and what they found, a line for each."""
         found = findings(self.model, self.variation, Innovations(*self.innovations.tolist()))
@@ -187,11 +191,11 @@ class Physical(Baseline):
 
     def draw_noise(self, seed: int, index: Tensor, draw: Tensor, metadata: Metadata) -> Tensor:
         """Draw noise maps; what the images of a micrograph share is the same in all of its maps."""
-        noise = noise_maps(seed, index, draw, channels=_MAPS, box=self.box)
+        noise = noise_maps(seed, index, draw, channels=self.maps, box=self.box)
         if "micrograph" in metadata:
             shared = noise_maps(seed, metadata["micrograph"], draw, channels=MOST_MODES, box=1)
             named = (metadata["micrograph"] != 0).to(shared.device)[:, None]  # 0: which one, is not known
-            numbers = noise[:, 2].flatten(1)[:, sum(_PLACES[:2]) : sum(_PLACES)]
+            numbers = noise[:, 2].flatten(1)[:, OF_MICROGRAPH]
             numbers.copy_(torch.where(named, shared.flatten(1), numbers))
         return noise
 
@@ -201,8 +205,8 @@ class Physical(Baseline):
         Parameters
         ----------
         sim : (B, 1, N, N) tensor
-        noise : (B, 3, N, N) tensor
-            Standard normal.
+        noise : (B, C, N, N) tensor
+            Standard normal; C is `maps`.
         metadata : Metadata
             With defocus and the parameters of the CTF.
 
@@ -217,40 +221,21 @@ class Physical(Baseline):
         """
         noise, metadata = self._checked(sim, noise, metadata)
         with torch.autocast(sim.device.type, enabled=False):
-            noise = noise.float()
-            skewness, lowest = self.innovations.tolist()
-            signal, white = (
-                torch.fft.rfft2(image, norm="ortho")
-                for image in (sim.squeeze(1).float(), skewed(noise[:, 0], skewness))
+            signal = torch.fft.rfft2(sim.squeeze(1).float(), norm="ortho")
+            noise_spectra = grain(
+                self.model,
+                self.variation,
+                Innovations(*self.innovations.tolist()),
+                noise.float(),
+                edges=self.edges if self.ends else None,
+                metadata=metadata,
+                known=self.micrograph == "known",
             )
-            power = self._power(noise, metadata)
-            grain = with_blobs(power.sqrt() * white, power, lowest)
-            if bool((self.ramps > 0).any()):
-                grain = without_ramps(grain, noise[:, 2].flatten(1)[:, : _PLACES[0]] * self.ramps)
-            spectra = self.model.signal(signal, metadata["defocus"].to(sim.device)) + grain
+            spectra = self.model.signal(signal, metadata["defocus"].to(sim.device)) + noise_spectra
             fake: Tensor = torch.fft.irfft2(spectra, s=(self.box, self.box), norm="ortho")[:, None]
             if not self.normalizes:
                 return fake
             return with_background(fake, self.mask, self.scale)
-
-    def _power(self, noise: Tensor, metadata: Metadata) -> Tensor:
-        """Noise power of each image at each frequency, (B, N, N // 2 + 1)."""
-        count = len(self.constant)
-        numbers = noise[:, 2].flatten(1)[:, : sum(_PLACES) + count]
-        _, image, micrograph, rings = torch.split(numbers, [*_PLACES, count], 1)
-        covariates, modes, micrographs, rho, *_ = self.variation
-        if self.micrograph == "known" and "micrograph" in metadata:
-            known, number = micrographs.look_up(metadata["micrograph"].to(noise.device))
-            micrograph = torch.where(known[:, None], number, micrograph)
-        unknown = torch.full((len(noise),), math.nan, device=noise.device)
-        dose, tilt = metadata.get("dose", unknown), metadata.get("tilt", unknown)
-        level = modes.log_power(image, micrograph, rings) + covariates.log_power(
-            dose, tilt, metadata["defocus"]
-        )
-        amplitude = self.following.sqrt()[self.ring] * ctf_image(metadata["ctf"], self.box).abs()
-        amplitude = amplitude + symmetric_normal(noise[:, 1]) * (rho * self.constant).sqrt()[self.ring]
-        power = ((1 - rho) * self.constant)[self.ring] + amplitude.square()
-        return power * self.pattern * level.exp()[:, self.ring]
 
     def _keep(self, fitted: Fitted) -> None:
         """Store what was found."""
@@ -273,6 +258,7 @@ class Physical(Baseline):
             (self.covariate_scale, covariates.scale),
             (self.covariate_slope, covariates.slope),
             (self.innovations, torch.tensor(fitted.innovations)),
+            (self.edges, fitted.edges),
             (self.scale, torch.tensor(fitted.background)),
             (self.verdicts, torch.tensor([fitted.verdicts[part] for part in PARTS])),
         ):
@@ -294,7 +280,7 @@ class Physical(Baseline):
         """Return noise and metadata after checking that there are some, and that there was a fit."""
         if bool(self.constant.isnan().any()):
             raise ValueError("fit() comes first")
-        expected = (len(sim), _MAPS, *sim.shape[2:])
+        expected = (len(sim), self.maps, *sim.shape[2:])
         if noise is None or noise.shape != expected:
             found = None if noise is None else tuple(noise.shape)
             raise ValueError(f"expected noise of shape {expected}, found {found}")

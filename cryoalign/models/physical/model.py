@@ -105,16 +105,9 @@ class Model(NamedTuple):
             Expected power of what was left, relative to that of the noise.
         """
         left = spectra.raw - self.signal(spectra.sim, spectra.defocus)
-        fraction = torch.ones_like(self.pattern)
         if bool((self.ramps > 0).any()):
-            left = without_ramps(left)
-            power = self.power(spectra.ctf).mean(0)
-            weight = half_plane(len(power)).weight.to(power)
-            for ramp in unit_ramps(len(power)):
-                ramp_power = squared(ramp).to(power)
-                slope = (weight * power * ramp_power).sum()
-                fraction = fraction - 2 * ramp_power + ramp_power * slope / power
-        return left, fraction.clamp(min=0.01)
+            return without_ramps(left), ramps_left(self.power(spectra.ctf).mean(0))
+        return left, torch.ones_like(self.pattern)
 
     def relative(self, spectra: Spectra) -> Tensor:
         """Compute the power of the residual over what is expected, (B, N, N // 2 + 1).
@@ -126,6 +119,27 @@ class Model(NamedTuple):
         power = self.power(spectra.ctf) * fraction
         little = UNSEEN * power.mean()
         return (squared(left) + little) / (power + little)
+
+
+def ramps_left(power: Tensor) -> Tensor:
+    """Compute how much of the power of noise is left when the slopes of each image are taken out.
+
+    Parameters
+    ----------
+    power : (N, N // 2 + 1) tensor
+
+    Returns
+    -------
+    (N, N // 2 + 1) tensor
+        As a fraction.
+    """
+    fraction = torch.ones_like(power)
+    weight = half_plane(len(power)).weight.to(power)
+    for ramp in unit_ramps(len(power)):
+        ramp_power = squared(ramp).to(power)
+        slope = (weight * power * ramp_power).sum()
+        fraction = fraction - 2 * ramp_power + ramp_power * slope / power
+    return fraction.clamp(min=0.01)
 
 
 def unit_ramps(box: int) -> Tensor:

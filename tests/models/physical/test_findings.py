@@ -47,6 +47,7 @@ def test_each_part_has_its_numbers() -> None:
         "ctf_uncertainty": "rho 0.3 on average in 2 rings",
         "skewness": "skewness -0.2 of the white noise",
         "blobs": "dark blobs of the lowest 4 rings",
+        "edges": "it is made in a box of twice the size",
     }
     none = variation._replace(modes=no_modes(RINGS.pixels), rho=torch.zeros(COUNT))
     assert findings(model, none, Innovations())["variation"] == "0 % in 0 modes"
