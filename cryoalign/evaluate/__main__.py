@@ -10,7 +10,7 @@ from cryoalign.errors import InputError, within
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-_OF_RUNS = {"checkpoint", "part", "baselines"}
+_OF_RUNS = {"checkpoint", "part", "baselines", "trust"}
 _OF_STACKS = {
     "raw", "sim", "second_draw", "empty", "without_domain", "train", "root", "passthrough", "missing_ctf",
     "pixel_size",    "box", "by", "pattern", "normalize",

@@ -29,8 +29,10 @@ from cryoalign.io.output import staged
 from cryoalign.models.baselines import BASELINES
 from cryoalign.refine.load import load_refiner
 from cryoalign.runs.folder import check_same_data, read_run
+from cryoalign.runs.trust import trusted_names
 from cryoalign.train.build import build_data, load_system
 from cryoalign.train.closed_form import check_baselines
+from cryoalign.train.slots import JUDGING
 from cryoalign.train.table import metrics_table
 from cryoalign.train.test import check_part, device_of, write_part
 
@@ -74,7 +76,7 @@ def evaluate_run(cfg: DictConfig) -> float:
     measures = measures_of(cfg.measures, cfg.measure)
     settings = settings_of(volume=cfg.volume, draws=cfg.draws, seed=cfg.seed, progress=cfg.progress)
     check_baselines(cfg.baselines)
-    run = read_run(cfg.run)
+    run = read_run(cfg.run, JUDGING, trusted_names(cfg.trust))
     system = load_system(run, cfg.checkpoint)
     refiner = load_refiner(run, cfg.checkpoint, device_of(cfg.accelerator))
     data = build_data(run.cfg, run.normalization)

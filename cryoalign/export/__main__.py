@@ -18,8 +18,10 @@ def main(cfg: DictConfig) -> None:
     from cryoalign.export.fakes import export_fakes  # noqa: PLC0415  heavy imports wait until work starts
     from cryoalign.refine.load import load_refiner  # noqa: PLC0415
     from cryoalign.runs.folder import read_run  # noqa: PLC0415
+    from cryoalign.runs.generator import REFINING  # noqa: PLC0415
+    from cryoalign.runs.trust import trusted_names  # noqa: PLC0415
 
-    run = read_run(cfg.run)
+    run = read_run(cfg.run, REFINING, trusted_names(cfg.trust))
     stars = export_fakes(
         load_refiner(run, cfg.checkpoint, cfg.device),
         Path(cfg.particles),

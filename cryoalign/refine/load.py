@@ -9,18 +9,28 @@ import torch
 from cryoalign.cli import choose_device
 from cryoalign.refine.refiner import Refiner
 from cryoalign.runs.folder import read_run
-from cryoalign.runs.generator import load_generator
+from cryoalign.runs.generator import REFINING, load_generator
+from cryoalign.runs.trust import trusted_names
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from cryoalign.runs.folder import Run
 
 
-def load(run_folder: str | Path, checkpoint: str = "last", *, device: str = "auto") -> Refiner:
+def load(
+    run_folder: str | Path,
+    checkpoint: str = "last",
+    *,
+    device: str = "auto",
+    trust: str | type | Sequence[str | type] = (),
+) -> Refiner:
     """Load the generator of a run.
 
-    Only the configuration and the weights are read: the training data need not be there.
+    Only the configuration and the weights are read: the training data need not be there. Nothing is built but
+    the generator, and nothing but a generator of cryoalign or a class in `trust`: the folder may come from
+    somebody else.
 
     Parameters
     ----------
@@ -30,6 +40,8 @@ def load(run_folder: str | Path, checkpoint: str = "last", *, device: str = "aut
         ``last``, ``best``, or the name of a file in its ``checkpoints``.
     device : str
         Where the generator runs: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:1``.
+    trust : str or type, or several
+        Classes, or their full names, that the run may name besides: a generator of your own.
 
     Returns
     -------
@@ -39,7 +51,8 @@ def load(run_folder: str | Path, checkpoint: str = "last", *, device: str = "aut
     Raises
     ------
     InputError
-        If the folder holds no run, or the checkpoint is missing or of another configuration.
+        If the folder holds no run, or one whose generator is neither known nor trusted, or the checkpoint is
+        missing or of another configuration.
 
     Examples
     --------
@@ -47,7 +60,8 @@ def load(run_folder: str | Path, checkpoint: str = "last", *, device: str = "aut
     >>> generator = cryoalign.load("outputs/train/RUN")  # doctest: +SKIP
     >>> fake = generator.refine(sim, seed=5)  # doctest: +SKIP
     """
-    return load_refiner(read_run(run_folder), checkpoint, device)
+    run = read_run(run_folder, REFINING, trusted_names(trust))
+    return load_refiner(run, checkpoint, device)
 
 
 def load_refiner(run: Run, checkpoint: str, device: str) -> Refiner:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError  # type: ignore[import-untyped]
 
 from cryoalign.data.background_share import background_share
 from cryoalign.data.normalize import Normalization
@@ -25,13 +24,16 @@ from cryoalign.errors import InputError
 from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.metadata import passthrough_files
 from cryoalign.io.output import atomic_write
+from cryoalign.runs.configuration import read_configuration
 from cryoalign.runs.provenance import provenance
+from cryoalign.runs.trust import check_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from cryoalign.data.datamodule import PairedDataModule
     from cryoalign.particles import Particles
+    from cryoalign.runs.trust import Slot
 
 _DATA_PATHS = ("sim", "raw", "root", "folder", "split.file")
 
@@ -125,13 +127,21 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
         place.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def read_run(folder: str | Path) -> Run:
-    """Read a run folder.
+def read_run(folder: str | Path, builds: Sequence[Slot] = (), trust: Collection[str] = ()) -> Run:
+    """Read a run folder, and check what its configuration names before anything is built of it.
+
+    Parameters
+    ----------
+    folder : str or Path
+    builds : sequence of Slot
+        What the caller is going to build.
+    trust : collection of str
+        See `cryoalign.runs.trust.check_targets`.
 
     Raises
     ------
     InputError
-        If there is no such folder, or it holds no run.
+        If there is no such folder, it holds no run, or one that names what is neither known nor trusted.
     """
     folder = Path(folder).expanduser().absolute()
     if not (folder / "config.yaml").is_file() or not (folder / "data.json").is_file():
@@ -141,19 +151,19 @@ def read_run(folder: str | Path) -> Run:
             expected="a folder made by cryoalign train, with config.yaml and data.json",
             remedy="give the run folder that the training printed",
         )
-    path = folder / "config.yaml"
+    cfg = read_configuration(folder / "config.yaml")
+    check_targets(cfg, builds, trust, folder / "config.yaml")
+    path = folder / "data.json"
     try:
-        cfg = OmegaConf.load(path)
-        path = folder / "data.json"
         data = json.loads(path.read_text())
-    except (YAMLError, ValueError) as error:
+    except ValueError as error:
         raise InputError(
             "this description of a run cannot be read",
             file=path,
             found=str(error).splitlines()[0],
             remedy="put back the file that the training wrote",
         ) from error
-    return Run(folder, cast("DictConfig", cfg), data)
+    return Run(folder, cfg, data)
 
 
 def check_same_data(run: Run, data: PairedDataModule) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hydra.utils import instantiate
-
 from cryoalign.errors import InputError
 from cryoalign.models.generator import Generator
 from cryoalign.runs.checkpoint import find_checkpoint, read_checkpoint
+from cryoalign.runs.trust import Slot, build
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from cryoalign.runs.folder import Run
 
+#: What is built where a stack is refined.
+REFINING = (Slot("generator", Generator),)
 #: Where a checkpoint holds the weights that are used: the moving average where one was kept.
 _PLACES = ("average.module.", "generator.")
 
@@ -34,14 +35,7 @@ def build_generator(cfg: DictConfig, box: int) -> Generator:
     InputError
         If it names something else, or a parameter is out of its range.
     """
-    made = instantiate(cfg.generator, box=box)
-    if not isinstance(made, Generator):
-        raise InputError(
-            "generator._target_ is not a generator",
-            expected="a class that derives from cryoalign.models.generator.Generator",
-            found=cfg.generator.get("_target_"),
-        )
-    return made
+    return build(cfg.generator, Generator, "generator", box=box)  # type: ignore[type-abstract]
 
 
 def load_generator(run: Run, checkpoint: str) -> Generator:

@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING
 import torch
 from hydra.utils import instantiate
 
+from cryoalign.data.datamodule import PairedDataModule
 from cryoalign.errors import InputError
+from cryoalign.losses.objective import Objective
 from cryoalign.models.discriminator import Discriminator
 from cryoalign.runs.checkpoint import binding, find_checkpoint, read_checkpoint
 from cryoalign.runs.generator import build_generator
+from cryoalign.runs.trust import build
 from cryoalign.train.system import PairedGAN
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from cryoalign.data.datamodule import PairedDataModule
     from cryoalign.data.normalize import Normalization
-    from cryoalign.losses.objective import Objective
     from cryoalign.runs.folder import Run
+    from cryoalign.train.system import OptimizerFactory
 
 
 def build_data(cfg: DictConfig, normalization: Normalization | None = None) -> PairedDataModule:
@@ -37,7 +39,7 @@ def build_data(cfg: DictConfig, normalization: Normalization | None = None) -> P
     InputError
         If the data cannot be used.
     """
-    module: PairedDataModule = instantiate(cfg.data, _convert_="all")
+    module = build(cfg.data, PairedDataModule, "data", plain=True)
     module.normalization = normalization
     module.prepare_data()
     module.setup()
@@ -45,7 +47,7 @@ def build_data(cfg: DictConfig, normalization: Normalization | None = None) -> P
     return module
 
 
-def build_system(cfg: DictConfig, box: int) -> PairedGAN:
+def build_system(cfg: DictConfig, box: int, *, trains: bool = True) -> PairedGAN:
     """Make the networks, the objective and what trains them.
 
     A generator in closed form has no adversary and no moving average: nothing is trained.
@@ -56,27 +58,19 @@ def build_system(cfg: DictConfig, box: int) -> PairedGAN:
         Of a run.
     box : int
         Box size in px of the images.
+    trains : bool
+        Make the optimizer too.
     """
     optimizer = {key: value for key, value in cfg.optimizer.items() if key != "algorithm"}
-    algorithm = instantiate(cfg.optimizer.algorithm, _convert_="all")
-    try:
-        algorithm([torch.nn.Parameter(torch.zeros(1))])
-    except (ValueError, TypeError) as error:
-        raise InputError("optimizer.algorithm cannot be used", found=error) from error
+    algorithm = _build_algorithm(cfg) if trains else None
     generator = build_generator(cfg, box)
     discriminator, weights = None, {}
     if generator.closed_form:  # its objective is computed in validation, every term of it
         every = {name: float(name != "gan") for name in cfg.loss.weights}
         optimizer["ema_decay"], weights = None, {"weights": every}
     else:
-        discriminator = instantiate(cfg.discriminator, box=box)
-        if not isinstance(discriminator, Discriminator):
-            raise InputError(
-                "discriminator._target_ is not a discriminator",
-                expected="a class that derives from cryoalign.models.discriminator.Discriminator",
-                found=cfg.discriminator.get("_target_"),
-            )
-    objective: Objective = instantiate(cfg.loss, _convert_="all", **weights)
+        discriminator = build(cfg.discriminator, Discriminator, "discriminator", box=box)  # type: ignore[type-abstract]
+    objective = build(cfg.loss, Objective, "loss", plain=True, **weights)
     if objective.needs_second() and not (generator.closed_form or generator.is_random):
         raise InputError(
             "this objective compares two fakes of each sim, but the generator makes the same one twice",
@@ -97,8 +91,18 @@ def build_system(cfg: DictConfig, box: int) -> PairedGAN:
     )
 
 
+def _build_algorithm(cfg: DictConfig) -> OptimizerFactory:
+    """Make what makes an optimizer of parameters, and try it."""
+    algorithm: OptimizerFactory = instantiate(cfg.optimizer.algorithm, _convert_="all")
+    try:
+        algorithm(iter([torch.nn.Parameter(torch.zeros(1))]))
+    except (ValueError, TypeError) as error:
+        raise InputError("optimizer.algorithm cannot be used", found=error) from error
+    return algorithm
+
+
 def load_system(run: Run, checkpoint: str) -> PairedGAN:
-    """Rebuild the trained networks of a run.
+    """Rebuild the trained networks of a run and its objective, without an optimizer.
 
     Parameters
     ----------
@@ -113,7 +117,7 @@ def load_system(run: Run, checkpoint: str) -> PairedGAN:
     """
     path = find_checkpoint(run.folder, checkpoint)
     state = read_checkpoint(path, run.cfg)
-    system = build_system(run.cfg, run.data["box"])
+    system = build_system(run.cfg, run.data["box"], trains=False)
     try:
         system.load_state_dict(state["state_dict"])
     except RuntimeError as error:

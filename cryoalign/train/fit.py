@@ -22,6 +22,7 @@ from rich.console import Console
 from cryoalign.audit.before_training import audit_training
 from cryoalign.refine.load import load_refiner
 from cryoalign.runs.folder import describe, read_run
+from cryoalign.runs.trust import every_target
 from cryoalign.train.build import build_system, load_system
 from cryoalign.train.closed_form import fit_run
 from cryoalign.train.finite import NotFiniteError
@@ -31,6 +32,7 @@ from cryoalign.train.naming import find_origin, read_origin, tensorboard_folder
 from cryoalign.train.quiet import without_known_warnings
 from cryoalign.train.resume import find_place
 from cryoalign.train.sample import fit_to_sample
+from cryoalign.train.slots import JUDGING
 from cryoalign.train.stopping import SIGTERM, Stopped, Stopping
 from cryoalign.train.table import metrics_table
 from cryoalign.train.test import device_of, run_test
@@ -246,7 +248,7 @@ def _summary(folder: Path, data: PairedDataModule, system: pl.LightningModule) -
 
 def _test(job: Job, loggers: list[Logger], step: int) -> None:
     cfg, folder, data = job.cfg, job.folder, job.data
-    run = read_run(folder)
+    run = read_run(folder, JUDGING, trust=every_target(cfg))  # its own words, checked where they came in
     data.trainer = None
 
     def log(values: dict[str, float]) -> None:

@@ -8,8 +8,7 @@ import hashlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from hydra.utils import instantiate
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.plugins.hparams.plugin_data_pb2 import (  # type: ignore[import-untyped]
     HParamsPluginData,
@@ -17,6 +16,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (  # type: ignore[import
 from torch.utils.tensorboard.summary import hparams
 
 from cryoalign.errors import InputError
+from cryoalign.runs.trust import build, entries
 from cryoalign.train.log_table import LogTable
 from cryoalign.train.naming import read_origin, tensorboard_folder
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lightning.pytorch.loggers import Logger
     from omegaconf import DictConfig
 
     from cryoalign.train.hyperparameters import Hyperparameters
@@ -51,8 +50,10 @@ def build_loggers(cfg: DictConfig, folder: Path, begun: int | None) -> list[Logg
     -------
     list of Logger
     """
-    wanted = (cfg.get("logger") or {}).values()
-    return [instantiate(entry, folder=folder, begun=begun, _convert_="all") for entry in wanted if entry]
+    return [
+        build(node, Logger, key, plain=True, folder=folder, begun=begun)  # type: ignore[type-abstract]
+        for key, node in entries(cfg, "logger")
+    ]
 
 
 def tensorboard(folder: Path, begun: int | None) -> TensorBoardLogger:

@@ -8,6 +8,7 @@ Hydra asks for the folder's name before any work starts.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 from hydra.types import RunMode
 
+from cryoalign.errors import InputError
 from cryoalign.runs.names import run_name
 
 if TYPE_CHECKING:
@@ -72,6 +74,11 @@ def read_origin(folder: Path) -> Origin:
     """Read what a run's ``provenance.json`` says of it; nothing where there is none yet."""
     path = folder / "provenance.json"
     facts = json.loads(path.read_text()) if path.is_file() else {}
+    name = str(facts.get("name", ""))
+    if name in {".", ".."} or set(name) & {"/", os.sep, "\0"}:
+        raise InputError(
+            "the name of this run is a path", file=path, expected="a name such as rpsd=0.5,seed=2", found=name
+        )
     return Origin(**{key: facts[key] for key in Origin.__dataclass_fields__ if key in facts})
 
 

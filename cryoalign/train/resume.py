@@ -14,9 +14,12 @@ from cryoalign.errors import InputError
 from cryoalign.io.output import atomic_write
 from cryoalign.runs.checkpoint import clear_unfinished, find_checkpoint, read_checkpoint
 from cryoalign.runs.folder import check_same_data, read_run
+from cryoalign.runs.trust import trusted_names
 from cryoalign.train.closed_form import refuse_continuing
 from cryoalign.train.log_table import cut_behind
 from cryoalign.train.loggers import first_process
+from cryoalign.train.naming import tensorboard_folder
+from cryoalign.train.slots import CONTINUING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,15 +64,18 @@ def interrupted_run(composed: DictConfig) -> Run:
     Parameters
     ----------
     composed : DictConfig
-        As the command line asks for: ``resume``, and limits.
+        As the command line asks for: ``resume``, ``trust``, and limits.
 
     Raises
     ------
     InputError
-        If it cannot be continued, or anything but its limits was given.
+        If it cannot be continued, names what is neither known nor trusted, or anything but its limits was
+        given.
     """
-    given = [override for override in HydraConfig.get().overrides.task if not override.startswith("resume=")]
-    run = read_run(composed.resume)
+    every = HydraConfig.get().overrides.task
+    given = [override for override in every if not override.startswith(("resume=", "trust="))]
+    run = read_run(composed.resume, CONTINUING, trusted_names(composed.trust))
+    _refuse_links(run.folder)
     refuse_continuing(run)
     for override in given:
         key = override.lstrip("+").partition("=")[0]
@@ -145,3 +151,17 @@ def _is_tested(folder: Path, checkpoint: Path) -> bool:
     """Return whether the test came after the checkpoint."""
     tested = folder / "test" / "metrics.json"
     return tested.is_file() and tested.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns
+
+
+def _refuse_links(folder: Path) -> None:
+    """Refuse what leads out of the places that a continued run writes into: it would be written there."""
+    for place, around in ((folder, folder), (tensorboard_folder(folder), folder.parent)):
+        for path in (place, *place.rglob("*")):
+            if not path.resolve().is_relative_to(around.resolve()):
+                raise InputError(
+                    "this leads out of the run's folder, and a continued run would write there",
+                    file=path,
+                    expected="files of the run alone",
+                    found=f"a link to {path.resolve()}",
+                    remedy="put what it leads to in its place",
+                )

@@ -132,6 +132,8 @@ def _claim(folder: Path) -> None:
 
 
 def _check(cfg: DictConfig) -> None:
+    if cfg.get("trust"):
+        raise InputError("trust is for resume=: what a new run names is your own", remedy="leave trust= out")
     for keys, low, high in ((_COUNTS + _OPTIONAL_COUNTS, 1, None), (_SEEDS, 0, 2**32 - 1)):
         for key in keys:
             value = OmegaConf.select(cfg, key)

@@ -51,8 +51,8 @@ class PairedGAN(LightningModule):
     discriminator : Discriminator, optional
         Not used, and not trained, where the objective's weight ``gan`` is 0.
     objective : Objective
-    optimizer : callable
-        ``parameters -> Optimizer``, called once for each network.
+    optimizer : callable, optional
+        ``parameters -> Optimizer``, called once for each network; nothing can be trained without it.
     box : int
         Box size in px.
     seed : int
@@ -76,7 +76,7 @@ class PairedGAN(LightningModule):
         generator: Generator,
         discriminator: Discriminator | None,
         objective: Objective,
-        optimizer: OptimizerFactory,
+        optimizer: OptimizerFactory | None,
         *,
         box: int,
         seed: int = 1,
@@ -152,7 +152,8 @@ class PairedGAN(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return one optimizer for each network, each with the same linear decay."""
-        optimizers = [self.optimizer_factory(network.parameters()) for network in self._networks()]
+        factory = cast("OptimizerFactory", self.optimizer_factory)
+        optimizers = [factory(network.parameters()) for network in self._networks()]
         return optimizers, [LambdaLR(optimizer, self._decay) for optimizer in optimizers]
 
     def _networks(self) -> list[nn.Module]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hydra.utils import instantiate
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+from cryoalign.runs.trust import build, entries
 from cryoalign.train.checkpoints import WholeCheckpoints
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import lightning.pytorch as pl
-    from lightning.pytorch import Callback
     from lightning.pytorch.loggers import Logger
     from omegaconf import DictConfig
 
@@ -43,8 +43,7 @@ def build_callbacks(cfg: DictConfig) -> list[Callback]:
     InputError
         If one of them cannot be made with its values.
     """
-    wanted = (cfg.get("callbacks") or {}).values()
-    callbacks: list[Callback] = [instantiate(entry, _convert_="all") for entry in wanted if entry]
+    callbacks = [build(node, Callback, key, plain=True) for key, node in entries(cfg, "callbacks")]
     if cfg.trainer.enable_progress_bar:
         callbacks.append(_StepBar(refresh_rate=10))
     return callbacks
@@ -71,8 +70,11 @@ def build_trainer(
     Trainer
     """
     accumulate = int(cfg.optimizer.accumulate)
-    trainer: pl.Trainer = instantiate(
+    return build(
         cfg.trainer,
+        Trainer,
+        "trainer",
+        plain=True,
         max_steps=max_steps,
         max_epochs=-1,  # the stream of batches is one epoch, ended by max_steps
         max_time=None,  # see cryoalign.train.stopping
@@ -86,6 +88,4 @@ def build_trainer(
         logger=loggers,
         callbacks=callbacks,
         plugins=[WholeCheckpoints()],
-        _convert_="all",
     )
-    return trainer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import starfile
 
+from tests.bad_input.strangers import Node, Tree, evil_nodes, stored
 from tests.conftest import SMALL, Cli, Done
 
 COMMANDS = ("evaluate", "export", "simulate")
@@ -47,6 +49,21 @@ def needed(name: str, run: Path) -> list[str]:
 def copied(run: Path, tmp_path: Path) -> Path:
     """A copy of the session's run, to be spoiled."""
     return shutil.copytree(run, tmp_path / "copied", ignore=shutil.ignore_patterns("tensorboard"))
+
+
+@pytest.fixture
+def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Node]:
+    """What a stranger may name; the mark of one that ran is ``tmp_path / "mark"``."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("EVIL", "builtins.open")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return evil_nodes(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def settings() -> Tree:
+    """What a training stores, as far as it matters here."""
+    return stored()
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -1,0 +1,79 @@
+"""The configuration that a run stored, read as what it is: values, with nothing left to look up."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, cast
+
+import yaml  # type: ignore[import-untyped]
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cryoalign.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Begins what OmegaConf would look up: an environment variable, another key.
+_LOOKED_UP = re.compile(r"(\\*)\$\{")
+
+
+def read_configuration(path: Path) -> DictConfig:
+    """Read the ``config.yaml`` of a run.
+
+    A run stores its configuration resolved, so that whatever looks like an interpolation, ``${oc.env:HOME}``,
+    is plain text, such as a path that has these signs in it.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    DictConfig
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or holds no names and values.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        # A few of them can stand for millions of values, or for themselves.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise InputError(
+                "this configuration refers to its own parts (*NAME), which a run's never does",
+                file=path,
+                remedy="put back the file that the training wrote",
+            )
+        tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        cfg = OmegaConf.create(cast("dict[str, object]", _literal(tree)))
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, OSError, RecursionError) as error:
+        raise InputError(
+            "this description of a run cannot be read",
+            file=path,
+            found=str(error).splitlines()[0],
+            remedy="put back the file that the training wrote",
+        ) from error
+    if not isinstance(cfg, DictConfig) or not cfg:
+        raise InputError(
+            "this description of a run cannot be read",
+            file=path,
+            expected="names and values",
+            found=type(tree).__name__,
+            remedy="put back the file that the training wrote",
+        )
+    return cfg
+
+
+def _literal(tree: object) -> object:
+    """Write every text so that OmegaConf takes it as it stands."""
+    if isinstance(tree, dict):
+        return {str(key): _literal(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_literal(value) for value in tree]
+    if isinstance(tree, str):
+        return _LOOKED_UP.sub(r"\1\1\\${", tree)
+    if tree is None or isinstance(tree, bool | int | float):
+        return tree
+    raise ValueError(f"a value is {type(tree).__name__}, neither text nor number")
