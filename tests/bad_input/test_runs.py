@@ -94,6 +94,16 @@ def test_runs(command: str, name: str, copied: Path, pairs: Path, refused: Refus
     refused(command, *arguments, says=says)
 
 
+def test_an_export_of_weights_that_are_not_finite(copied: Path, pairs: Path, refused: Refused) -> None:
+    path = copied / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    for name, value in content["state_dict"].items():
+        if name.startswith("generator."):
+            value.fill_(float("nan"))
+    torch.save(content, path)
+    refused("export", *needed("export", copied), says=("the fake of image 1 is not finite", "checkpoint="))
+
+
 def test_a_checkpoint_that_is_not_there(run: Path, refused: Refused) -> None:
     says = ("step_000099.ckpt", "'best.ckpt', 'last.ckpt'", "checkpoint=")
     refused("evaluate", f"run={run}", "out=new", "checkpoint=step_000099", says=says)

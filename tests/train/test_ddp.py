@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,10 @@ from tests.conftest import SMALL, Cli, read_csv
 
 
 def test_two_processes_in_a_sweep(cache: Path, tmp_path: Path, cli: Cli) -> None:
-    """Started by ``cryoalign train``, whose second process Lightning starts from the command line."""
+    """Started by ``cryoalign train``, whose second process Lightning starts from the command line.
+
+    The second job does not wait for processes that nobody starts, for what the first left in the environment.
+    """
     script = tmp_path / "cryoalign"
     script.write_text("from cryoalign.__main__ import main\nmain()\n")  # what pip installs
     base = [entry for entry in SMALL if not entry.startswith("trainer=")]
@@ -24,11 +29,12 @@ def test_two_processes_in_a_sweep(cache: Path, tmp_path: Path, cli: Cli) -> None
         f"paths.cache={cache}", "data.split.fractions={train: 0.6, validation: 0.3, test: 0.1}",
         "data.batch_size=2", "callbacks.figures.every=2", "log_every=1", "threads=1",
     ]  # fmt: skip
-    command = [sys.executable, str(script), "train", "-m", "seed=1", *arguments]
+    command = [sys.executable, str(script), "train", "-m", "seed=1,2", *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "outputs").glob("*/*"))) == 1  # the second process made none of its own
-    (run,) = (tmp_path / "outputs").glob("sweep/*/0")
+    run, second = sorted((tmp_path / "outputs").glob("sweep/*/?_seed-*"))
+    assert (second / "test" / "fake.star").is_file()
     data = json.loads((run / "data.json").read_text())
     assert data["pairs"]["validation"] % 2  # one process has a particle more
     assert (run / "test" / "fake.star").is_file()
@@ -42,6 +48,37 @@ def test_two_processes_in_a_sweep(cache: Path, tmp_path: Path, cli: Cli) -> None
     alone = json.loads((run / "validation_last" / "metrics.json").read_text())
     for name, value in alone.items():
         assert float(rows[-1][f"val/{name}"]) == pytest.approx(value, rel=1e-6, abs=1e-6), name
+
+
+def test_terminated_processes_stop_together_and_no_further_job_starts(cache: Path, tmp_path: Path) -> None:
+    """The signal goes to the first process alone; both agree behind the step."""
+    base = [entry for entry in SMALL if not entry.startswith("trainer=")]
+    options = [
+        *base, "trainer=ddp", "trainer.accelerator=cpu", "generator.width=4", "discriminator.width=4",
+        f"paths.cache={cache}", "data.batch_size=2", "log_every=1", "threads=1", "audit=off", "test=false",
+        "trainer.max_steps=100000", "trainer.val_check_interval=2", "callbacks.figures.every=100000",
+    ]  # fmt: skip
+    command = [sys.executable, "-m", "cryoalign.train", "-m", "seed=1,2", *options]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.monotonic() + 300
+            while time.monotonic() < deadline and not any(
+                tmp_path.glob("outputs/sweep/*/*/checkpoints/last.ckpt")
+            ):
+                time.sleep(0.1)
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=120)  # until both have closed what they write to
+        finally:
+            process.kill()
+    assert process.returncode == 143, said
+    assert "Traceback" not in said
+    (run,) = tmp_path.glob("outputs/sweep/*/*_seed-*")
+    step = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert f"stopped     at step {step} of 100000: SIGTERM" in said
+    command = [sys.executable, "-m", "cryoalign.train", f"resume={run}", f"trainer.max_steps={step + 1}"]
+    subprocess.run(command, check=True, timeout=300)
+    rows = [int(row["step"]) for row in read_csv(run) if "val/RPSD_L1" in row]
+    assert rows == [*range(2, step + 1, 2), step + 1] if step % 2 == 0 else [*range(2, step + 2, 2)]
 
 
 def test_two_processes_follow_the_gradient_of_one(cache: Path, tmp_path: Path) -> None:
