@@ -254,7 +254,9 @@ class ParticleImages:
             written = stack.pixel_size
             if written is None or abs(written - 1) < 1e-6:
                 continue
-            if abs(written / group.pixel_size - 1) > SAME_PIXEL_SIZE:
+            # a simulated stack may hold groups of several pixel sizes, of which the header can name one
+            sizes = [other.pixel_size for other in self.particles.optics if other.box_size == stack.box]
+            if all(abs(written / size - 1) > SAME_PIXEL_SIZE for size in (group.pixel_size, *sizes)):
                 raise InputError(
                     f"the pixel size of {stack.path} disagrees with the metadata",
                     file=self.particles.source,

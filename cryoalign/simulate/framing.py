@@ -1,4 +1,4 @@
-"""What fits into the images: their box size, the specimen's volume, and the shifts."""
+"""What fits into the images: the specimen's volume, and the shifts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoalign.errors import InputError
-from cryoalign.io.locate import locate_stacks
-from cryoalign.io.mrc import MrcStack
 from cryoalign.io.mrc_volume import SAME, images_voxel_size, warn_of_other_field
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -27,39 +24,6 @@ _log = logging.getLogger(__name__)
 
 _MOST_OUTSIDE = 0.01  # of a map's power beyond the images' box, before a warning
 _FEWEST_PIXELS = 2  # a volume that spans less is a wrong pixel size, not a particle
-
-
-def find_box_size(particles: Particles, box: int | None, root: Path | None) -> int:
-    """Find the box size: what was asked for, what the metadata say, what the raw stacks have."""
-    if box is not None:
-        sizes = {int(box)}
-    else:
-        groups = [particles.optics[index].box_size for index in np.unique(particles.optics_index)]
-        sizes = {size for size in groups if size is not None}
-        if len(sizes) == 0 or None in groups:
-            sizes |= _stack_boxes(particles, root)
-    if len(sizes) != 1 or min(sizes) < _FEWEST_PIXELS:
-        raise InputError(
-            "the images do not have one box size",
-            file=particles.source,
-            expected=f"one box size of {_FEWEST_PIXELS} px or more",
-            found=", ".join(f"{size} px" for size in sorted(sizes)),
-            remedy="give it with box=",
-        )
-    return sizes.pop()
-
-
-def _stack_boxes(particles: Particles, root: Path | None) -> set[int]:
-    try:
-        stacks = locate_stacks(particles, root)
-    except InputError as error:
-        raise InputError(
-            "the box size is unknown: the metadata do not say it and the raw stack is not there",
-            file=particles.source,
-            expected="rlnImageSize in the optics table, or the raw stack",
-            remedy="give it with box=",
-        ) from error
-    return {MrcStack(path).box for path in stacks.values()}
 
 
 def warn_of_shifts(particles: Particles, box: int) -> None:

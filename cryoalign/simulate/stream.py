@@ -24,8 +24,9 @@ from cryoalign.io.unfinished import resumable
 from cryoalign.particles import Particles
 from cryoalign.physics.conditions import without_aberrations
 from cryoalign.simulate.exposure import Experiment
-from cryoalign.simulate.framing import find_box_size, fitting_volume, warn_of_shifts
+from cryoalign.simulate.framing import fitting_volume, warn_of_shifts
 from cryoalign.simulate.specimen import DensityMap
+from cryoalign.simulate.stacks import in_stacks, stacks_by_box
 from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
@@ -37,11 +38,12 @@ if TYPE_CHECKING:
     from cryoalign.simulate.envelope import Envelope
     from cryoalign.simulate.exposure import Scattering
     from cryoalign.simulate.solvent import Ice
-    from cryoalign.simulate.specimen import Specimen
+    from cryoalign.simulate.specimen import Specimen, Volume
+    from cryoalign.simulate.stacks import ImageStack
 
 _log = logging.getLogger(__name__)
 
-STACK, STAR, CS = "sim.mrcs", "sim.star", "sim.cs"
+STAR, CS = "sim.star", "sim.cs"
 
 
 def simulate_particles(
@@ -68,12 +70,13 @@ def simulate_particles(
     Parameters
     ----------
     particles : Particles, str or Path
-        N particles of one box size, or their metadata file; optics groups may differ in pixel size.
+        N particles, or their metadata file; optics groups may differ in pixel size and in box size.
     specimen : Specimen, str or Path
         What they are images of; of a path, the map in that MRC file.
     out : str or Path
-        Folder to make: ``sim.mrcs`` (float32, pixel size in the header) and ``sim.star``, whose
-        ``rlnImageOriginalName`` holds the name of the raw image; of particles from a ``.cs`` also ``sim.cs``.
+        Folder to make: ``sim.mrcs`` (float32, pixel size in the header; where there are several box sizes,
+        ``sim_064px.mrcs`` and so on) and ``sim.star``, whose ``rlnImageOriginalName`` holds the name of the
+        raw image; of particles from a ``.cs`` also ``sim.cs``.
     scattering : callable
         Makes the simulator: `WeakPhase`, `Multislice`, or one of them with some arguments given.
     solvent, detector, seed
@@ -81,7 +84,8 @@ def simulate_particles(
     envelope : Envelope, optional
         What weakens high frequencies.
     box : int, optional
-        Box size of the images in px; else from the optics table, else from the raw stack if it is there.
+        Box size of all images in px; else of each optics group from its table, else from its raw stack if
+        that is there.
     root : Path, optional
         Where to look for the raw stack, should the box size be wanted from it.
     ignore_aberrations : bool
@@ -118,57 +122,83 @@ def simulate_particles(
     if isinstance(specimen, str | Path):
         specimen = DensityMap(specimen)
     particles = _modelled(particles, ignore_aberrations)
-    box, out = find_box_size(particles, box, root), Path(out)
-    warn_of_shifts(particles, box)
-    pixel_sizes = particles.optics_column("pixel_size")
-    stated = {particles.optics[index].box_size for index in np.unique(particles.optics_index)}
-    volume = fitting_volume(specimen, box, pixel_sizes, stated - {None})
+    stacks, out = stacks_by_box(particles, box, root), Path(out)
+    volume: Volume | None = _first_volume(specimen, particles, stacks)
     inputs = (particles.source, specimen.file)
     read = (*inputs, *passthrough_files((parameters or {}).get("passthrough")))
     if parameters is None:
         place = staged(out, overwrite, inputs=read)
     else:
-        place = resumable(out, _identity(parameters, read, box), overwrite, inputs=read)
+        place = resumable(out, _identity(parameters, read, stacks), overwrite, inputs=read)
     with place as folder:
-        simulator = scattering(
-            volume.values.to(device),
-            pixel_size=volume.pixel_size,
-            box=box,
-            image_pixel_size=pixel_sizes.tolist(),
-            envelope=envelope,
-        )
-        if not simulator.linear:
-            _refuse_without_ctf(particles)
-        if not volume.volts and not (simulator.linear and solvent is None and detector is None):
-            _refuse_unknown_scale(specimen)
-        experiment = Experiment(scattering=simulator, solvent=solvent, detector=detector, seed=seed)
-        _write_images(
-            folder / STACK, experiment, particles, batch_size, progress, resume=parameters is not None
-        )
-        _write_metadata(folder, particles, box, None if parameters is None else _notes(parameters, inputs))
+        for stack in stacks:
+            some = particles.take(stack.rows)
+            volume = volume or _volume(specimen, some, stack.box)
+            simulator = scattering(
+                volume.values.to(device),
+                pixel_size=volume.pixel_size,
+                box=stack.box,
+                image_pixel_size=some.optics_column("pixel_size").tolist(),
+                envelope=envelope,
+            )
+            if not simulator.linear:
+                _refuse_without_ctf(some)
+            if not volume.volts and not (simulator.linear and solvent is None and detector is None):
+                _refuse_unknown_scale(specimen)
+            volume = None  # the simulator has its own
+            experiment = Experiment(scattering=simulator, solvent=solvent, detector=detector, seed=seed)
+            path = folder / stack.name
+            _write_images(path, experiment, some, batch_size, progress, resume=parameters is not None)
+        _write_metadata(folder, particles, stacks, None if parameters is None else _notes(parameters, inputs))
     return out / STAR
 
 
-def _write_metadata(folder: Path, particles: Particles, box: int, notes: dict[str, Any] | None) -> None:
-    write_particles(
-        folder / STAR,
-        particles,
-        image_names=np.array([f"{i + 1:06d}@{STACK}" for i in range(len(particles))]),
-        original_names=particles.image_name,
-        box=box,
-        notes=notes,
-    )
+def _first_volume(specimen: Specimen, particles: Particles, stacks: list[ImageStack]) -> Volume:
+    """Make the volume of the first stack; refuse a header that means different sizes for the others."""
+    first = _volume(specimen, particles.take(stacks[0].rows), stacks[0].box)
+    for stack in stacks[1:] if first.from_header else []:
+        other = _volume(specimen, particles.take(stack.rows), stack.box)
+        if other.pixel_size != first.pixel_size:
+            raise InputError(
+                "the pixel size of the map is not known: its header says 1 A, as many programs leave it",
+                file=specimen.file,
+                expected="one pixel size for the images of all box sizes",
+                found=f"{first.pixel_size:g} A for those of {stacks[0].box} px, {other.pixel_size:g} A for "
+                f"those of {stack.box} px",
+                remedy="give it with volume_pixel_size=",
+            )
+    return first
+
+
+def _volume(specimen: Specimen, particles: Particles, box: int) -> Volume:
+    """Make the volume for images of one box size; refuse one that cannot be used."""
+    warn_of_shifts(particles, box)
+    stated = {particles.optics[index].box_size for index in np.unique(particles.optics_index)}
+    return fitting_volume(specimen, box, particles.optics_column("pixel_size"), stated - {None})
+
+
+def _write_metadata(
+    folder: Path, particles: Particles, stacks: list[ImageStack], notes: dict[str, Any] | None
+) -> None:
+    simulated = in_stacks(particles, stacks)
+    write_particles(folder / STAR, simulated, original_names=particles.image_name, notes=notes)
     if from_cryosparc(particles):
-        write_cryosparc(folder / CS, particles, stack=STACK, box=box)
+        box = simulated.optics_column("box_size").astype(np.uint32)
+        write_cryosparc(folder / CS, simulated, stack=simulated.stack, slot=simulated.slot, box=box)
 
 
 def _notes(parameters: Mapping[str, Any], inputs: tuple[Path, ...]) -> dict[str, Any]:
     return {"cryoalign": version("cryoalign"), **parameters, **fingerprint(inputs)}
 
 
-def _identity(parameters: Mapping[str, Any], inputs: tuple[Path, ...], box: int) -> str:
+def _identity(parameters: Mapping[str, Any], inputs: tuple[Path, ...], stacks: list[ImageStack]) -> str:
     """Return a hash of all that decides the images: every input whole, since a row may differ anywhere."""
-    decides = [version("cryoalign"), dict(parameters), fingerprint(inputs, whole=True), box]
+    decides = [
+        version("cryoalign"),
+        dict(parameters),
+        fingerprint(inputs, whole=True),
+        [stack.box for stack in stacks],
+    ]
     return sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 

@@ -25,7 +25,13 @@ WHITE = -1.0
 
 
 def write_cryosparc(
-    path: Path | str, particles: Particles, *, stack: str, box: int, pixel_size: float | None = None
+    path: Path | str,
+    particles: Particles,
+    *,
+    stack: str | NDArray[np.str_],
+    box: int | NDArray[np.uint32],
+    slot: NDArray[np.int64] | None = None,
+    pixel_size: float | None = None,
 ) -> None:
     """Write a ``.cs`` of images that were made of particles from a ``.cs``.
 
@@ -39,10 +45,12 @@ def write_cryosparc(
         The file to make or to replace.
     particles : Particles
         N particles, with uids in their table.
-    stack : str
-        The stack of their N images, relative to the file's folder, in the same order.
-    box : int
+    stack : str or (N,) str
+        The stack of their images, relative to the file's folder.
+    box : int or (N,) uint32
         Box size of the images in px.
+    slot : (N,) int64, optional
+        0-based number of each image in its stack; their order if not given.
     pixel_size : float, optional
         Pixel size of the images in A; default that of each optics group.
 
@@ -59,9 +67,9 @@ def write_cryosparc(
     sizes = particles.optics_column("pixel_size") if pixel_size is None else np.full(count, pixel_size)
     columns: dict[str, NDArray[Any]] = {
         UID: particles.table[UID].to_numpy(dtype=np.uint64),
-        "blob/path": np.full(count, stack.encode()),
-        "blob/idx": np.arange(count, dtype=np.uint32),
-        "blob/shape": np.full((count, 2), box, dtype=np.uint32),
+        "blob/path": np.char.encode(np.broadcast_to(np.asarray(stack, dtype=np.str_), count), "utf-8"),
+        "blob/idx": np.arange(count, dtype=np.uint32) if slot is None else slot.astype(np.uint32),
+        "blob/shape": np.tile(np.broadcast_to(np.asarray(box, dtype=np.uint32), count)[:, None], 2),
         "blob/psize_A": sizes.astype(np.float32),
         "blob/sign": np.full(count, WHITE, dtype=np.float32),
         "blob/import_sig": np.zeros(count, dtype=np.uint64),

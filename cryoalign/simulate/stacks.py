@@ -1,0 +1,136 @@
+"""Which stack each simulated image goes into: one for each box size, as RELION keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoalign.errors import InputError
+from cryoalign.io.locate import locate_stacks
+from cryoalign.io.mrc import MrcStack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cryoalign.particles import Particles
+
+_SMALLEST = 2  # px
+
+
+@dataclass(frozen=True)
+class ImageStack:
+    """A stack to be written.
+
+    Attributes
+    ----------
+    name : str
+        Of the file.
+    box : int
+        Side of its images in px.
+    rows : (n,) int64
+        0-based rows of the particles that it shows, in the order of its images.
+    """
+
+    name: str
+    box: int
+    rows: NDArray[np.int64]
+
+
+def stacks_by_box(particles: Particles, box: int | None, root: Path | None) -> list[ImageStack]:
+    """Return the stacks: one for every box size, by size.
+
+    Parameters
+    ----------
+    particles : Particles
+    box : int, optional
+        Of all images in px; else of each optics group what the metadata say, or what its raw stack has.
+    root : Path, optional
+        Where to look for the raw stacks.
+
+    Returns
+    -------
+    list of ImageStack
+        ``sim.mrcs``, or ``sim_064px.mrcs`` and so on where there are several.
+
+    Raises
+    ------
+    InputError
+        If a box size is unknown or too small, or an optics group has two.
+    """
+    boxes = np.full(len(particles), int(box)) if box is not None else _boxes(particles, root)
+    if boxes.min() < _SMALLEST:
+        raise InputError(
+            "the box is too small",
+            file=particles.source,
+            row=int(particles.row[boxes.argmin()]),
+            expected=f"{_SMALLEST} px or more",
+            found=f"{boxes.min()} px",
+            remedy="give it with box=",
+        )
+    sizes = np.unique(boxes).tolist()
+    names = ["sim.mrcs"] if len(sizes) == 1 else [f"sim_{size:03d}px.mrcs" for size in sizes]
+    return [
+        ImageStack(name, size, np.flatnonzero(boxes == size)) for name, size in zip(names, sizes, strict=True)
+    ]
+
+
+def in_stacks(particles: Particles, stacks: list[ImageStack]) -> Particles:
+    """Return the particles as their simulated images: each in its stack, with the box of that.
+
+    Parameters
+    ----------
+    particles : Particles
+        N particles.
+    stacks : list of ImageStack
+        Of `stacks_by_box`.
+
+    Returns
+    -------
+    Particles
+    """
+    optics, name = list(particles.optics), np.empty(len(particles), dtype=object)
+    slot = np.empty(len(particles), dtype=np.int64)
+    for stack in stacks:
+        name[stack.rows], slot[stack.rows] = stack.name, np.arange(len(stack.rows))
+        for index in np.unique(particles.optics_index[stack.rows]).tolist():
+            optics[index] = replace(optics[index], box_size=stack.box)
+    for index in sorted(set(range(len(optics))) - set(particles.optics_index.tolist())):
+        optics[index] = replace(optics[index], box_size=stacks[0].box)  # nobody's: a number for the column
+    return replace(particles, optics=tuple(optics), stack=name.astype(np.str_), slot=slot)
+
+
+def _boxes(particles: Particles, root: Path | None) -> NDArray[np.int64]:
+    """Return (N,) the box size that the metadata state, else that of the raw stack."""
+    boxes = np.array([group.box_size or 0 for group in particles.optics])[particles.optics_index]
+    unknown = np.flatnonzero(boxes == 0)
+    if len(unknown):
+        boxes[unknown] = _stack_boxes(particles.take(unknown), root)
+    for index in np.unique(particles.optics_index).tolist():
+        found = np.unique(boxes[particles.optics_index == index])
+        if len(found) > 1:
+            raise InputError(
+                f"the images of optics group {particles.optics[index].name} do not have one box size",
+                file=particles.source,
+                expected="one box size in an optics group",
+                found=", ".join(f"{size} px" for size in found),
+                remedy="put them into groups of their own, or give a box for all with box=",
+            )
+    return boxes
+
+
+def _stack_boxes(particles: Particles, root: Path | None) -> NDArray[np.int64]:
+    try:
+        stacks = locate_stacks(particles, root)
+    except InputError as error:
+        raise InputError(
+            "the box size is unknown: the metadata do not say it and the raw stack is not there",
+            file=particles.source,
+            expected="rlnImageSize in the optics table, or the raw stack",
+            remedy="give it with box=",
+        ) from error
+    boxes = {name: MrcStack(path).box for name, path in stacks.items()}
+    return np.array([boxes[name] for name in particles.stack.tolist()], dtype=np.int64)
