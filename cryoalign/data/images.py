@@ -275,8 +275,10 @@ class ParticleImages:
             group = particles.optics[particles.optics_index[row]]
             if group.box_size is not None and group.box_size != stack.box:
                 expected = f"{group.box_size} px, as optics group {group.name} says"
+                remedy = "use the stack that belongs to these metadata"
             elif stack.box != common.box and not self._resample:
                 expected = f"{common.box} px, as in {common.path}"
+                remedy = "data.resample=true brings all groups to the box and pixel size of the first"
             else:
                 continue
             raise InputError(
@@ -285,7 +287,7 @@ class ParticleImages:
                 row=int(particles.row[row]),
                 expected=expected,
                 found=f"{stack.box} px",
-                remedy="use the stack that belongs to these metadata; a run has one box size",
+                remedy=remedy,
             )
         return int(common.box)
 

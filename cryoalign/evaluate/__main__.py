@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 _OF_RUNS = {"checkpoint", "part", "baselines", "trust"}
 _OF_STACKS = {
     "raw", "sim", "second_draw", "empty", "without_domain", "train", "root", "passthrough", "missing_ctf",
-    "pixel_size",    "box", "by", "pattern", "normalize",
+    "pixel_size",    "box", "resample", "by", "pattern", "normalize",
 }  # fmt: skip
 #: Keys that are arguments of `cryoalign.evaluate.given_stacks.evaluate_stacks`.
 _SHARED = (
-    "by", "pattern", "box", "normalize", "root", "passthrough", "missing_ctf", "pixel_size",
+    "by", "pattern", "box", "resample", "normalize", "root", "passthrough", "missing_ctf", "pixel_size",
     "bins", "draws", "seed", "overwrite", "progress",
 )  # fmt: skip
 

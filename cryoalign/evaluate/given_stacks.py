@@ -78,6 +78,7 @@ def evaluate_stacks(
     by: str = MICROGRAPH,
     pattern: str | None = None,
     box: int | None = None,
+    resample: bool = False,
     normalize: Normalize = "raw",
     root: str | Path | None = None,
     passthrough: str | Path | Sequence[str | Path] | None = None,
@@ -109,6 +110,8 @@ def evaluate_stacks(
         Regular expression on that column; what it matches names the group.
     box : int, optional
         Fourier-crop every image to this box in px.
+    resample : bool
+        Bring optics groups of another pixel or box size to those of the first group.
     normalize : {"raw", "both", "none"}
         Images whose background gets mean 0 and standard deviation 1; with "raw" fakes have that scale.
     root : str or Path, optional
@@ -168,6 +171,7 @@ def evaluate_stacks(
         missing_ctf=missing_ctf,
         pixel_size=pixel_size,
         box=box,
+        resample=resample,
         by=by,
         pattern=pattern,
         normalize=normalize,

@@ -48,6 +48,8 @@ class Reader:
         Of the images of a STAR file of measured particles in A, where its columns are wrong.
     box : int or None
         Fourier-crop every image to this box in px.
+    resample : bool
+        Bring optics groups of another pixel or box size to those of the first group.
     by : str
         Column whose values name the groups; see `cryoalign.data.groups.group_names`.
     pattern : str or None
@@ -72,6 +74,7 @@ class Reader:
     missing_ctf: MissingCtf = "refuse"
     pixel_size: float | None = None
     box: int | None = None
+    resample: bool = False
     by: str = MICROGRAPH
     pattern: str | None = None
     normalize: Normalize = "raw"
@@ -134,6 +137,9 @@ class Reader:
         if self.row_for_row:
             given = {kind: read_particles(path) for kind, path in others.items() if path is not None}
             return given, np.arange(len(measured))
+        tolerances = dict(self.tolerances)
+        if self.resample:  # fakes lie on the grid that raw is only brought to
+            tolerances["pixel_size"] = float("inf")
         tables: dict[str, Particles] = {}
         rows: NDArray[np.int64] | None = None
         for kind, path in others.items():
@@ -142,7 +148,7 @@ class Reader:
             table = read_particles(path)
             refuse_swapped(table, measured)
             try:
-                table, of_raw = match_pairs(table, measured, **self.tolerances)
+                table, of_raw = match_pairs(table, measured, **tolerances)
             except InputError as error:
                 raise _reworded(error, kind) from None
             place = np.searchsorted(measured.row, of_raw.row)
@@ -196,7 +202,7 @@ class Reader:
         return Probe(stack)
 
     def _images(self, table: Particles, root: Path | None = None) -> ParticleImages:
-        return ParticleImages(table, locate_stacks(table, root=root), box=self.box)
+        return ParticleImages(table, locate_stacks(table, root=root), box=self.box, resample=self.resample)
 
     def _fit(self, stack: ParticleImages) -> Normalization:
         """Fit one scale to a stack, from images evenly over it."""
@@ -210,9 +216,10 @@ class Reader:
 
     def _uncropped(self, measured: Particles, fakes: Particles) -> ParticleImages:
         """Read raw at the fakes' own box, to be normalized there, as they were, and only then cropped."""
-        raw = ParticleImages(measured, locate_stacks(measured, root=self.root))
-        box = ParticleImages(fakes, locate_stacks(fakes)).box
-        return ParticleImages(measured, locate_stacks(measured, root=self.root), box=min(box, raw.box))
+        stacks = locate_stacks(measured, root=self.root)
+        raw = ParticleImages(measured, stacks, resample=self.resample)
+        box = ParticleImages(fakes, locate_stacks(fakes), resample=self.resample).box
+        return ParticleImages(measured, stacks, box=min(box, raw.box), resample=self.resample)
 
     def _groups(self, particles: Particles) -> NDArray[np.int64]:
         lacking = self.by == MICROGRAPH and self.pattern is None and not (particles.micrograph != "").any()

@@ -10,8 +10,10 @@ import mrcfile
 import numpy as np
 import pytest
 
+from cryoalign.data.images import ParticleImages
 from cryoalign.errors import InputError
 from cryoalign.io.cryosparc.read import read_cryosparc
+from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
 from cryoalign.io.mrc import MrcStack, StackWriter
 from cryoalign.io.relion import write_particles
@@ -163,7 +165,21 @@ def test_from_simulate_to_evaluate(folder: Path, cli: Cli) -> None:
     assert MrcStack(folder / "fakes" / "fake.mrcs").box == 32
     done = cli(
         "evaluate", "run=run", "part=held_out", "measures=[spectrum]", "baselines=[]", "accelerator=cpu",
-        "progress=false", "draws=50",
+        "progress=false", "draws=100",
     )  # fmt: skip
     assert done.code == 0, done.err
     assert "RPSD L1" in done.out
+    done = cli(
+        "evaluate", "fake=fakes/fake.star", "raw=raw.star", "sim=sim/sim.star", "measures=[spectrum]",
+        "resample=true", "out=stacks", "progress=false", "draws=100",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+
+
+def test_boxes_that_differ_alone_have_the_same_remedy(folder: Path) -> None:
+    raw = read_particles(folder / "raw.star")
+    raw = raw.take(np.flatnonzero(raw.optics_index < 2))
+    with pytest.raises(InputError, match=r"raw1.mrcs disagrees(.|\n)*32 px, as in(.|\n)*data.resample=true"):
+        ParticleImages(raw, locate_stacks(raw))
+    images = ParticleImages(raw, locate_stacks(raw), resample=True)
+    assert {images.image(row).shape for row in (0, 1)} == {(32, 32)}
