@@ -131,11 +131,6 @@ def test_unknown_box(particles: Particles, volume: Path) -> None:
     assert "box=" in message
 
 
-def test_two_boxes(particles: Particles, volume: Path) -> None:
-    first, second = particles.optics
-    assert "20 px, 24 px" in refused(replace(particles, optics=(first, replace(second, box_size=20))), volume)
-
-
 def test_aberrations_are_refused_unless_waived(particles: Particles, volume: Path) -> None:
     first, second = particles.optics
     tilted = replace(particles, optics=(first, replace(second, unmodelled=("rlnBeamTiltX", "rlnOddZernike"))))
