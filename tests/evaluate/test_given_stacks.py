@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.conftest import Cli, Done
 
 FAST = ("progress=false", "draws=200")
-OF_IMAGES = ("power_spread", "skewness", "modulation", "in_ring", "noise_ctf")
+OF_IMAGES = ("power_spread", "skewness", "modulation", "in_ring", "noise_ctf", "edges")
 HONEST = ("spectrum", "peaks", "content", "truth", "noise", "grey", "shared", "copied", "repeated")
 
 

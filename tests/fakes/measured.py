@@ -1,4 +1,4 @@
-"""Pairs whose noise is as a microscope's: skewed, another spectrum in each image, and through the lens."""
+"""Pairs with noise as a microscope's: skewed, another spectrum in each image, through the lens, cut out."""
 
 from __future__ import annotations
 
@@ -19,13 +19,22 @@ MICROGRAPHS, IMAGES = 0.5, 0.25
 
 
 class Measured(Known):
-    """Known pairs with such noise."""
+    """Known pairs with such noise: boxes cut from a larger image, as from a micrograph."""
 
     @cached_property
     def ctf_squared(self) -> torch.Tensor:
         """(n, N, N // 2 + 1) of all particles."""
+        return self.ctf_squared_in(self.box)
+
+    @cached_property
+    def ctf_squared_around(self) -> torch.Tensor:
+        """(n, 2 N, N + 1): in what boxes are cut from."""
+        return self.ctf_squared_in(2 * self.box)
+
+    def ctf_squared_in(self, box: int) -> torch.Tensor:
+        """(n, B, B // 2 + 1) in another box."""
         optics = conditions(self.particles, np.arange(len(self.particles)), "cpu")
-        return optics.ctf(self.box, None).square()
+        return optics.ctf(box, None).square()
 
     def rows(self, count: int) -> np.ndarray:
         """All particles, those that are judged, those of the training set, or as many of those judged."""
@@ -34,21 +43,30 @@ class Measured(Known):
         return known.get(count, self.judged[:count])
 
     def noise(
-        self, count: int, stream: int, *, skewed: bool = True, varied: bool = True, through_lens: bool = True
+        self,
+        count: int,
+        stream: int,
+        *,
+        skewed: bool = True,
+        varied: bool = True,
+        through_lens: bool = True,
+        periodic: bool = False,
     ) -> torch.Tensor:
         """(count, N, N) noise of standard deviation 1, that of each particle's image."""
         generator = torch.Generator().manual_seed(1000 * self.seed + stream)
-        drawn = torch.randn(count, self.box, self.box, generator=generator)
+        box = self.box if periodic else 2 * self.box
+        drawn = torch.randn(count, box, box, generator=generator)
         drawn = -log_normal(drawn, SHAPE) if skewed else drawn
-        rows, height = self.rows(count), half_plane(self.box).radius / (self.box / 2)
-        squared = self.ctf_squared[rows] if through_lens else self.ctf_squared.mean(0, keepdim=True)
+        rows, height = self.rows(count), half_plane(box).radius / (box / 2)
+        squared = self.ctf_squared if periodic else self.ctf_squared_around
+        squared = squared[rows] if through_lens else squared.mean(0, keepdim=True)
         power = (0.6 + squared) * (1 / (1 + (height / 0.24).square()) + 0.25)
         if varied:
             micrograph = np.unique(self.particles.micrograph, return_inverse=True)[1][rows]
             shared = torch.randn(int(micrograph.max()) + 1, generator=generator)[torch.from_numpy(micrograph)]
             level = MICROGRAPHS * shared + IMAGES * torch.randn(count, generator=generator)
             power = power * torch.exp(level[:, None, None] * height)
-        images = irfft2(rfft2(drawn) * power.float().sqrt(), self.box)
+        images = irfft2(rfft2(drawn) * power.float().sqrt(), box)[:, : self.box, : self.box]
         return images / images.std()
 
 

@@ -227,6 +227,11 @@ def noise_without_ctf(measured: Measured) -> Fakes:
     return compose(measured, noise=lambda count, stream: measured.noise(count, stream, through_lens=False))
 
 
+def periodic_noise(measured: Measured) -> Fakes:
+    """It is filtered in the image's own box, and so continues across opposite edges."""
+    return compose(measured, noise=lambda count, stream: measured.noise(count, stream, periodic=True))
+
+
 SABOTEURS: dict[str, Callable[[Known], Fakes]] = {
     "oracle": oracle,
     "random_phases": random_phases,
@@ -252,4 +257,5 @@ MEASURED_SABOTEURS: dict[str, Callable[[Measured], Fakes]] = {
     "gaussian_noise": gaussian_noise,
     "one_spectrum": one_spectrum,
     "noise_without_ctf": noise_without_ctf,
+    "periodic_noise": periodic_noise,
 }

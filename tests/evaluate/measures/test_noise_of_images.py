@@ -133,7 +133,7 @@ def test_scatter_within_rings_of_gaussian_noise_and_of_directions() -> None:
 def test_slope_of_the_power_over_the_ctf() -> None:
     known = Measured(box=BOX, count=240, micrographs=24)
     squared = known.ctf_squared[known.judged].double()
-    plain = {"skewed": False, "varied": False}
+    plain = {"skewed": False, "varied": False, "periodic": True}
     raw, fake = (known.noise(240, stream, through_lens=stream == 1, **plain) for stream in (1, 2))
     sims = 0.1 * known.sims[known.judged] / known.sims.std()
     made = pairs(np.arange(240) // 10, raw=raw + sims, sim=sims, fake=fake + sims)
@@ -169,7 +169,7 @@ def test_fakes_without_noise_are_not_judged_by_it() -> None:
     sims = blobs(count, BOX, 0)
     case = Case(pairs(np.arange(count) // 5, raw=sims + white(count, 16), sim=sims, fake=2 * sims), draws=50)
     answers = NoiseMeasure()(case).answers
-    for key in ("skewness", "power_spread", "modulation", "in_ring", "noise_ctf"):
+    for key in ("skewness", "power_spread", "modulation", "in_ring", "noise_ctf", "edges"):
         assert answers[key].verdict == "undecided"
         assert "no noise" in answers[key].explanation
 

@@ -46,6 +46,7 @@ MEASURES: dict[str, tuple[Measure, tuple[str, ...]]] = {
             "modulation",
             "in_ring",
             "noise_ctf",
+            "edges",
         ),
     ),
     "two_sample": (TwoSampleMeasure(images=480, epochs=2), ("two_sample",)),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from cryoalign.evaluate.measures.content.bands import band_masks
+from cryoalign.evaluate.measures.edges import edge_correlations
 from cryoalign.evaluate.measures.noise.independence import content_of, residual
 from cryoalign.physics.conditions import conditions
 from cryoalign.physics.fourier import irfft2, rfft2
@@ -43,6 +44,9 @@ class OfImages(NamedTuple):
     modulation : (n,) float64 tensor
         Relative variance over the image of its smoothed squared whitened residual, less that of copies with
         random phases.
+    edges : (n, 3, L, 2 M + 1) float64 tensor
+        Correlations of the residual across opposite edges, and at the one and the other edge inside, see
+        `cryoalign.evaluate.measures.edges.EdgeCorrelations`.
     power_of_ctf : (2, n, R) float64 tensor
         Ring sums of q and q CTF^2, q the residual's power over that of the mean image's ring.
     """
@@ -51,6 +55,7 @@ class OfImages(NamedTuple):
     band_power: Tensor
     log_variance: Tensor
     modulation: Tensor
+    edges: Tensor
     power_of_ctf: Tensor
 
 
@@ -108,8 +113,8 @@ def image_table(case: Case, images: int) -> ImageTable:
         lenses.append(torch.stack([ring_sum(power, pairs.box) for power in (once, once.square())]))
         seen = rfft2(read[content]) / pairs.box
         for kind, whitening in whitenings.items():
-            white = whitening(rfft2(read[kind]) / pairs.box, seen)
-            found[kind].append(_measure(white, read[kind][:, outside], once, bands))
+            left = whitening.residual(rfft2(read[kind]) / pairs.box, seen)
+            found[kind].append(_measure(left, left * whitening.scale, read[kind][:, outside], once, bands))
     pixels = ring_pixels(pairs.box)
     return ImageTable(
         pairs.units[rows],
@@ -122,7 +127,7 @@ def image_table(case: Case, images: int) -> ImageTable:
 
 
 class _Whitening(NamedTuple):
-    """Takes the content from spectra and brings each ring of what is left to mean power 1, corners to 0."""
+    """Takes the content from spectra; `scale` brings rings of what is left to mean power 1, corners to 0."""
 
     gain: Tensor
     scale: Tensor
@@ -141,9 +146,8 @@ class _Whitening(NamedTuple):
         )
         return cls(gain, scale)
 
-    def __call__(self, spectra: Tensor, content: Tensor) -> Tensor:
-        white: Tensor = (spectra - self.gain * content) * self.scale
-        return white
+    def residual(self, spectra: Tensor, content: Tensor) -> Tensor:
+        return spectra - self.gain * content
 
 
 def _ctf_squared(case: Case, rows: NDArray[np.int64]) -> Tensor:
@@ -156,9 +160,13 @@ def _ctf_squared(case: Case, rows: NDArray[np.int64]) -> Tensor:
 
 
 def _measure(
-    white: Tensor, outside: Tensor, ctf_squared: Tensor, bands: tuple[tuple[str, Tensor], ...]
+    left: Tensor,
+    white: Tensor,
+    outside: Tensor,
+    ctf_squared: Tensor,
+    bands: tuple[tuple[str, Tensor], ...],
 ) -> OfImages:
-    """Measure a batch: whitened residuals and CTF^2 (B, N, H), grey values of the background (B, P)."""
+    """Measure a batch: residuals, whitened ones, CTF^2 (B, N, H), grey values of the background (B, P)."""
     box, power = white.shape[-2], squared(white)
     pixels = ring_pixels(box)
     sums = ring_sum(power, box).double()
@@ -177,6 +185,7 @@ def _measure(
         by_band(sums),
         by_band(spread * pixels),
         modulation(white),
+        torch.stack(edge_correlations(irfft2(left, box)), 1),
         torch.stack([sums, ring_sum(power * ctf_squared, box).double()]),
     )
 
@@ -218,8 +227,8 @@ def modulation(white: Tensor) -> Tensor:
 
 def _joined(parts: list[OfImages]) -> OfImages:
     """Join batches along the images, which power_of_ctf has second."""
-    skewness, band_power, log_variance, modulated, power_of_ctf = zip(*parts, strict=True)
+    skewness, band_power, log_variance, modulated, edges, power_of_ctf = zip(*parts, strict=True)
     return OfImages(
         torch.cat(skewness), torch.cat(band_power), torch.cat(log_variance), torch.cat(modulated),
-        torch.cat(power_of_ctf, 1),
+        torch.cat(edges), torch.cat(power_of_ctf, 1),
     )  # fmt: skip

@@ -26,6 +26,7 @@ from cryoalign.evaluate.finding import (
 )
 from cryoalign.evaluate.measures.content.bands import band_masks
 from cryoalign.evaluate.measures.noise.ctf_slope import judge_ctf_slope
+from cryoalign.evaluate.measures.noise.edges import judge_edges
 from cryoalign.evaluate.measures.noise.grey_values import judge_grey
 from cryoalign.evaluate.measures.noise.image_table import image_table
 from cryoalign.evaluate.measures.noise.independence import (
@@ -64,7 +65,7 @@ class NoiseMeasure:
     ----------
     images : int
         Particles at the most, spread over the groups, that are looked at one by one: for skewness, for what
-        images differ by, for how even the noise is, and for the CTF in it.
+        images differ by, for how even the noise is, for the CTF in it, and for what continues across edges.
 
     Raises
     ------
@@ -87,7 +88,8 @@ class NoiseMeasure:
         table = image_table(case, self.images)
         spread, spread_answer, spread_left_out = judge_spread(case, table)
         others = [
-            judge(case, table) for judge in (judge_skewness, judge_modulation, judge_rings, judge_ctf_slope)
+            judge(case, table)
+            for judge in (judge_skewness, judge_modulation, judge_rings, judge_ctf_slope, judge_edges)
         ]
         quantities = (
             *bands,

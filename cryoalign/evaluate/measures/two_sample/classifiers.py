@@ -14,6 +14,7 @@ from scipy.optimize import minimize
 from torch import nn
 from torch.nn import functional as F
 
+from cryoalign.evaluate.measures.edges import edge_correlations
 from cryoalign.evaluate.measures.networks import seeded, turned
 from cryoalign.evaluate.measures.two_sample.moments import band_moments
 from cryoalign.physics.fourier import rfft2
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _FURTHEST = 6.0  # standard deviations at which features are clipped, so that squares of outliers do not rule
+_EDGE_LAGS = 3  # px towards the edge: correlations further apart are fainter, and more to learn
 _RATE, _DECAY = 2e-2, 1e-2
 #: Images in a batch, and steps at the least: a small fold is gone through more often, or the CNN would not
 #: have begun to learn. With large windows it sees more in each image and has more to learn from: skewed noise
@@ -35,13 +37,16 @@ _LARGE = 64  # px; windows above are large
 
 
 def spectral_features(images: Tensor) -> Tensor:
-    """Describe each image by its log power on every ring and in the corners, and by its moments by band.
+    """Describe each image by its log power on every ring and in the corners, its moments, and its edges.
 
     The means are the radial log power spectrum (`cryoalign.physics.spectrum.radial_log_power`), continued by
     the corners beyond the last ring, taken as one. The spread within a ring is pi / sqrt(6) = 1.28 where the
     Fourier coefficients are complex Gaussian of equal power, and differs for peaks and for anisotropy. Noise
     that is white within a ring but not Gaussian is seen by the moments
-    (`cryoalign.evaluate.measures.two_sample.moments.band_moments`).
+    (`cryoalign.evaluate.measures.two_sample.moments.band_moments`). Noise that was made or filtered in the
+    image's box continues across its edges, that of a box cut from a micrograph does not: that is seen by the
+    correlations across the edges (`cryoalign.evaluate.measures.edges.edge_correlations`), mean over both
+    directions along an edge.
 
     Parameters
     ----------
@@ -50,15 +55,19 @@ def spectral_features(images: Tensor) -> Tensor:
 
     Returns
     -------
-    (B, 2 R + 2 + M) float64 tensor
-        R = N // 2 + 1: means of rings and corners, their standard deviations, then M moments.
+    (B, 2 R + 2 + M + E) float64 tensor
+        R = N // 2 + 1: means of rings and corners, their standard deviations, then M moments and E
+        correlations across the edges, 9 of them in boxes of 24 px and more.
     """
     box = images.shape[-1]
     spectra = rfft2(images.float())
     log_power = (spectra.real.double().square() + spectra.imag.double().square()).log1p()
     mean = _rings_and_corners(log_power, box)
     spread = (_rings_and_corners(log_power.square(), box) - mean.square()).clamp_min(0).sqrt()
-    return torch.cat([mean, spread, band_moments(images)], -1)
+    across = edge_correlations(images.float()).across[:, :_EDGE_LAGS]
+    middle = across.shape[-1] // 2
+    across = ((across + across.flip(-1)) / 2)[..., middle:].flatten(1)
+    return torch.cat([mean, spread, band_moments(images), across], -1)
 
 
 def _rings_and_corners(values: Tensor, box: int) -> Tensor:
