@@ -119,9 +119,9 @@ STACKS: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     ),
     "sim of other particles": (
         lambda f: with_column(
-            f / "sim" / "sim.star", "rlnImageOriginalName", "000061@raw.mrcs", rows=slice(3, 4)
+            f / "sim" / "sim.star", "rlnImageOriginalName", [f"{i + 61:06d}@raw.mrcs" for i in range(60)]
         ),
-        ("sim.star, row 4", "raw image", "000061@raw.mrcs", "remedy"),
+        ("sim.star, row 1", "raw image", "000061@raw.mrcs", "remedy"),
     ),
 }
 
