@@ -13,6 +13,8 @@ from cryoalign.errors import choice
 #: Groups below which nothing is held out.
 FEWEST_GROUPS = 4
 
+_LARGE = 100  # from here on numbers are written without decimals
+
 
 class Verdict(NamedTuple):
     """Whether a part is kept, and why.
@@ -49,7 +51,9 @@ class Verdict(NamedTuple):
         if not self.kept and self.nats > 0:
             enough = self.nats > 2 * self.error
             why = ", but too weak to be told from the noise" if enough else ", less than twice the error"
-        return f"{kept} ({self.nats:+.3g} +- {self.error:.2g} nats in held-out groups{why})"
+        gain = f"{self.nats:+,.0f}" if abs(self.nats) >= _LARGE else f"{self.nats:+.3g}"
+        error = f"{self.error:,.0f}" if self.error >= _LARGE else f"{self.error:.2g}"
+        return f"{kept} ({gain} +- {error} nats in held-out groups{why})"
 
 
 #: Of a part of which there is no trace.

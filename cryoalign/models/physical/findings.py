@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cryoalign.models.physical.model import Model
     from cryoalign.models.physical.variation import Variation
 
+_LARGE = 100  # from here on numbers are written without decimals
+
 
 def findings(model: Model, variation: Variation, innovations: Innovations) -> dict[str, str]:
     """Describe what a fit found, part by part.
@@ -44,20 +46,25 @@ def findings(model: Model, variation: Variation, innovations: Innovations) -> di
         "variation": _variation(modes.within, modes.separate),
         "shared_variation": _modes(modes.between),
         "ctf_uncertainty": _uncertainty(variation.rho),
-        "skewness": f"skewness {innovations.skewness:.2g} of the white noise",
-        "blobs": f"{blobs} blobs of the lowest {LOWEST} rings",
-        "edges": "it is made in a box of twice the size",
+        "skewness": f"skewness {innovations.skewness:.2g}, before the noise gets its spectrum",
+        "blobs": f"{blobs} ones, coarser than 1/{LOWEST} of the box",
+        "edges": "made in a box of twice the size",
     }
 
 
 def _ratio(model: Model) -> str:
     ratio = (model.following / model.constant)[1:]
-    return f"C / B of {ratio.median():.2g}, {ratio.min():.2g} to {ratio.max():.2g} by ring"
+    low, median, high = (_times(float(value)) for value in (ratio.min(), ratio.median(), ratio.max()))
+    return f"at the CTF's peaks {median} times the rest, {low} to {high} times by ring"
+
+
+def _times(value: float) -> str:
+    return f"{value:,.0f}" if value >= _LARGE else f"{value:.2g}"
 
 
 def _knots(defocus: Tensor) -> str:
     used = defocus[defocus.isfinite()] / 1e4
-    return f"at {len(used)} defoci, {used.min():.2g} to {used.max():.2g} um"
+    return f"fitted at {len(used)} defoci, {used.min():.2g} to {used.max():.2g} um"
 
 
 def _pattern(pattern: Tensor) -> float:
@@ -73,7 +80,7 @@ def _covariates(covariates: Covariates) -> str:
         for place, name in enumerate(NAMES)
         if covariates.scale[place] > 0
     ]
-    return (" and ".join(used) or "none") + " for one standard deviation"
+    return (" and ".join(used) or "none") + ", for a standard deviation of each"
 
 
 def _modes(modes: Tensor) -> str:
@@ -81,16 +88,16 @@ def _modes(modes: Tensor) -> str:
     there = modes.abs().amax(1, keepdim=True) > 0 if modes.numel() else modes > 0
     count = int((modes.abs().amax(0) > 0).sum()) if modes.numel() else 0
     spread = math.sqrt(float(modes.square().sum()) / max(int(there.sum()), 1))
-    return f"{100 * spread:.2g} % in {count} mode" + "s" * (count != 1)
+    return f"{100 * spread:.2g} % in {count} " + ("shape" if count == 1 else "shapes") + " of spectrum"
 
 
 def _variation(within: Tensor, separate: Tensor) -> str:
     rings = separate[separate > 0]
-    single = f", {100 * float(rings.square().mean().sqrt()):.2g} % in {len(rings)} single rings"
+    single = f", {100 * float(rings.square().mean().sqrt()):.2g} % in {len(rings)} rings, each by itself"
     return _modes(within) + (single if len(rings) else "")
 
 
 def _uncertainty(rho: Tensor) -> str:
     there = rho[rho > 0]
     mean = float(there.mean()) if len(there) else 0.0
-    return f"rho {mean:.2g} on average in {len(there)} rings"
+    return f"{mean:.2g} of the noise beside it, on average over {len(there)} rings"

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from cryoalign.models.physical.innovations import Innovations
     from cryoalign.models.physical.model import Model
 
-#: The parts that are optional, and what they are in words.
+#: The parts that are optional, in the order in which they are decided on, and what they are in words.
 PARTS = {
-    "ctf_noise": "noise that follows each particle's CTF",
     "gain_by_defocus": "signal that depends on the defocus",
     "ramps": "linear ramps of grey value",
+    "ctf_noise": "noise that follows each particle's CTF",
     "pattern": "noise that differs by direction",
     "covariates": "noise that follows dose, tilt and defocus",
     "variation": "images that differ in their noise power",

@@ -184,7 +184,7 @@ class Physical(Baseline):
         found = findings(self.model, self.variation, Innovations(*self.innovations.tolist()))
         verdicts = {part: self.verdict(part) for part in PARTS}
         return "\n".join(
-            f"{words}: {verdicts[part].description(self.settings[part])}"
+            f"{words} ({part}): {verdicts[part].description(self.settings[part])}"
             + (f"; {found[part]}" if verdicts[part].kept else "")
             for part, words in PARTS.items()
         )

@@ -17,6 +17,11 @@ from cryoalign.models.physical.choice import NOTHING, Verdict, checked_setting
         (Verdict(kept=True), True, "kept, as asked for"),
         (Verdict(kept=False), "auto", "left out (too few groups to hold some out)"),
         (Verdict(kept=True, nats=20.0, error=3.0), "auto", "kept (+20 +- 3 nats in held-out groups)"),
+        (
+            Verdict(kept=True, nats=83612.4, error=2104.0),
+            "auto",
+            "kept (+83,612 +- 2,104 nats in held-out groups)",
+        ),
         (Verdict(kept=False, nats=-9.0, error=3.0), "auto", "left out (-9 +- 3 nats in held-out groups)"),
         (
             Verdict(kept=False, nats=5.0, error=3.0),

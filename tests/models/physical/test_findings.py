@@ -37,17 +37,17 @@ def test_each_part_has_its_numbers() -> None:
     nobody = Micrographs(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 16))
     variation = Variation(covariates, modes, nobody, rho, RINGS.pixels, normalized=True)
     assert findings(model, variation, Innovations(-0.2, -0.3)) == {
-        "ctf_noise": "C / B of 1.5, 0 to 3 by ring",
-        "gain_by_defocus": "at 2 defoci, 0.8 to 2.4 um",
+        "ctf_noise": "at the CTF's peaks 1.5 times the rest, 0 to 3 times by ring",
+        "gain_by_defocus": "fitted at 2 defoci, 0.8 to 2.4 um",
         "ramps": "slopes of 6 along y and 9 along x, of ramps of unit square sum",
         "pattern": "directions differ by 30 %",
-        "covariates": "10 % with dose and 10 % with tilt for one standard deviation",
-        "variation": "10 % in 1 mode, 5 % in 2 single rings",
-        "shared_variation": "0 % in 0 modes",
-        "ctf_uncertainty": "rho 0.3 on average in 2 rings",
-        "skewness": "skewness -0.2 of the white noise",
-        "blobs": "dark blobs of the lowest 4 rings",
-        "edges": "it is made in a box of twice the size",
+        "covariates": "10 % with dose and 10 % with tilt, for a standard deviation of each",
+        "variation": "10 % in 1 shape of spectrum, 5 % in 2 rings, each by itself",
+        "shared_variation": "0 % in 0 shapes of spectrum",
+        "ctf_uncertainty": "0.3 of the noise beside it, on average over 2 rings",
+        "skewness": "skewness -0.2, before the noise gets its spectrum",
+        "blobs": "dark ones, coarser than 1/4 of the box",
+        "edges": "made in a box of twice the size",
     }
     none = variation._replace(modes=no_modes(RINGS.pixels), rho=torch.zeros(COUNT))
-    assert findings(model, none, Innovations())["variation"] == "0 % in 0 modes"
+    assert findings(model, none, Innovations())["variation"] == "0 % in 0 shapes of spectrum"

@@ -192,10 +192,10 @@ def test_one_pair_is_enough_for_a_fit() -> None:
 def test_its_words() -> None:
     words = fitted(Drawn(), ramps=False).description()
     assert len(words.splitlines()) == len(PARTS)
-    assert "nats in held-out groups); C / B of " in words
-    assert "noise that follows each particle's CTF: kept (+" in words
-    assert "linear ramps of grey value: left out, as asked for" in words
-    assert "noise that differs by direction: left out (" in words
+    assert "nats in held-out groups); at the CTF's peaks " in words
+    assert "noise that follows each particle's CTF (ctf_noise): kept (+" in words
+    assert "linear ramps of grey value (ramps): left out, as asked for" in words
+    assert "noise that differs by direction (pattern): left out (" in words
 
 
 def test_misuse() -> None:

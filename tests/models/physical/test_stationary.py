@@ -107,7 +107,8 @@ def test_few_micrographs_leave_a_gain_that_is_asked_for_at_the_fewest_defoci() -
 
 def test_parts_are_what_they_are_asked_to_be() -> None:
     found = fitted(Drawn(), ctf_noise=False, ramps=True, pattern=True, gain_by_defocus=True)
-    assert [found.verdicts[part].kept for part in list(PARTS)[:4]] == [False, True, True, True]
+    kept = {part for part in list(PARTS)[:4] if found.verdicts[part].kept}
+    assert kept == {"gain_by_defocus", "ramps", "pattern"}
     assert (found.model.following == 0).all()
     assert (found.model.ramps > 0).all()
 
