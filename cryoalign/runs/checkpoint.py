@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -120,7 +119,10 @@ def read_checkpoint(path: Path, cfg: DictConfig) -> dict[str, Any]:
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         stored = json.loads(checkpoint["cryoalign"]["configuration"])
-    except (UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+        _check_content(checkpoint)
+    except OSError:
+        raise
+    except Exception as error:  # whatever torch makes of damaged bytes; nothing is unpickled but tensors
         raise InputError(
             "this file is not a checkpoint that cryoalign wrote",
             file=path,
@@ -138,3 +140,15 @@ def read_checkpoint(path: Path, cfg: DictConfig) -> dict[str, Any]:
                 remedy="use the checkpoint together with the config.yaml of its own run",
             )
     return checkpoint
+
+
+def _check_content(checkpoint: dict[str, Any]) -> None:
+    """Raise an error for what no checkpoint of cryoalign holds."""
+    state = checkpoint["state_dict"]
+    if not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()):
+        raise TypeError("its weights are no tensors")
+    if type(checkpoint["global_step"]) is not int or checkpoint["global_step"] < 0:
+        raise TypeError("its step is no whole number")
+    validation = checkpoint["cryoalign"].get("validation")
+    if validation and not (type(validation["step"]) is int and isinstance(validation["values"], dict)):
+        raise TypeError("its validation has no step or no values")

@@ -12,10 +12,26 @@ from omegaconf.errors import OmegaConfBaseException
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 #: Begins what OmegaConf would look up: an environment variable, another key.
 _LOOKED_UP = re.compile(r"(\\*)\$\{")
+
+#: What is used of a configuration beside what its targets are given, by the part that needs it.
+_KINDS: dict[str, dict[str, type]] = {
+    "generator": {"generator": dict, "seed": int, "data": dict},
+    "data": {
+        "data.split": dict, "data.split_seed": int, "data.batch_size": int, "data.workers": int,
+        "data.seed": int, "discriminator": dict, "loss": dict, "loss.weights": dict, "log_every": int,
+        "optimizer": dict, "optimizer.accumulate": int, "trainer": dict, "trainer.max_steps": int,
+    },
+    "trainer": {
+        "optimizer.algorithm": dict, "trainer.val_check_interval": int, "trainer.enable_progress_bar": bool,
+        "test": bool, "audit": str, "monitor": str, "test_checkpoint": str,
+    },
+}  # fmt: skip
+_WORDS = {dict: "names and values", int: "a whole number", bool: "true or false", str: "text"}
 
 
 def read_configuration(path: Path) -> DictConfig:
@@ -64,6 +80,42 @@ def read_configuration(path: Path) -> DictConfig:
             remedy="put back the file that the training wrote",
         )
     return cfg
+
+
+def check_kinds(cfg: DictConfig, parts: Collection[str], file: Path) -> None:
+    """Refuse values of another kind than a training stores.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        Of a run.
+    parts : collection of str
+        What is going to be built of it.
+    file : Path
+        Where it was read.
+
+    Raises
+    ------
+    InputError
+        If a value is missing or of another kind.
+    """
+    for part, kinds in _KINDS.items():
+        for key, kind in kinds.items() if part in parts else ():
+            value = OmegaConf.select(cfg, key)
+            if kind is dict:
+                fits = isinstance(value, DictConfig)
+            elif kind is int:  # numbers beyond this belong to no training
+                fits = type(value) is int and abs(value) < 2**53
+            else:
+                fits = isinstance(value, kind)
+            if not fits:
+                raise InputError(
+                    f"{key} cannot be used",
+                    file=file,
+                    expected=_WORDS[kind],
+                    found="nothing" if value is None else repr(value),
+                    remedy="put back the file that the training wrote",
+                )
 
 
 def _literal(tree: object) -> object:

@@ -24,7 +24,8 @@ from cryoalign.errors import InputError
 from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.metadata import passthrough_files
 from cryoalign.io.output import atomic_write
-from cryoalign.runs.configuration import read_configuration
+from cryoalign.runs.configuration import check_kinds, read_configuration
+from cryoalign.runs.description import check_images, read_split, read_table
 from cryoalign.runs.provenance import provenance
 from cryoalign.runs.trust import check_targets
 
@@ -153,16 +154,10 @@ def read_run(folder: str | Path, builds: Sequence[Slot] = (), trust: Collection[
         )
     cfg = read_configuration(folder / "config.yaml")
     check_targets(cfg, builds, trust, folder / "config.yaml")
-    path = folder / "data.json"
-    try:
-        data = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(
-            "this description of a run cannot be read",
-            file=path,
-            found=str(error).splitlines()[0],
-            remedy="put back the file that the training wrote",
-        ) from error
+    data = read_table(folder / "data.json")
+    if builds:
+        check_kinds(cfg, {slot.part for slot in builds}, folder / "config.yaml")
+        check_images(data, folder / "data.json")
     return Run(folder, cfg, data)
 
 
@@ -174,15 +169,14 @@ def check_same_data(run: Run, data: PairedDataModule) -> None:
     InputError
         If the box differs, or an image is in another part of the split.
     """
-    with (run.folder / "split.csv").open(newline="") as file:
-        known = [(row["rlnImageName"], row["part"]) for row in csv.DictReader(file)]
+    known = read_split(run.folder / "split.csv")
     found = list(_split_rows(data))
     if found != known or data.box != run.data["box"]:
         sizes = {part: len(rows) for part, rows in data.rows.items()}
         raise InputError(
             "the data are no longer those of the run, or no longer split as they were",
             file=run.folder / "split.csv",
-            expected=f"{run.data['pairs']}, box {run.data['box']}",
+            expected=f"{run.data.get('pairs')}, box {run.data['box']}",
             found=f"{sizes}, box {data.box}",
             remedy="put the data back, or start a new run",
         )

@@ -61,6 +61,11 @@ class Slot:
     partial: bool = False
     keys: frozenset[str] | None = None
 
+    @property
+    def part(self) -> str:
+        """The part of the configuration that it lies in."""
+        return self.key.partition(".")[0]
+
     def fits(self, path: Sequence[str]) -> bool:
         """Whether this is the slot of a place."""
         own = self.key.split(".")
@@ -128,7 +133,7 @@ def check_targets(cfg: DictConfig, slots: Sequence[Slot], trust: Collection[str]
         If it names what is neither known nor trusted.
     """
     tree = OmegaConf.to_container(cfg, resolve=True)
-    parts = {slot.key.partition(".")[0] for slot in slots}
+    parts = {slot.part for slot in slots}
     for path, node in _nodes(tree):
         if path and path[0] in parts:
             _check_node(path, node, [slot for slot in slots if slot.fits(path)], trust, file)

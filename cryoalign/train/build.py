@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from hydra.utils import instantiate
@@ -12,11 +12,15 @@ from cryoalign.errors import InputError
 from cryoalign.losses.objective import Objective
 from cryoalign.models.discriminator import Discriminator
 from cryoalign.runs.checkpoint import binding, find_checkpoint, read_checkpoint
+from cryoalign.runs.description import first_line
 from cryoalign.runs.generator import build_generator
 from cryoalign.runs.trust import build
 from cryoalign.train.system import PairedGAN
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from omegaconf import DictConfig
 
     from cryoalign.data.normalize import Normalization
@@ -118,13 +122,38 @@ def load_system(run: Run, checkpoint: str) -> PairedGAN:
     path = find_checkpoint(run.folder, checkpoint)
     state = read_checkpoint(path, run.cfg)
     system = build_system(run.cfg, run.data["box"], trains=False)
+    load_weights(system, state, path)
+    return system.eval()
+
+
+def load_weights(system: PairedGAN, content: Mapping[str, Any], path: Path, *, trains: bool = False) -> None:
+    """Load the weights of a checkpoint into a system.
+
+    Parameters
+    ----------
+    system : PairedGAN
+    content : mapping
+        Of the checkpoint.
+    path : Path
+        Where it was read.
+    trains : bool
+        Look whether what was kept of the optimizers fits, too.
+
+    Raises
+    ------
+    InputError
+        If it is of other networks, or other optimizers.
+    """
     try:
-        system.load_state_dict(state["state_dict"])
-    except RuntimeError as error:
+        system.load_state_dict(content["state_dict"])
+        if trains:
+            kept = zip(system.configure_optimizers()[0], content["optimizer_states"], strict=True)
+            for optimizer, state in kept:
+                optimizer.load_state_dict(state)
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise InputError(
             "this checkpoint does not fit the networks of the configuration",
             file=path,
-            found=str(error).splitlines()[0],
+            found=first_line(error),
             remedy="choose another checkpoint, or train again",
         ) from error
-    return system.eval()

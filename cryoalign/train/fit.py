@@ -105,7 +105,7 @@ def fit_and_test(job: Job) -> float:
     system = build_system(cfg, data.box)
     place = None
     if job.run is not None:
-        place = find_place(job.run, data)
+        place = find_place(job.run, data, system)
     elif first_process():
         audit_training(cfg.audit, data)
         describe(folder, cfg, data, find_origin(folder).facts())

@@ -7,7 +7,6 @@ Hydra asks for the folder's name before any work starts.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -20,6 +19,7 @@ from hydra.errors import OverrideParseException
 from hydra.types import RunMode
 
 from cryoalign.errors import InputError
+from cryoalign.runs.description import REMEDY, read_table
 from cryoalign.runs.names import run_name
 
 if TYPE_CHECKING:
@@ -73,13 +73,19 @@ def find_origin(folder: Path) -> Origin:
 def read_origin(folder: Path) -> Origin:
     """Read what a run's ``provenance.json`` says of it; nothing where there is none yet."""
     path = folder / "provenance.json"
-    facts = json.loads(path.read_text()) if path.is_file() else {}
-    name = str(facts.get("name", ""))
+    facts = read_table(path) if path.is_file() else {}
+    known = {key: facts[key] for key in Origin.__dataclass_fields__ if key in facts}
+    for key, value in known.items():
+        kind: type = {"name": str, "overrides": list}.get(key, dict)
+        texts = value.values() if isinstance(value, dict) else value
+        if type(value) is not kind or not all(isinstance(text, str) for text in texts):
+            raise InputError(f"{key} cannot be used", file=path, found=value, remedy=REMEDY)
+    name = known.get("name", "")
     if name in {".", ".."} or set(name) & {"/", os.sep, "\0"}:
         raise InputError(
             "the name of this run is a path", file=path, expected="a name such as rpsd=0.5,seed=2", found=name
         )
-    return Origin(**{key: facts[key] for key in Origin.__dataclass_fields__ if key in facts})
+    return Origin(**known)
 
 
 def tensorboard_folder(folder: Path, name: str | None = None) -> Path:

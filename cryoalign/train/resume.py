@@ -15,6 +15,7 @@ from cryoalign.io.output import atomic_write
 from cryoalign.runs.checkpoint import clear_unfinished, find_checkpoint, read_checkpoint
 from cryoalign.runs.folder import check_same_data, read_run
 from cryoalign.runs.trust import trusted_names
+from cryoalign.train.build import load_weights
 from cryoalign.train.closed_form import refuse_continuing
 from cryoalign.train.log_table import cut_behind
 from cryoalign.train.loggers import first_process
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from cryoalign.data.datamodule import PairedDataModule
     from cryoalign.runs.folder import Run
+    from cryoalign.train.system import PairedGAN
 
 _log = logging.getLogger(__name__)
 #: What may differ when a run is continued: its limits.
@@ -91,13 +93,21 @@ def interrupted_run(composed: DictConfig) -> Run:
     return run
 
 
-def find_place(run: Run, data: PairedDataModule) -> Place:
+def find_place(run: Run, data: PairedDataModule, system: PairedGAN) -> Place:
     """Find where a run goes on, store its configuration with the new limits, and cut its log there.
+
+    Parameters
+    ----------
+    run : Run
+    data : PairedDataModule
+        Set up.
+    system : PairedGAN
+        What is going to be trained: it gets the weights of the checkpoint.
 
     Raises
     ------
     InputError
-        If the data are others, there is no checkpoint, or nothing is left to be done.
+        If the data are others, there is no checkpoint, or one of other networks, or nothing is left to do.
     """
     check_same_data(run, data)
     checkpoint, content = _newest(run.folder, run.cfg)
@@ -115,6 +125,7 @@ def find_place(run: Run, data: PairedDataModule) -> Place:
             found=run.cfg.trainer.max_steps,
             remedy=f"give a higher limit, e.g. trainer.max_steps={2 * step}",
         )
+    load_weights(system, content, checkpoint, trains=True)
     trained = at_end or (bool(ours.get("ended_early")) and untested)
     if first_process():
         clear_unfinished(run.folder)

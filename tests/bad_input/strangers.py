@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from cryoalign.cli.conf_file import CONF_DIR
+from cryoalign.data.normalize import Normalization
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,7 +170,9 @@ def write(folder: Path, tree: Tree, place: str = "", node: object = None) -> Pat
     tree = tree | {"extra": {"name": "builtins.open", "part": "open"}}
     folder.mkdir(exist_ok=True, parents=True)
     (folder / "config.yaml").write_text(json.dumps(put(tree, place.split("."), node) if place else tree))
-    (folder / "data.json").write_text("{}")
+    (folder / "data.json").write_text(
+        json.dumps({"box": 32, "pixel_size": 2.0, "normalization": Normalization().state()})
+    )
     return folder
 
 

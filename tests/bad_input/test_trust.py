@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 import cryoalign
 from cryoalign.errors import InputError
@@ -105,3 +106,18 @@ def test_a_link_inside_the_folder_and_to_it(settings: Tree, tmp_path: Path, cli:
     (tmp_path / "run").symlink_to(folder)
     done = cli("train", "resume=run", "trainer.max_steps=2000", "hydra.run.dir=x")
     assert "link" not in done.err
+
+
+def test_a_checkpoint_of_other_networks(copied: Path, cli: Cli) -> None:
+    """A continued run says so before it cuts its log."""
+    path, log = copied / "checkpoints" / "last.ckpt", (copied / "csv" / "metrics.csv").read_text()
+    content = torch.load(path, weights_only=True)
+    name = next(name for name in content["state_dict"] if name.startswith("generator."))
+    for change in (
+        {"state_dict": content["state_dict"] | {name: torch.zeros(3)}},
+        {"optimizer_states": [{}]},
+    ):
+        torch.save(content | change, path)
+        done = cli("train", f"resume={copied}", "trainer.max_steps=8")
+        assert (done.code, "last.ckpt: this checkpoint does not fit" in done.err) == (1, True), done.err
+    assert (copied / "csv" / "metrics.csv").read_text() == log

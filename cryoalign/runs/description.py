@@ -1,0 +1,113 @@
+"""The tables by which a run describes itself, read again and held against what a training writes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from cryoalign.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NUMBERS = ("radius", "sim_offset", "sim_scale", "raw_low", "raw_high")
+REMEDY = "put back the file that the training wrote"
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Read a JSON file of names and values.
+
+    Raises
+    ------
+    InputError
+        If it is something else.
+    """
+    try:
+        content: object = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            "this description of a run cannot be read",
+            file=path,
+            found=first_line(error),
+            remedy=REMEDY,
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(
+            "this description of a run cannot be read",
+            file=path,
+            expected="names and values",
+            found=type(content).__name__,
+            remedy=REMEDY,
+        )
+    return content
+
+
+def check_images(data: dict[str, Any], file: Path) -> None:
+    """Refuse a ``data.json`` that does not say what images a run is made for.
+
+    Parameters
+    ----------
+    data : dict
+        Its content.
+    file : Path
+        Where it was read.
+
+    Raises
+    ------
+    InputError
+        If box, pixel size or normalization are missing, or something else.
+    """
+    from cryoalign.data.normalize import Normalization  # noqa: PLC0415  brings numpy; names need none
+
+    box, pixel_size = data.get("box"), data.get("pixel_size")
+    if type(box) is not int or not 1 <= box <= 2**16:
+        raise _wrong(file, "box", "a whole number of px", box)
+    if not _is_finite(pixel_size) or pixel_size is None or pixel_size <= 0:
+        raise _wrong(file, "pixel_size", "a number of A/px", pixel_size)
+    state = data.get("normalization")
+    if (
+        not isinstance(state, dict)
+        or not all(_is_finite(state.get(name)) for name in _NUMBERS)
+        or not state["sim_scale"]
+    ):
+        raise _wrong(file, "normalization", f"the numbers {', '.join(_NUMBERS)}", state)
+    try:
+        Normalization.from_state(state)
+    except (TypeError, ValueError, LookupError, InputError) as error:
+        raise _wrong(file, "normalization", "what the training has fitted", first_line(error)) from error
+
+
+def read_split(path: Path) -> list[tuple[str, str]]:
+    """Read which image is in which part of a run's split.
+
+    Raises
+    ------
+    InputError
+        If it is no such table.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [(row["rlnImageName"], row["part"]) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise InputError(
+            "this split cannot be read",
+            file=path,
+            expected="a table with the columns rlnImageName and part",
+            found=first_line(error),
+            remedy=REMEDY,
+        ) from error
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, or its name."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _wrong(file: Path, key: str, expected: str, found: object) -> InputError:
+    return InputError(f"{key} cannot be used", file=file, expected=expected, found=found, remedy=REMEDY)
