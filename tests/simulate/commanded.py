@@ -43,6 +43,10 @@ _rlnClassNumber #12
 """
 
 
+#: The same through a lens: multislice has no CTF that is 1 everywhere.
+THROUGH_A_LENS = STAR.replace("amplitude 300 0 1.0", "krios 300 2.7 0.1")
+
+
 def simulate(cli: Cli, *options: str) -> Path:
     done = cli(
         "simulate", "particles=particles.star", "volume=map.mrc", "out=sims", "progress=false", *options

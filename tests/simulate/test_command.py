@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import starfile
 
-from tests.simulate.commanded import BOX, GIVEN, PIXEL_SIZE, STAR, simulate
+from tests.simulate.commanded import BOX, GIVEN, PIXEL_SIZE, STAR, THROUGH_A_LENS, simulate
 
 if TYPE_CHECKING:
     from tests.conftest import Cli
@@ -81,6 +81,7 @@ EXPERIMENT = (
 
 def test_atoms_through_ice_and_a_microscope(density: np.ndarray, cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "a.pdb").write_text(PDB)
+    (tmp_path / "particles.star").write_text(THROUGH_A_LENS)
     options = ("specimen=atomic_model", "volume=a.pdb", *EXPERIMENT, "detector.dose=30", "overwrite=true")
     images = mrcfile.read(simulate(cli, *options, "batch_size=3") / "sim.mrcs")
     electrons = 0.9 * 30 * PIXEL_SIZE**2
@@ -92,7 +93,8 @@ def test_atoms_through_ice_and_a_microscope(density: np.ndarray, cli: Cli, tmp_p
     assert abs(np.corrcoef((other - other.mean(0)).ravel(), (images - images.mean(0)).ravel())[0, 1]) < 0.5
 
 
-def test_the_star_says_how_it_was_made(density: np.ndarray, cli: Cli) -> None:
+def test_the_star_says_how_it_was_made(density: np.ndarray, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "particles.star").write_text(THROUGH_A_LENS)
     folder = simulate(cli, "specimen.volts=2", *EXPERIMENT, "seed=4")
     table = starfile.read(folder / "sim.star", parse_as_string=["cryoalignValue"])["simulation"]
     said = dict(zip(table["cryoalignParameter"], table["cryoalignValue"], strict=True))
@@ -110,6 +112,7 @@ def test_the_star_says_how_it_was_made(density: np.ndarray, cli: Cli) -> None:
 def test_a_map_without_volts_has_no_electrons(
     density: np.ndarray, cli: Cli, wanted: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "particles.star").write_text(THROUGH_A_LENS)
     done = cli("simulate", *GIVEN, wanted)
     assert done.code == 1
     assert "specimen.volts=" in done.err
@@ -137,7 +140,8 @@ def test_absurd_values(density: np.ndarray, cli: Cli, tmp_path: Path, option: st
     assert not (tmp_path / "sims").exists()
 
 
-def test_slices_without_number(density: np.ndarray, cli: Cli) -> None:
+def test_slices_without_number(density: np.ndarray, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "particles.star").write_text(THROUGH_A_LENS)
     options = (*GIVEN, "scattering=multislice", "specimen.volts=1")
     done = cli("simulate", *options, "scattering.slice_thickness=1e-3")
     assert done.code == 1
