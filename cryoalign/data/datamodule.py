@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from cryoalign.data.dataset import Pair, PairedImages
 from cryoalign.data.groups import number_groups
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
-from cryoalign.data.loader import StreamLoader, StreamSampler, outlive_sigterm
+from cryoalign.data.loader import StreamLoader, StreamSampler, end_workers_at_exit, outlive_sigterm
 from cryoalign.data.matching_rows import refuse_swapped
 from cryoalign.data.normalize import Normalization
 from cryoalign.data.pairs import match_pairs
@@ -254,6 +254,8 @@ class PairedDataModule(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
     def _options(self) -> dict[str, Any]:
+        if self.workers:
+            end_workers_at_exit()
         return {
             "num_workers": self.workers,
             "worker_init_fn": outlive_sigterm,

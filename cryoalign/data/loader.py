@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import signal
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +24,22 @@ if TYPE_CHECKING:
 def outlive_sigterm(_: int) -> None:
     """Have a loader's process leave SIGTERM to the training, which needs it to the end of its step.
 
-    Schedulers send the signal to every process of a job. A loader's process ends with the training anyway.
+    Schedulers send the signal to every process of a job.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+@cache
+def end_workers_at_exit() -> None:
+    """Have the loaders' processes killed when this one ends: Python would send the signal they ignore."""
+    atexit.register(_kill_workers)
+
+
+def _kill_workers() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would raise an error for each
+    for worker in multiprocessing.active_children():
+        if worker.daemon:
+            worker.kill()
 
 
 class StreamSampler(Sampler[list[tuple[int, int]]]):
