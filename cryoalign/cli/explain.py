@@ -17,7 +17,7 @@ from cryoalign.errors import InputError
 def explain(error: BaseException) -> str | None:
     """Return what the user can do about an error, or None where it is our own fault."""
     chain: list[BaseException] = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
         chain.append(cause)
     for known in (InputError, OSError, OmegaConfBaseException, InstantiationException):
         for link in chain:  # Hydra's instantiate wraps what a constructor raises
