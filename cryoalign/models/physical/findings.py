@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _LARGE = 100  # from here on numbers are written without decimals
 
 
-def findings(model: Model, variation: Variation, innovations: Innovations) -> dict[str, str]:
+def findings(
+    model: Model, variation: Variation, innovations: Innovations, modulation: Tensor
+) -> dict[str, str]:
     """Describe what a fit found, part by part.
 
     Parameters
@@ -28,26 +30,28 @@ def findings(model: Model, variation: Variation, innovations: Innovations) -> di
     model : Model
     variation : Variation
     innovations : Innovations
+    modulation : (R,) tensor
 
     Returns
     -------
     dict of str to str
         By the names of `cryoalign.models.physical.fit.PARTS`; of a part that was left out it means nothing.
     """
-    modes = variation.modes
+    modes, box = variation.modes, len(model.pattern)
     blobs = "bright" if innovations.lowest > 0 else "dark"
     along_y, along_x = model.ramps.tolist()
     return {
         "ctf_noise": _ratio(model),
         "gain_by_defocus": _knots(model.gain.defocus),
         "ramps": f"slopes of {along_y:.2g} along y and {along_x:.2g} along x, of ramps of unit square sum",
-        "pattern": f"directions differ by {_pattern(model.pattern):.2g} %",
+        "pattern": f"directions differ by {_rms((model.pattern - 1).square()):.2g} %",
         "covariates": _covariates(variation.covariates),
         "variation": _variation(modes.within, modes.separate),
         "shared_variation": _modes(modes.between),
         "ctf_uncertainty": _uncertainty(variation.rho),
         "skewness": f"skewness {innovations.skewness:.2g}, before the noise gets its spectrum",
         "blobs": f"{blobs} ones, coarser than 1/{LOWEST} of the box",
+        "modulation": f"amplitudes change over an image by {_rms(modulation[half_plane(box).ring]):.2g} %",
         "edges": "made in a box of twice the size",
     }
 
@@ -67,10 +71,10 @@ def _knots(defocus: Tensor) -> str:
     return f"fitted at {len(used)} defoci, {used.min():.2g} to {used.max():.2g} um"
 
 
-def _pattern(pattern: Tensor) -> float:
-    """Root mean square in per cent over the plane."""
-    weight = half_plane(len(pattern)).weight.to(pattern)
-    return 100 * math.sqrt(float((weight * (pattern - 1).square()).sum() / weight.sum()))
+def _rms(square: Tensor) -> float:
+    """Root of the mean over the plane, in per cent."""
+    weight = half_plane(len(square)).weight.to(square)
+    return 100 * math.sqrt(float((weight * square).sum() / weight.sum()))
 
 
 def _covariates(covariates: Covariates) -> str:

@@ -8,6 +8,7 @@ import torch
 
 from cryoalign.models.physical.choice import FEWEST_GROUPS
 from cryoalign.models.physical.edges import choose_edges, correction, mean_ctf_power
+from cryoalign.models.physical.modulation import choose_modulation
 from cryoalign.models.physical.spectra import Sample, Spectra, to_spectra
 from cryoalign.models.physical.stationary import fit_stationary, one_round
 from cryoalign.models.physical.third_moments import choose_innovations
@@ -35,6 +36,7 @@ PARTS = {
     "ctf_uncertainty": "a CTF that is uncertain near its zeros",
     "skewness": "noise of skewed grey values",
     "blobs": "bright or dark blobs in the noise",
+    "modulation": "noise that is stronger in places",
     "edges": "noise that ends at the edges of the box",
 }
 
@@ -63,6 +65,8 @@ class Fitted(NamedTuple):
         Of images about it.
     innovations : Innovations
         What the noise is made of.
+    modulation : (R,) tensor
+        Power by ring of the field by which noise is stronger in places.
     edges : (N, N // 2 + 1) tensor
         Correction of the power of noise that ends at the edges; of the other kind it has no meaning.
     background : Background
@@ -73,6 +77,7 @@ class Fitted(NamedTuple):
     model: Model
     variation: Variation
     innovations: Innovations
+    modulation: Tensor
     edges: Tensor
     background: Background
     verdicts: dict[str, Verdict]
@@ -212,6 +217,7 @@ def fit(
     everything = sample if sample.complete else pairs
     variation, more = fit_variation(everything, sample, start.model, settings, normalized=normalize)
     innovations, last = choose_innovations(sample, start.model, variation, mask, settings)
+    modulation, last["modulation"] = choose_modulation(sample, start.model, variation, settings["modulation"])
     last["edges"] = choose_edges(sample, start.model, settings["edges"])
     edges = correction(start.model, mean_ctf_power(sample)).float()
-    return Fitted(start.model, variation, innovations, edges, background, verdicts | more | last)
+    return Fitted(start.model, variation, innovations, modulation, edges, background, verdicts | more | last)

@@ -81,6 +81,7 @@ class Physical(Baseline):
     micrograph_name: Tensor
     micrograph_number: Tensor
     innovations: Tensor
+    modulation: Tensor
     edges: Tensor
     scale: Tensor
     verdicts: Tensor
@@ -132,6 +133,7 @@ class Physical(Baseline):
             "covariate_slope": (count, 3),
             "micrograph_number": (0, MOST_MODES),
             "innovations": (2,),
+            "modulation": (count,),
             "edges": tuple(rings.ring.shape),
             "scale": (2,),
             "verdicts": (len(PARTS), 3),
@@ -181,7 +183,7 @@ class Physical(Baseline):
 
     def description(self) -> str:
         """Describe which parts were kept and why, and what they found, a line for each."""
-        found = findings(self.model, self.variation, Innovations(*self.innovations.tolist()))
+        found = findings(self.model, self.variation, Innovations(*self.innovations.tolist()), self.modulation)
         verdicts = {part: self.verdict(part) for part in PARTS}
         return "\n".join(
             f"{words} ({part}): {verdicts[part].description(self.settings[part])}"
@@ -227,6 +229,7 @@ class Physical(Baseline):
                 self.variation,
                 Innovations(*self.innovations.tolist()),
                 noise.float(),
+                modulation=self.modulation,
                 edges=self.edges if self.ends else None,
                 metadata=metadata,
                 known=self.micrograph == "known",
@@ -258,6 +261,7 @@ class Physical(Baseline):
             (self.covariate_scale, covariates.scale),
             (self.covariate_slope, covariates.slope),
             (self.innovations, torch.tensor(fitted.innovations)),
+            (self.modulation, fitted.modulation),
             (self.edges, fitted.edges),
             (self.scale, torch.tensor(fitted.background)),
             (self.verdicts, torch.tensor([fitted.verdicts[part] for part in PARTS])),

@@ -12,6 +12,7 @@ from cryoalign.models.physical.edges import LARGER, larger_plane, larger_table
 from cryoalign.models.physical.innovations import skewed, with_blobs
 from cryoalign.models.physical.model import without_ramps
 from cryoalign.models.physical.modes import MOST_MODES
+from cryoalign.models.physical.modulation import modulated
 from cryoalign.physics.ctf_parameters import ctf_image
 from cryoalign.physics.half_plane import half_plane
 
@@ -39,6 +40,7 @@ def grain(
     innovations: Innovations,
     maps: Tensor,
     *,
+    modulation: Tensor,
     edges: Tensor | None,
     metadata: Metadata,
     known: bool,
@@ -52,6 +54,8 @@ def grain(
     innovations : Innovations
     maps : (B, C, N, N) tensor
         Standard normal; C is `MAPS`, or `MAPS_OF_LARGER` with edges.
+    modulation : (R,) tensor
+        See `cryoalign.models.physical.modulation`.
     edges : (N, N // 2 + 1) tensor, optional
         Of noise that ends at the edges: the correction of its power, see `cryoalign.models.physical.edges`.
     metadata : Metadata
@@ -83,6 +87,9 @@ def grain(
         if innovations.lowest != 0:
             power = _power(model, rho, level, edges=None, uncertain=maps[:, 1], ctf=ctf)
     spectra = with_blobs(spectra, power, innovations.lowest)
+    if bool((modulation > 0).any()):
+        # The few numbers that stand in this map as well are lost among all of its pixels.
+        spectra = modulated(spectra, modulation, maps[:, 2])
     if bool((model.ramps > 0).any()):
         spectra = without_ramps(spectra, slopes * model.ramps)
     return spectra

@@ -36,7 +36,9 @@ def test_each_part_has_its_numbers() -> None:
     modes = Modes(torch.zeros(COUNT), within, torch.zeros(COUNT, 16), separate)
     nobody = Micrographs(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 16))
     variation = Variation(covariates, modes, nobody, rho, RINGS.pixels, normalized=True)
-    assert findings(model, variation, Innovations(-0.2, -0.3)) == {
+    field = torch.zeros(COUNT)
+    field[0] = 256 * 0.01  # one frequency of 16 x 16
+    assert findings(model, variation, Innovations(-0.2, -0.3), field) == {
         "ctf_noise": "at the CTF's peaks 1.5 times the rest, 0 to 3 times by ring",
         "gain_by_defocus": "fitted at 2 defoci, 0.8 to 2.4 um",
         "ramps": "slopes of 6 along y and 9 along x, of ramps of unit square sum",
@@ -47,7 +49,8 @@ def test_each_part_has_its_numbers() -> None:
         "ctf_uncertainty": "0.3 of the noise beside it, on average over 2 rings",
         "skewness": "skewness -0.2, before the noise gets its spectrum",
         "blobs": "dark ones, coarser than 1/4 of the box",
+        "modulation": "amplitudes change over an image by 10 %",
         "edges": "made in a box of twice the size",
     }
     none = variation._replace(modes=no_modes(RINGS.pixels), rho=torch.zeros(COUNT))
-    assert findings(model, none, Innovations())["variation"] == "0 % in 0 shapes of spectrum"
+    assert findings(model, none, Innovations(), field)["variation"] == "0 % in 0 shapes of spectrum"
