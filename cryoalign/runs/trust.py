@@ -166,7 +166,7 @@ def build(node: object, kind: type[_T], key: str, *, plain: bool = False, **argu
         made = instantiate(node, **arguments) if isinstance(node, DictConfig) else None
     except InstantiationException as error:
         if isinstance(error.__cause__, InputError):
-            raise error.__cause__ from error
+            raise error.__cause__ from None
         reason = error.__cause__ or error
         raise InputError(f"{key} cannot be built", found=str(reason).splitlines()[0]) from error
     if not isinstance(made, kind):

@@ -58,6 +58,8 @@ IN_CONTINUED = (
     "logger.evil",
     "logger.csv.folder",
 )
+#: An evaluation builds nothing of these, but reads a number that stands there or below.
+NUMBERS_OF_JUDGING = ("optimizer", "trainer", "trainer.max_steps")
 #: Who refuses what stands there: a refinement, an evaluation, a continued training.
 PLACES = (
     (IN_GENERATOR, True, True, True),
@@ -86,6 +88,11 @@ def test_nothing_runs(name: str, evil: dict[str, Node], settings: Tree, tmp_path
         place = places[number % len(places)]
         folder = write(tmp_path / "theirs", settings, place, evil[name])
         for slots, refused in zip((REFINING, JUDGING, CONTINUING), others, strict=True):
+            if slots is JUDGING and place in NUMBERS_OF_JUDGING:
+                with pytest.raises(InputError, match=rf"{place}(\.\w+)? cannot be used") as refusal:
+                    read_run(folder, slots)
+                assert refusal.value.file == folder / "config.yaml"
+                continue
             if not refused:
                 read_run(folder, slots)
                 continue
