@@ -99,13 +99,13 @@ def test_a_name_that_is_a_path(name: str, cli: Cli, settings: Tree, tmp_path: Pa
 
 
 def test_a_link_inside_the_folder_and_to_it(settings: Tree, tmp_path: Path, cli: Cli) -> None:
-    """Such links do no harm: what is missing here is the checkpoint."""
+    """Such links do no harm: what is missing here is the split."""
     folder = write(tmp_path / "elsewhere" / "run", settings)
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "last.ckpt").symlink_to("best.ckpt")
     (tmp_path / "run").symlink_to(folder)
     done = cli("train", "resume=run", "trainer.max_steps=2000", "hydra.run.dir=x")
-    assert "link" not in done.err
+    assert (done.code, "split.csv: this split cannot be read" in done.err) == (1, True), done.err
 
 
 def test_a_checkpoint_of_other_networks(copied: Path, cli: Cli) -> None:
