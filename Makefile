@@ -34,10 +34,10 @@ tensorboard: $(READY)  ## watch all runs
 	$(BIN)/tensorboard --logdir outputs
 
 test: $(READY)  ## run all tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: $(READY)  ## run what needs no training and no RELION, in less than 2 minutes
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow and not relion and not realdata'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not slow and not relion and not realdata'
 
 check: $(READY)  ## ruff, mypy, import-linter, the rules of the house
 	$(BIN)/ruff check .

@@ -37,6 +37,14 @@ def shared_data() -> Path:
 
 #: What takes seconds to make: tests that ask for it are slow, and left out by ``make test-fast``.
 SLOW_FIXTURES = {"cache", "run"}
+#: Files that take minutes, in their order.
+LONGEST_FILES = {
+    name: place
+    for place, name in enumerate(
+        ("test_sabotage.py", "test_relion.py", "test_command.py", "test_ddp.py", "test_cryosparc.py",
+         "test_stopping.py", "test_resume.py", "test_values.py", "test_files.py")
+    )
+}  # fmt: skip
 #: Files whose tests judge many images, train classifiers, build a wheel, or watch a process's memory.
 SLOW_FILES = {
     "test_a_run.py",
@@ -59,6 +67,8 @@ SLOW_FILES = {
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the slow tests; others say so themselves, with ``@pytest.mark.slow``."""
+    # The longest files first: a file is one worker's, and a long one at the end would leave the others idle.
+    items.sort(key=lambda item: LONGEST_FILES.get(item.path.name, len(LONGEST_FILES)))
     for item in items:
         fixtures = set(item.fixturenames) if isinstance(item, pytest.Function) else set()
         if SLOW_FIXTURES & fixtures or item.path.name in SLOW_FILES:
