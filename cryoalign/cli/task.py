@@ -20,6 +20,7 @@ from cryoalign.cli.check import check_added, check_quoting, check_types
 from cryoalign.cli.composition import explain_composition
 from cryoalign.cli.conf_file import CONF_DIR
 from cryoalign.cli.explain import explain
+from cryoalign.cli.termination import Terminated, is_terminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -68,6 +69,8 @@ def run_task(name: str, task: Callable[[DictConfig], Any]) -> None:
             result = task(cfg)
         except Exception as error:
             _remove_empty_folder()
+            if is_terminated():
+                raise Terminated from None
             message = explain(error)
             if message is None or given == "1":
                 raise

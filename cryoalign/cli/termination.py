@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_came = threading.Event()
+
 
 class Terminated(SystemExit):
     """An exit on SIGTERM, with the code that shells and schedulers know: 143."""
@@ -20,17 +22,33 @@ class Terminated(SystemExit):
 
 @contextmanager
 def exit_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM raise `Terminated`, unless it means something else already."""
+    """Let SIGTERM raise `Terminated`, unless it means something else already.
+
+    Raised in the middle of an import it may come out as an error of the library that was being imported:
+    what ends the block behind a SIGTERM is an exit by it.
+    """
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGTERM, _terminate)
+    _came.clear()
+    signal.signal(signal.SIGTERM, terminate)
     try:
         yield
+    except BaseException:
+        if is_terminated():
+            raise Terminated from None
+        raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _terminate(*_: object) -> NoReturn:
+def terminate(*_: object) -> NoReturn:
+    """Exit because of a SIGTERM."""
+    _came.set()
     raise Terminated
+
+
+def is_terminated() -> bool:
+    """Tell whether there was a SIGTERM: what was raised since may have come of it."""
+    return _came.is_set()

@@ -9,12 +9,12 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import torch
 from lightning.pytorch.callbacks import Checkpoint, Timer
 
-from cryoalign.cli.termination import Terminated
+from cryoalign.cli.termination import terminate
 from cryoalign.train.loggers import first_process
 
 if TYPE_CHECKING:
@@ -71,13 +71,13 @@ class Termination:
         if self.came:
             self.exit()
 
-    def exit(self) -> None:
+    def exit(self) -> NoReturn:
         """End the process: with 143, or with 0 if it is not the first of several.
 
         Lightning kills the first, in mid-sentence, when another ends with an error.
         """
         if first_process():
-            raise Terminated
+            terminate()
         raise SystemExit(0)
 
 
