@@ -50,5 +50,5 @@ def terminate(*_: object) -> NoReturn:
 
 
 def is_terminated() -> bool:
-    """Tell whether there was a SIGTERM: what was raised since may have come of it."""
+    """Return whether there was a SIGTERM: what was raised since may have come of it."""
     return _came.is_set()
