@@ -80,16 +80,17 @@ def grain(
         )
     ctf, rho = metadata["ctf"], variation.rho
     power = _power(model, rho, level, edges=edges, uncertain=uncertain, ctf=ctf)
-    spectra = power.sqrt() * torch.fft.rfft2(skewed(white, innovations.skewness), norm="ortho")
+    white = skewed(white, innovations.skewness)
+    if bool((modulation > 0).any()):
+        # The few numbers that stand in this map as well are lost among all of its pixels.
+        white = modulated(white, modulation, maps[:, 2])
+    spectra = power.sqrt() * torch.fft.rfft2(white, norm="ortho")
     if edges is not None:
         noise = torch.fft.irfft2(spectra, s=white.shape[1:], norm="ortho")[:, :box, :box]
         spectra = torch.fft.rfft2(noise, norm="ortho")
         if innovations.lowest != 0:
             power = _power(model, rho, level, edges=None, uncertain=maps[:, 1], ctf=ctf)
     spectra = with_blobs(spectra, power, innovations.lowest)
-    if bool((modulation > 0).any()):
-        # The few numbers that stand in this map as well are lost among all of its pixels.
-        spectra = modulated(spectra, modulation, maps[:, 2])
     if bool((model.ramps > 0).any()):
         spectra = without_ramps(spectra, slopes * model.ramps)
     return spectra

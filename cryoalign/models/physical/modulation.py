@@ -1,8 +1,10 @@
 """Noise that is stronger in some places of an image than in others: thicker ice, a crowd of molecules.
 
-Noise n0 is multiplied by ``exp(g - <g^2>)``, g a smooth Gaussian field of power S by ring. Of white noise w
-the square has the same power at each frequency. Where w was multiplied by 1 + g it has ``4 S`` more, so S is
-read off the square of the whitened residual: what its lowest rings have above the rings beyond.
+The white noise that the noise is filtered from is multiplied by ``exp(g - <g^2>)``, g a smooth Gaussian field
+of power S by ring: the power at every frequency stays as it is, and so do the zeros of a CTF. Where the filter
+has the amplitudes h, with mean square 1, the square of the noise has ``4 S(q) A(q)^2`` more power than that of an
+image of the same amplitudes and random phases, with ``A(q) = <h(k) h(q - k)>``. With random phases the covariance
+of squares is twice the square of the covariance. S is read off that excess over rings beyond the field's.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ def reach(box: int) -> int:
 
 
 class ModulationSums:
-    """Power of the squared whitened noise, image by image.
+    """Power of the squared noise beyond that of random phases, image by image.
 
     Parameters
     ----------
@@ -44,25 +46,43 @@ class ModulationSums:
 
     def __init__(self, box: int) -> None:
         self._box = box
-        self._power: list[Tensor] = []
+        self._excess: list[Tensor] = []
+        self._response: list[Tensor] = []
         self._group: list[Tensor] = []
 
-    def add(self, white: Tensor, group: Tensor) -> None:
+    def add(self, noise: Tensor, power: Tensor, group: Tensor) -> None:
         """Add a batch.
 
         Parameters
         ----------
-        white : (B, N, N // 2 + 1) complex tensor
-            Whitened noise.
+        noise : (B, N, N // 2 + 1) complex tensor
+        power : (B, N, N // 2 + 1) tensor
+            That the noise of each image is expected to have.
         group : (B,) int64 tensor
         """
-        box, rings = self._box, half_plane(self._box)
-        square = torch.fft.irfft2(white, s=(box, box), norm="ortho").square()
-        square = square / square.mean((1, 2), keepdim=True)
-        power = squared(torch.fft.rfft2(square, norm="ortho")) * rings.weight.float()
-        sums = torch.zeros(len(white), len(rings.pixels))
-        self._power.append(sums.index_add_(1, rings.ring.flatten(), power.flatten(1)).double())
+        rings = half_plane(self._box)
+        level = (self._ring_sums(power) / rings.pixels)[:, rings.ring].to(power)
+        level = level.clamp(min=UNSEEN * power.mean())
+        counted = rings.ring <= self._box // 2  # beyond, interpolation and CTF leave next to nothing, or anything
+        image = self._image(noise / level.sqrt() * counted)
+        image = image / image.square().mean((1, 2), keepdim=True).sqrt()
+        covariance = self._image(squared(torch.fft.rfft2(image, norm="ortho"))) / self._box
+        excess = squared(torch.fft.rfft2(image.square(), norm="ortho"))
+        excess = excess - 2 * torch.fft.rfft2(covariance.square()).real
+        amplitude = self._image((power / level).sqrt() * counted) / self._box
+        product = torch.fft.rfft2(amplitude.square()).real
+        self._excess.append(self._ring_sums(excess))
+        self._response.append(self._ring_sums(4 * (product / product[:, :1, :1]).square()))
         self._group.append(group)
+
+    def _image(self, spectra: Tensor) -> Tensor:
+        image: Tensor = torch.fft.irfft2(spectra, s=(self._box, self._box), norm="ortho")
+        return image
+
+    def _ring_sums(self, values: Tensor) -> Tensor:
+        rings = half_plane(self._box)
+        sums = torch.zeros(len(values), len(rings.pixels), dtype=torch.float64)
+        return sums.index_add_(1, rings.ring.flatten(), (values * rings.weight).flatten(1).double())
 
     def fit(self, setting: bool | str) -> tuple[Tensor, Verdict]:
         """Decide whether the noise is stronger in places.
@@ -80,7 +100,7 @@ class ModulationSums:
         pixels, last = half_plane(self._box).pixels, reach(self._box)
         low = slice(1, last + 1)
         beyond = slice(2 * last + 1, self._box // 2 + 1)
-        sums = torch.cat(self._power)
+        sums, response = torch.cat(self._excess), torch.cat(self._response).mean(0)
         floor = sums[:, beyond].sum(1) / pixels[beyond].sum()
         excess = sums[:, low].sum(1) - pixels[low].sum() * floor.mean()
         fold = torch.cat(self._group) % FOLDS
@@ -94,7 +114,8 @@ class ModulationSums:
         verdict = decide(setting, fold_sums(gains, fold, FOLDS), default=False)
         power = torch.zeros(len(pixels))
         if verdict.kept:
-            power[low] = ((sums[:, low].mean(0) / pixels[low] - floor.mean()) / 4).clamp(min=0).float()
+            found = (sums[:, low].mean(0) - pixels[low] * floor.mean()) / response[low]
+            power[low] = found.clamp(min=0).float()
         return power, verdict
 
 
@@ -115,16 +136,17 @@ def choose_modulation(
     for spectra in sample:
         left, fraction = model.residual(spectra)
         power = model.power(spectra.ctf) * variation.expected(spectra, model)[:, ring].exp() * fraction
-        sums.add(left / power.clamp(min=UNSEEN * power.mean()).sqrt(), spectra.group)
+        sums.add(left, power, spectra.group)
     return sums.fit(setting)
 
 
-def modulated(noise: Tensor, power: Tensor, maps: Tensor) -> Tensor:
-    """Make noise stronger in places.
+def modulated(white: Tensor, power: Tensor, maps: Tensor) -> Tensor:
+    """Make white noise stronger in places.
 
     Parameters
     ----------
-    noise : (B, N, N // 2 + 1) complex tensor
+    white : (B, M, M) tensor
+        M = N, or a multiple of it: there the field is repeated, which has no seam.
     power : (R,) tensor
         Of the field, by ring.
     maps : (B, N, N) tensor
@@ -132,7 +154,7 @@ def modulated(noise: Tensor, power: Tensor, maps: Tensor) -> Tensor:
 
     Returns
     -------
-    (B, N, N // 2 + 1) complex tensor
+    (B, M, M) tensor
         With the same mean power.
     """
     box = maps.shape[-1]
@@ -140,6 +162,5 @@ def modulated(noise: Tensor, power: Tensor, maps: Tensor) -> Tensor:
     plane = power[rings.ring.to(power.device)]
     spread2 = (plane * rings.weight.to(plane)).sum() / box**2
     field = torch.fft.irfft2(plane.sqrt() * torch.fft.rfft2(maps, norm="ortho"), s=(box, box), norm="ortho")
-    images = torch.fft.irfft2(noise, s=(box, box), norm="ortho") * (field - spread2).exp()
-    changed: Tensor = torch.fft.rfft2(images, norm="ortho")
-    return changed
+    times = white.shape[-1] // box
+    return white * (field - spread2).exp().repeat(1, times, times)
