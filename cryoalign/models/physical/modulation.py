@@ -1,10 +1,11 @@
 """Noise that is stronger in some places of an image than in others: thicker ice, a crowd of molecules.
 
-The white noise that the noise is filtered from is multiplied by ``exp(g - <g^2>)``, g a smooth Gaussian field
-of power S by ring: the power at every frequency stays as it is, and so do the zeros of a CTF. Where the filter
-has the amplitudes h, with mean square 1, the square of the noise has ``4 S(q) A(q)^2`` more power than that of an
-image of the same amplitudes and random phases, with ``A(q) = <h(k) h(q - k)>``. With random phases the covariance
-of squares is twice the square of the covariance. S is read off that excess over rings beyond the field's.
+The white noise that the noise is filtered from is multiplied by ``exp(g - <g^2>)``, g a smooth Gaussian
+field of power S by ring: the power at every frequency stays as it is, and so do the zeros of a CTF. Where the
+filter has the amplitudes h, with mean square 1, the square of the noise has ``4 S(q) A(q)^2`` more power than
+that of an image of the same amplitudes and random phases, with ``A(q) = <h(k) h(q - k)>``. With random phases
+the covariance of squares is twice the square of the covariance. Values that are not Gaussian look like a
+field with the same power on every ring, which is found on rings beyond, and left out.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ class ModulationSums:
         rings = half_plane(self._box)
         level = (self._ring_sums(power) / rings.pixels)[:, rings.ring].to(power)
         level = level.clamp(min=UNSEEN * power.mean())
-        counted = rings.ring <= self._box // 2  # beyond, interpolation and CTF leave next to nothing, or anything
+        counted = (
+            rings.ring <= self._box // 2
+        )  # beyond, interpolation and CTF leave next to nothing, or anything
         image = self._image(noise / level.sqrt() * counted)
         image = image / image.square().mean((1, 2), keepdim=True).sqrt()
         covariance = self._image(squared(torch.fft.rfft2(image, norm="ortho"))) / self._box
@@ -97,12 +100,12 @@ class ModulationSums:
             S by ring; 0 where the noise is even.
         verdict : Verdict
         """
-        pixels, last = half_plane(self._box).pixels, reach(self._box)
+        last = reach(self._box)
         low = slice(1, last + 1)
         beyond = slice(2 * last + 1, self._box // 2 + 1)
         sums, response = torch.cat(self._excess), torch.cat(self._response).mean(0)
-        floor = sums[:, beyond].sum(1) / pixels[beyond].sum()
-        excess = sums[:, low].sum(1) - pixels[low].sum() * floor.mean()
+        white = float(sums[:, beyond].sum(1).mean() / response[beyond].sum())  # a field without smoothness
+        excess = sums[:, low].sum(1) - white * response[low].sum()
         fold = torch.cat(self._group) % FOLDS
         count, total = (
             torch.zeros(FOLDS, dtype=torch.float64).index_add_(0, fold, values)
@@ -112,10 +115,9 @@ class ModulationSums:
         scatter2 = float(excess.var(correction=0)) if len(excess) > 1 else 0.0
         gains = others * (excess - others / 2) / max(scatter2, 1e-30)
         verdict = decide(setting, fold_sums(gains, fold, FOLDS), default=False)
-        power = torch.zeros(len(pixels))
+        power = torch.zeros(len(response))
         if verdict.kept:
-            found = (sums[:, low].mean(0) - pixels[low] * floor.mean()) / response[low]
-            power[low] = found.clamp(min=0).float()
+            power[low] = (sums[:, low].mean(0) / response[low] - white).clamp(min=0).float()
         return power, verdict
 
 
