@@ -165,4 +165,5 @@ def modulated(white: Tensor, power: Tensor, maps: Tensor) -> Tensor:
     spread2 = (plane * rings.weight.to(plane)).sum() / box**2
     field = torch.fft.irfft2(plane.sqrt() * torch.fft.rfft2(maps, norm="ortho"), s=(box, box), norm="ortho")
     times = white.shape[-1] // box
-    return white * (field - spread2).exp().repeat(1, times, times)
+    changed: Tensor = white * (field - spread2).exp().repeat(1, times, times)
+    return changed
