@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import cryoalign
 from cryoalign.cli.catalogue import summary
 from cryoalign.cli.completion import answer
+from cryoalign.cli.fault import FAULT, fault_text, shows_traceback
 from cryoalign.cli.help_text import help_text
 from cryoalign.cli.termination import exit_on_sigterm
 from cryoalign.errors import InputError
@@ -43,14 +44,15 @@ def command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], N
     -------
     callable
         A decorator. The decorated function takes no argument, reads ``sys.argv`` and exits with code 1 where
-        the input cannot be used; with ``HYDRA_FULL_ERROR=1`` the traceback is shown.
+        the input cannot be used, and with code 70 where cryoalign is at fault; with ``CRYOALIGN_DEBUG=1`` the
+        traceback is shown.
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(task)
         def main() -> None:
             arguments = sys.argv[1:]
-            with _plain_errors(), exit_on_sigterm():
+            with _plain_errors(name), exit_on_sigterm():
                 if _HELP & set(arguments):
                     print(help_text(name, [word for word in arguments if not word.startswith("-")]), end="")
                 elif _COMPLETION & set(arguments):
@@ -71,7 +73,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], N
 def main() -> None:
     """Run the command that the first argument names; without one, list them all."""
     arguments = sys.argv[1:]
-    with _plain_errors():
+    with _plain_errors(*arguments[:1]):
         if arguments and arguments[0] in COMMANDS:
             _start(*arguments)
         elif _HELP & set(arguments) and set(COMMANDS) & set(arguments):  # cryoalign --help train
@@ -129,15 +131,16 @@ def _list_of_commands() -> str:
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Print an error of the arguments without a traceback, and let the reader of a pipe leave."""
+def _plain_errors(name: str = "") -> Iterator[None]:
+    """Print an error without a traceback, and let the reader of a pipe leave."""
     try:
         yield
         sys.stdout.flush()
-    except InputError as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(1)
     except BrokenPipeError:  # the reader of --help has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if shows_traceback(os.environ.get("HYDRA_FULL_ERROR")):
+            raise
+        known = isinstance(error, InputError)
+        sys.stderr.write(f"error: {error if known else fault_text(error, name)}\n")
+        sys.exit(1 if known else FAULT)

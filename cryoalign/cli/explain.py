@@ -12,6 +12,32 @@ from omegaconf.errors import (
 )
 
 from cryoalign.errors import InputError
+from cryoalign.reading import first_line
+
+#: What the operating system may refuse through no fault of ours, and the remedy.
+_FULL = "free some space or choose another folder"
+_ELSEWHERE = "choose a folder you may read and write"
+_GONE = "was it moved or removed while the command ran? Give the command again"
+_REFUSALS = {
+    errno.ENOSPC: ("no room left on the disk", _FULL),
+    errno.EDQUOT: ("no room left on the disk", _FULL),
+    errno.EFBIG: ("the file becomes larger than is allowed here", _FULL),
+    errno.EACCES: ("permission denied", _ELSEWHERE),
+    errno.EPERM: ("permission denied", _ELSEWHERE),
+    errno.EROFS: ("this file system is read-only", _ELSEWHERE),
+    errno.ENAMETOOLONG: ("the name is too long", "choose a shorter one"),
+    errno.ELOOP: ("links that lead round in a circle", "name the file itself"),
+    errno.ENOENT: ("there is no such file or folder", _GONE),
+    errno.ENOTDIR: ("a file stands where a folder has to be", "move it away, or choose another folder"),
+    errno.EISDIR: ("a folder stands where a file has to be", "move it away, or choose another name"),
+    errno.ESTALE: ("the file is no longer there", _GONE),
+    errno.EIO: ("the disk cannot be read or written", "try another disk"),
+    errno.EMFILE: ("too many files are open", "raise the limit (ulimit -n), or use fewer workers"),
+    errno.ENFILE: ("too many files are open", "close other programs"),
+    errno.ENOMEM: ("not enough memory", "use smaller batches or fewer workers"),
+}
+_WHEREVER = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS})
+"""Those that explain an error which a library raised while it handled them."""
 
 
 def explain(error: BaseException) -> str | None:
@@ -19,21 +45,23 @@ def explain(error: BaseException) -> str | None:
     chain: list[BaseException] = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
         chain.append(cause)
-    for known in (InputError, OSError, OmegaConfBaseException, InstantiationException):
+    for known in (InputError, OSError, MemoryError, OmegaConfBaseException, InstantiationException):
         for link in chain:  # Hydra's instantiate wraps what a constructor raises
-            if isinstance(link, known) and (message := _message(link)) is not None:
+            if isinstance(link, known) and (message := _message(link, outermost=link is error)) is not None:
                 return message
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for it
+        return f"not enough memory on the device\n  found: {first_line(error)}\n  remedy: use smaller batches"
     return None
 
 
-def _message(error: BaseException) -> str | None:
+def _message(error: BaseException, *, outermost: bool) -> str | None:
     if isinstance(error, OSError):
-        place = error.filename or "output"
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            return f"{place}: no room left on the disk\n  remedy: free some space or choose another folder"
-        if isinstance(error, PermissionError):
-            return f"{place}: permission denied\n  remedy: choose a folder you may read and write"
-        return None
+        if error.errno not in _REFUSALS or not (outermost or error.errno in _WHEREVER):
+            return None
+        problem, remedy = _REFUSALS[error.errno]
+        return f"{error.filename or 'output'}: {problem}\n  remedy: {remedy}"
+    if isinstance(error, MemoryError):
+        return f"not enough memory\n  found: {first_line(error)}\n  remedy: use smaller batches or maps"
     if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):
         name = str(error).splitlines()[0].rpartition(": ")[2]
         return f"{name} has no default and was not given\n  remedy: give it as {name}=VALUE"

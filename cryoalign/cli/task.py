@@ -20,6 +20,7 @@ from cryoalign.cli.check import check_added, check_quoting, check_types
 from cryoalign.cli.composition import explain_composition
 from cryoalign.cli.conf_file import CONF_DIR
 from cryoalign.cli.explain import explain
+from cryoalign.cli.fault import FAULT, fault_text, shows_traceback
 from cryoalign.cli.termination import Terminated, is_terminated
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ _FULL_ERROR = "HYDRA_FULL_ERROR"
 class CommandError(CompactHydraException):
     """An error whose message alone is printed, and that does not stop the other jobs of a sweep."""
 
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
 
 def run_task(name: str, task: Callable[[DictConfig], Any]) -> None:
     """Run a command with the configuration that ``sys.argv`` asks for.
@@ -71,10 +76,12 @@ def run_task(name: str, task: Callable[[DictConfig], Any]) -> None:
             _remove_empty_folder()
             if is_terminated():
                 raise Terminated from None
-            message = explain(error)
-            if message is None or given == "1":
-                raise
             _set_full_error("1")
+            if shows_traceback(given):
+                raise
+            message = explain(error)
+            if message is None:
+                raise CommandError(fault_text(error, name), FAULT) from None
             raise CommandError(message) from None
         _set_full_error("1")
         return result
@@ -87,9 +94,11 @@ def run_task(name: str, task: Callable[[DictConfig], Any]) -> None:
         sys.stderr.write("interrupted\n")
         sys.exit(128 + signal.SIGINT)
     except CompactHydraException as error:
-        if given == "1":
+        if shows_traceback(given):
             raise
-        _exit_with(str(error) if isinstance(error, CommandError) else explain_composition(error, name))
+        if isinstance(error, CommandError):
+            _exit_with(str(error), error.code)
+        _exit_with(explain_composition(error, name))
     finally:
         _set_full_error(given)
 
@@ -101,9 +110,9 @@ def _set_full_error(value: str | None) -> None:
         os.environ[_FULL_ERROR] = value
 
 
-def _exit_with(message: str) -> NoReturn:
+def _exit_with(message: str, code: int = 1) -> NoReturn:
     sys.stderr.write(f"error: {message}\n")
-    sys.exit(1)
+    sys.exit(code)
 
 
 def _remove_empty_folder() -> None:

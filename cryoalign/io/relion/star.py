@@ -15,6 +15,7 @@ from starfile.writer import StarWriter
 from cryoalign.errors import InputError, existing
 from cryoalign.io.output import atomic_write
 from cryoalign.io.relion.star_text import parse, quoted
+from cryoalign.reading import reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,8 @@ def read_star(path: Path) -> dict[str, pd.DataFrame]:
         If the file is missing, empty, not a STAR file, names a table or a column twice, or has a row
         with too few or too many values.
     """
-    return parse(path, _read_text(path))
+    with reading(path):
+        return parse(path, _read_text(path))
 
 
 def write_star(path: Path, tables: Mapping[str, pd.DataFrame]) -> None:
