@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from cryoalign.figures.style import BLUE, GREY, VERMILION
 
@@ -56,10 +57,11 @@ def _chart(axes: Axes, values: pd.DataFrame, arms: list[str]) -> None:
     floors = values["floor"].dropna().astype(float)
     if len(floors):
         axes.axvline(floors.mean(), color=GREY, linewidth=1, linestyle="dashed")
-    if values["value"].isna().all():
-        axes.set_xticks([])  # was not measured, or could not be
     axes.set_ylim(len(arms) - 0.5, -0.5)
     axes.set_yticks(range(len(arms)), [arm.replace("_", " ") for arm in arms])
     axes.tick_params(labelsize=7)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.grid(axis="y", linewidth=0.3)
+    if values["value"].isna().all():
+        axes.set_xticks([])  # was not measured, or could not be
     axes.spines[["top", "right"]].set_visible(False)
