@@ -6,7 +6,7 @@ import difflib
 import re
 from typing import TYPE_CHECKING
 
-from hydra.errors import CompactHydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException
 
 from cryoalign.cli.catalogue import read_catalogue
 from cryoalign.errors import InputError
@@ -19,7 +19,7 @@ _NO_KEY = re.compile(r"Could not override '([^'@]+)'")
 _THERE = re.compile(r"Could not append to config\. An item is already at '([^']+)'")
 
 
-def explain_composition(error: CompactHydraException, command: str) -> str:
+def explain_composition(error: HydraException, command: str) -> str:
     """Return what the user can do where Hydra cannot compose; where we know no better, what Hydra says."""
     catalogue = read_catalogue(command)
     refusal: InputError | None = None

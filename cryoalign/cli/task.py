@@ -9,11 +9,11 @@ import signal
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from cryoalign.cli.check import check_added, check_quoting, check_types
@@ -21,6 +21,7 @@ from cryoalign.cli.composition import explain_composition
 from cryoalign.cli.conf_file import CONF_DIR
 from cryoalign.cli.explain import explain
 from cryoalign.cli.fault import FAULT, fault_text, shows_traceback
+from cryoalign.cli.sweep import CommandError, Jobs, exit_with
 from cryoalign.cli.termination import Terminated, is_terminated
 
 if TYPE_CHECKING:
@@ -43,14 +44,6 @@ OmegaConf.register_new_resolver("job_folder", _job_folder, replace=True)
 
 #: Where it is 1, Hydra raises an error; else it prints it in a frame of advice, and exits.
 _FULL_ERROR = "HYDRA_FULL_ERROR"
-
-
-class CommandError(CompactHydraException):
-    """An error whose message alone is printed, and that does not stop the other jobs of a sweep."""
-
-    def __init__(self, message: str, code: int = 1) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def run_task(name: str, task: Callable[[DictConfig], Any]) -> None:
@@ -87,18 +80,19 @@ def run_task(name: str, task: Callable[[DictConfig], Any]) -> None:
         return result
 
     check_quoting(sys.argv[1:], name)
+    jobs = Jobs()
     _set_full_error("1")
     try:
-        hydra.main(version_base="1.3", config_path=CONF_DIR, config_name=name)(guarded)()
+        hydra.main(version_base="1.3", config_path=CONF_DIR, config_name=name)(jobs.say(guarded))()
+        jobs.end()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(128 + signal.SIGINT)
-    except CompactHydraException as error:
-        if shows_traceback(given):
+    except (HydraException, OSError) as error:  # an OSError is of a folder that Hydra makes
+        message = explain_composition(error, name) if isinstance(error, HydraException) else explain(error)
+        if message is None or shows_traceback(given):
             raise
-        if isinstance(error, CommandError):
-            _exit_with(str(error), error.code)
-        _exit_with(explain_composition(error, name))
+        exit_with(message, getattr(error, "code", 1))
     finally:
         _set_full_error(given)
 
@@ -108,11 +102,6 @@ def _set_full_error(value: str | None) -> None:
         os.environ.pop(_FULL_ERROR, None)
     else:
         os.environ[_FULL_ERROR] = value
-
-
-def _exit_with(message: str, code: int = 1) -> NoReturn:
-    sys.stderr.write(f"error: {message}\n")
-    sys.exit(code)
 
 
 def _remove_empty_folder() -> None:

@@ -126,12 +126,52 @@ def test_the_other_jobs_of_a_sweep_run(
 ) -> None:
     reached: list[DictConfig] = []
     with pytest.raises(SystemExit) as stop:
-        run(["train", "-m", "seed=1,13,2"], reached, monkeypatch, tmp_path)
+        run(["train", "-m", "seed=1,13,2,13"], reached, monkeypatch, tmp_path)
     assert stop.value.code == 1
-    assert [cfg.seed for cfg in reached] == [1, 13, 2]
-    job, message = capsys.readouterr().err.splitlines()[-2:]
-    assert "seed=13" in job
-    assert message == "error: thirteen"
+    assert [cfg.seed for cfg in reached] == [1, 13, 2, 13]
+    said = [line for line in capsys.readouterr().err.splitlines() if "rror" in line]
+    assert said == [
+        "error in job #1: thirteen",
+        "error in job #3: thirteen",
+        "error: 2 jobs of the sweep failed: #1, #3",
+    ]
+
+
+def test_an_error_is_all_that_is_printed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(["train", "seed=13"], [], monkeypatch, tmp_path)
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "error: thirteen\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-m", "seed=interval(0,1)"], "does not support sweep type"),
+        (["hydra/launcher=basc"], "Could not find 'hydra/launcher/basc'"),
+        (["-m", "hydra/sweeper=opt", "seed=1,2"], "Could not find 'hydra/sweeper/opt'"),
+    ],
+)
+def test_what_hydra_refuses(arguments: list[str], message: str, cli: Cli) -> None:
+    done = cli("train", *arguments)
+    assert done.code == 1
+    assert done.err.startswith("error: ")
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert "HYDRA_FULL_ERROR" not in done.err
+
+
+def test_a_launcher_of_others_learns_of_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its sweeper has to know, so the error is raised to it."""
+    monkeypatch.setattr("cryoalign.cli.sweep._PLAIN", ("Submitit", "Optuna"))
+    with pytest.raises(SystemExit) as stop:
+        run(["train", "-m", "seed=13,2"], [], monkeypatch, tmp_path)
+    assert stop.value.code == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "error: thirteen"
 
 
 def test_full_error_shows_where_hydra_stopped(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
