@@ -150,6 +150,7 @@ def test_an_error_is_all_that_is_printed(
     ("arguments", "message"),
     [
         (["-m", "seed=interval(0,1)"], "does not support sweep type"),
+        (["hydra.run.dir=/dev/null/run"], "a file stands where a folder has to be"),
         (["hydra/launcher=basc"], "Could not find 'hydra/launcher/basc'"),
         (["-m", "hydra/sweeper=opt", "seed=1,2"], "Could not find 'hydra/sweeper/opt'"),
     ],
