@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 export PYTHONWARNINGS ?= ignore::UserWarning:torch
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ablation reproduce tensorboard test test-fast check docs clean
+.PHONY: help install demo ablation reproduce torture tensorboard test test-fast check docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ ablation: $(READY)  ## the demo with and without the RPSD term, in one table
 
 reproduce: $(READY)  ## run a study again and compare: make reproduce STUDY=0005
 	$(BIN)/python experiments/study reproduce $(STUDY)
+
+torture: $(READY)  ## kill commands and fill their disk, again and again; an hour
+	$(BIN)/python experiments/torture/kills.py
+	$(BIN)/python experiments/torture/full_disk.py
+	$(BIN)/python experiments/torture/stopped_training.py 0
+	$(BIN)/python experiments/torture/stopped_training.py 2
 
 tensorboard: $(READY)  ## watch all runs
 	$(BIN)/tensorboard --logdir outputs
