@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the operating system says when a disk, a quota or a file system is full."""
+PART = ".part"
+"""End of the names of what is being written beside its place; they begin with a dot."""
 
 
 def room_error(path: Path, needed: int | None = None) -> InputError:
@@ -214,7 +216,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.stem}.", dir=path.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.stem}.", suffix=PART, dir=path.parent))
     except OSError as error:
         raise place_error(path, error) from error
     try:
@@ -229,3 +231,18 @@ def atomic_write(path: Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_parts(folder: Path) -> None:
+    """Remove what killed processes were writing in a folder, by `atomic_write` and alike.
+
+    Parameters
+    ----------
+    folder : Path
+        No other process is writing in it.
+    """
+    for part in folder.glob(f".*{PART}"):
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)

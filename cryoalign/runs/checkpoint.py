@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cryoalign.cli.flatten import flatten
 from cryoalign.errors import InputError
-from cryoalign.io.output import place_error, sync
+from cryoalign.io.output import PART, place_error, sync
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 #: What a checkpoint must share with the configuration it is loaded under.
 _BINDING = ("generator", "discriminator", "loss", "data.normalization", "data.box")
-_PART = ".part"
 
 
 def binding(cfg: DictConfig) -> str:
@@ -49,7 +48,7 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """
     whole = io.BytesIO()  # torch says of a full disk no more than that it could not write
     torch.save(dict(content), whole)
-    part = path.with_name(f".{path.name}{_PART}")
+    part = path.with_name(f".{path.name}{PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -63,18 +62,6 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
         sync(path.parent)
     except OSError as error:
         raise place_error(path, error) from error
-
-
-def clear_unfinished(folder: Path) -> None:
-    """Remove what a killed process left of a checkpoint that it was writing.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the run; no other process trains it.
-    """
-    for part in (folder / "checkpoints").glob(f".*.ckpt{_PART}"):
-        part.unlink(missing_ok=True)
 
 
 def find_checkpoint(folder: Path, which: str) -> Path:

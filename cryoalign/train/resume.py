@@ -11,8 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from cryoalign.errors import InputError
-from cryoalign.io.output import atomic_write
-from cryoalign.runs.checkpoint import clear_unfinished, find_checkpoint, read_checkpoint
+from cryoalign.io.output import atomic_write, clear_parts
+from cryoalign.runs.checkpoint import find_checkpoint, read_checkpoint
 from cryoalign.runs.folder import check_same_data, read_run
 from cryoalign.runs.trust import trusted_names
 from cryoalign.train.build import load_weights
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 #: What may differ when a run is continued: its limits.
+#: Folders of a run that a training writes single files into.
+_WRITTEN = ("checkpoints", "csv", "figures", "test")
 _LIMITS = ("trainer.max_steps", "trainer.max_time")
 
 
@@ -128,7 +130,8 @@ def find_place(run: Run, data: PairedDataModule, system: PairedGAN) -> Place:
     load_weights(system, content, checkpoint, trains=True)
     trained = at_end or (bool(ours.get("ended_early")) and untested)
     if first_process():
-        clear_unfinished(run.folder)
+        for folder in (run.folder, *(run.folder / name for name in _WRITTEN)):
+            clear_parts(folder)
         cut_behind(run.folder, step, validated=validated)
         with atomic_write(run.folder / "config.yaml") as path:
             OmegaConf.save(run.cfg, path, resolve=True)

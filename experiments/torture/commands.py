@@ -153,5 +153,7 @@ def faults(place: Path, command: str, done: Done, way: str, wanted: dict[str, by
 
 
 def left_behind(place: Path) -> list[str]:
-    """Name what nobody asked for beside the inputs and outputs."""
-    return sorted(path.name for path in place.iterdir() if path.name.startswith("."))
+    """Name what nobody asked for beside and in the outputs."""
+    inside = [path for out in ("out", "anew") for path in (place / out).rglob(".*")]
+    found = [path for path in (*place.iterdir(), *inside) if path.name.startswith(".")]
+    return sorted(str(path.relative_to(place)) for path in found if path.name != ".cryoalign")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cryoalign.errors import InputError
-from cryoalign.io.output import atomic_write, staged
+from cryoalign.io.output import atomic_write, clear_parts, staged
 from cryoalign.io.ownership import MARKER
 
 
@@ -217,3 +218,14 @@ def test_atomic_write(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
     with pytest.raises(InputError, match="a folder stands"), atomic_write(tmp_path):
         pytest.fail("the block must not be entered")
+
+
+def test_what_a_killed_process_was_writing_is_cleared(tmp_path: Path) -> None:
+    """The folder that a kill leaves is what `atomic_write` yields a path in."""
+    with atomic_write(tmp_path / "table.csv") as path:
+        path.write_text("1,2")
+        shutil.copytree(path.parent, path.parent.with_name(f".another{path.parent.name}"))
+    (tmp_path / ".mine").write_text("a user's")
+    assert len(list(tmp_path.iterdir())) == 3
+    clear_parts(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "table.csv"]

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from cryoalign.errors import InputError
+from cryoalign.io.output import clear_parts
 from cryoalign.runs import checkpoint
-from cryoalign.runs.checkpoint import clear_unfinished, write_checkpoint
+from cryoalign.runs.checkpoint import write_checkpoint
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_what_a_killed_process_left_is_overwritten_or_cleared(last: Path) -> Non
     assert step(last) == 2
     assert not part.exists()
     part.write_bytes(b"half of it")
-    clear_unfinished(last.parents[1])
+    clear_parts(last.parent)
     assert [path.name for path in last.parent.iterdir()] == ["last.ckpt"]
 
 
