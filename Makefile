@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 export PYTHONWARNINGS ?= ignore::UserWarning:torch
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ablation reproduce torture tensorboard test test-fast check docs clean
+.PHONY: help install demo ablation reproduce torture tensorboard test test-fast fuzz check docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test: $(READY)  ## run all tests
 
 test-fast: $(READY)  ## run what needs no training and no RELION, in less than 2 minutes
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not slow and not relion and not realdata'
+
+fuzz: $(READY)  ## 10,000 mutated files through readers and commands, in an hour
+	CRYOALIGN_FUZZ=10000 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/fuzz
 
 check: $(READY)  ## ruff, mypy, import-linter, the rules of the house
 	$(BIN)/ruff check .

@@ -6,15 +6,17 @@ what the libraries beneath make of damaged bytes.
 
 from __future__ import annotations
 
+import functools
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+_T = TypeVar("_T")
 _NOTE = "while reading "
 
 
@@ -55,6 +57,17 @@ def reading(path: Path) -> Iterator[None]:
         if file_being_read(error) is None:
             error.add_note(f"{_NOTE}{path}")
         raise
+
+
+def reads_file(reader: Callable[[Path], _T]) -> Callable[[Path], _T]:
+    """Put the body of a function of one file within `reading`."""
+
+    @functools.wraps(reader)
+    def read(path: Path) -> _T:
+        with reading(path):
+            return reader(path)
+
+    return read
 
 
 def file_being_read(error: BaseException) -> str | None:

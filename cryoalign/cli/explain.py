@@ -59,7 +59,8 @@ def _message(error: BaseException, *, outermost: bool) -> str | None:
         if error.errno not in _REFUSALS or not (outermost or error.errno in _WHEREVER):
             return None
         problem, remedy = _REFUSALS[error.errno]
-        return f"{error.filename or 'output'}: {problem}\n  remedy: {remedy}"
+        found = f"\n  found: {error.strerror}" if error.filename is None else ""
+        return f"{error.filename or 'output'}: {problem}{found}\n  remedy: {remedy}"
     if isinstance(error, MemoryError):
         return f"not enough memory\n  found: {first_line(error)}\n  remedy: use smaller batches or maps"
     if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):

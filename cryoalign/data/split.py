@@ -202,7 +202,7 @@ def _read_split(path: Path, by: str) -> pd.DataFrame:
         existing(path, "a CSV or STAR table of a split")
         try:
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise InputError("this CSV file cannot be read", file=path, found=error) from error
     if PART not in table or not {IMAGE, by} & set(table.columns):
         raise InputError(

@@ -27,6 +27,7 @@ from pydantic.dataclasses import dataclass
 from cryoalign.errors import InputError
 from cryoalign.evaluate.finding import Finding, Number
 from cryoalign.io.output import atomic_write
+from cryoalign.reading import reading
 
 FORMAT: Literal[1] = 1
 """Version of the keys: raised when one changes its meaning or goes, not when one is added."""
@@ -226,11 +227,8 @@ def read_document(path: str | Path) -> Document:
     path = Path(path)
     remedy = "evaluate again"
     try:
-        return _DOCUMENT.validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(
-            "this evaluation cannot be read", file=path, found=error.strerror, remedy=remedy
-        ) from error
+        with reading(path):
+            return _DOCUMENT.validate_json(path.read_bytes())
     except ValidationError as error:
         first, count = error.errors(include_url=False)[0], error.error_count()
         place = ".".join(map(str, first["loc"]))

@@ -11,6 +11,7 @@ from cryoalign.io.cryosparc.read import read_cryosparc
 from cryoalign.io.cryosparc.table import file_format
 from cryoalign.io.relion.read import read_particles as read_relion
 from cryoalign.io.units import check_units
+from cryoalign.reading import reading
 
 if TYPE_CHECKING:
     from cryoalign.io.relion.missing_ctf import MissingCtf
@@ -57,33 +58,34 @@ def read_particles(
       remedy: give the .cs file that it names, and the passthrough .cs with passthrough=
     """
     path, others = Path(path), passthrough_files(passthrough)
-    if path.suffix == ".csg":
-        raise InputError(
-            "this file only describes a result group of CryoSPARC",
-            file=path,
-            expected="the .cs of the particles",
-            remedy="give the .cs file that it names, and the passthrough .cs with passthrough=",
-        )
-    if path.suffix == ".cs" or (path.is_file() and file_format(path) is not None):
-        if pixel_size is not None:
+    with reading(path):
+        if path.suffix == ".csg":
             raise InputError(
-                "pixel_size belongs to STAR files",
+                "this file only describes a result group of CryoSPARC",
                 file=path,
-                found=pixel_size,
-                remedy="leave it out: a .cs file says one pixel size",
+                expected="the .cs of the particles",
+                remedy="give the .cs file that it names, and the passthrough .cs with passthrough=",
             )
-        particles = read_cryosparc(path, others)
-    elif others:
-        raise InputError(
-            "passthrough files belong to CryoSPARC's .cs files",
-            file=path,
-            expected="a .cs file, or no passthrough",
-            found=", ".join(map(str, others)),
-            remedy="leave passthrough out",
-        )
-    else:
-        particles = read_relion(path, missing_ctf, pixel_size)
-    check_units(particles)
+        if path.suffix == ".cs" or (path.is_file() and file_format(path) is not None):
+            if pixel_size is not None:
+                raise InputError(
+                    "pixel_size belongs to STAR files",
+                    file=path,
+                    found=pixel_size,
+                    remedy="leave it out: a .cs file says one pixel size",
+                )
+            particles = read_cryosparc(path, others)
+        elif others:
+            raise InputError(
+                "passthrough files belong to CryoSPARC's .cs files",
+                file=path,
+                expected="a .cs file, or no passthrough",
+                found=", ".join(map(str, others)),
+                remedy="leave passthrough out",
+            )
+        else:
+            particles = read_relion(path, missing_ctf, pixel_size)
+        check_units(particles)
     return particles
 
 

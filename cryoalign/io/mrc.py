@@ -16,6 +16,7 @@ from cryoalign.errors import InputError
 from cryoalign.io.mrc_header import read_header
 from cryoalign.io.mrc_volume import read_volume
 from cryoalign.io.mrc_write import StackWriter
+from cryoalign.reading import reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +52,8 @@ class MrcStack:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        header = read_header(self.path)
+        with reading(self.path):
+            header = read_header(self.path)
         columns, rows, self.count = header.shape
         if header.packed:
             raise InputError(
@@ -107,7 +109,8 @@ class MrcStack:
             )
         if self._map is None:
             shape = (self.count, self.box, self.box)
-            self._map = np.memmap(self.path, dtype=self._dtype, mode="r", offset=self._offset, shape=shape)
+            with reading(self.path):
+                self._map = np.memmap(self.path, self._dtype, mode="r", offset=self._offset, shape=shape)
         return np.array(self._map[slot], dtype=np.float32)
 
     def close(self) -> None:

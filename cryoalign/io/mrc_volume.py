@@ -11,6 +11,7 @@ import numpy as np
 
 from cryoalign.errors import InputError
 from cryoalign.io.mrc_header import read_header
+from cryoalign.reading import reading
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -58,21 +59,22 @@ def read_volume(path: Path | str) -> tuple[NDArray[np.float32], float | None]:
         its values are NaN, infinite or all the same.
     """
     path = Path(path)
-    header = read_header(path)
-    order = _axis_order(header)
-    _check_shape(header)
-    cell = [float(header.fields.cella[axis]) / max(int(header.fields[f"m{axis}"]), 1) for axis in "xyz"]
-    if max(cell) - min(cell) > 1e-3 * abs(max(cell)):
-        raise InputError(
-            "the voxels are not cubic", file=path, found=" x ".join(f"{size:.5g}" for size in cell) + " A"
-        )
-    volume = header.values().transpose(order).astype(np.float32)
-    if not np.isfinite(volume).all():
-        raise InputError("the volume holds NaN or infinite values", file=path, expected="finite values")
-    if volume.min() == volume.max():
-        raise InputError("the volume is constant", file=path, found=f"{volume.flat[0]:g} everywhere")
-    _say_start(header, order)
-    return np.ascontiguousarray(_cube(volume, path)), header.pixel_size
+    with reading(path):
+        header = read_header(path)
+        order = _axis_order(header)
+        _check_shape(header)
+        cell = [float(header.fields.cella[axis]) / max(int(header.fields[f"m{axis}"]), 1) for axis in "xyz"]
+        if max(cell) - min(cell) > 1e-3 * abs(max(cell)):
+            raise InputError(
+                "the voxels are not cubic", file=path, found=" x ".join(f"{size:.5g}" for size in cell) + " A"
+            )
+        volume = header.values().transpose(order).astype(np.float32)
+        if not np.isfinite(volume).all():
+            raise InputError("the volume holds NaN or infinite values", file=path, expected="finite values")
+        if volume.min() == volume.max():
+            raise InputError("the volume is constant", file=path, found=f"{volume.flat[0]:g} everywhere")
+        _say_start(header, order)
+        return np.ascontiguousarray(_cube(volume, path)), header.pixel_size
 
 
 def never_set(voxel_size: float | None) -> bool:

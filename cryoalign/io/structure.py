@@ -13,6 +13,7 @@ import numpy as np
 from cryoalign.errors import InputError, existing
 from cryoalign.io.packed import unpacked_bytes
 from cryoalign.physics.potential import Atoms
+from cryoalign.reading import reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,30 +66,31 @@ def read_structure(
         element, or no atoms are left.
     """
     path = Path(path)
-    structure = _parse(path)
-    while len(structure) > 1:
-        del structure[-1]
-    structure.setup_entities()
-    if assembly is not None:
-        _assemble(structure, str(assembly), path)
-    atoms = [
-        atom
-        for chain in structure[0]
-        for residue in chain
-        if _wanted(residue, waters=waters, ligands=ligands)
-        for atom in residue
-        if hydrogens or not atom.is_hydrogen()
-    ]
-    atoms = _known_atoms(path, _present(path, atoms))
-    positions = np.array([atom.pos.tolist() for atom in atoms], dtype=np.float64)
-    _check_positions(path, atoms, positions)
-    _check_bfactors(path, atoms)
-    return Atoms(
-        positions=positions,
-        elements=np.array([atom.element.name for atom in atoms]),
-        bfactor=np.array([atom.b_iso for atom in atoms], dtype=np.float64),
-        occupancy=np.array([atom.occ for atom in atoms], dtype=np.float64),
-    )
+    with reading(path):
+        structure = _parse(path)
+        while len(structure) > 1:
+            del structure[-1]
+        structure.setup_entities()
+        if assembly is not None:
+            _assemble(structure, str(assembly), path)
+        atoms = [
+            atom
+            for chain in structure[0]
+            for residue in chain
+            if _wanted(residue, waters=waters, ligands=ligands)
+            for atom in residue
+            if hydrogens or not atom.is_hydrogen()
+        ]
+        atoms = _known_atoms(path, _present(path, atoms))
+        positions = np.array([atom.pos.tolist() for atom in atoms], dtype=np.float64)
+        _check_positions(path, atoms, positions)
+        _check_bfactors(path, atoms)
+        return Atoms(
+            positions=positions,
+            elements=np.array([atom.element.name for atom in atoms]),
+            bfactor=np.array([atom.b_iso for atom in atoms], dtype=np.float64),
+            occupancy=np.array([atom.occ for atom in atoms], dtype=np.float64),
+        )
 
 
 def _present(path: Path, atoms: list[gemmi.Atom]) -> list[gemmi.Atom]:

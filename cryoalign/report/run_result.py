@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,6 +17,8 @@ from cryoalign.cli.flatten import flatten
 from cryoalign.errors import InputError
 from cryoalign.evaluate.document import FILE_NAME, read_document
 from cryoalign.figures.panels import KINDS
+from cryoalign.reading import reads_file
+from cryoalign.runs.description import check_images
 from cryoalign.runs.folder import read_run
 from cryoalign.runs.names import value_text
 
@@ -114,13 +117,7 @@ def read_result(folder: Path) -> RunResult:
                 "this folder holds runs, but is none", file=folder, remedy=f"give runs='{folder}/*'"
             ) from error
         raise
-    if not isinstance(run.data, dict):
-        raise InputError(
-            "this file cannot be read",
-            file=folder / "data.json",
-            expected="names and values",
-            remedy=_WITHOUT,
-        )
+    check_images(run.data, folder / "data.json")
     settings = flatten(OmegaConf.to_container(run.cfg, resolve=True))
     config = {key: value_text(value) for key, value in settings.items()}
     origin = _table(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
@@ -132,8 +129,8 @@ def read_result(folder: Path) -> RunResult:
         metrics=_metrics(folder / "test" / "metrics.json"),
         curves=_curves(folder / "csv" / "metrics.csv"),
         spectra=_spectra(folder / "test" / "rpsd.npz"),
-        box=int(run.data.get("box") or 0),
-        pixel_size=float(run.data.get("pixel_size") or 0),
+        box=int(run.data["box"]),
+        pixel_size=float(run.data["pixel_size"]),
         images=_test_images(folder / "split.csv"),
         files=tuple(sorted(map(str, files.values()))),
         code=str(origin.get("git") or versions.get("cryoalign") or "unknown"),
@@ -144,7 +141,7 @@ def read_result(folder: Path) -> RunResult:
 def _table(path: Path) -> dict[str, object]:
     try:
         content: object = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError("this file cannot be read", file=path, found=error, remedy=_WITHOUT) from error
     if not isinstance(content, dict):
         raise InputError(
@@ -162,15 +159,17 @@ def _inner(table: dict[str, object], name: str) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
+@reads_file
 def _metrics(path: Path) -> dict[str, float]:
     metrics = {}
     for name, value in _table(path).items():
-        if not isinstance(value, int | float):
+        if not isinstance(value, int | float) or abs(value) > sys.float_info.max:
             raise InputError("a metric is not a number", file=path, found=f"{name}: {value}", remedy=_WITHOUT)
         metrics[name] = float(value)
     return metrics
 
 
+@reads_file
 def _curves(path: Path) -> dict[str, History]:
     """Values logged in validation, by step; nothing where no CSV file was kept."""
     if not path.is_file():
@@ -178,7 +177,7 @@ def _curves(path: Path) -> dict[str, History]:
     try:
         log = pd.read_csv(path)
         values = log.set_index(log["step"].astype(np.float64)).filter(regex="^val/").astype(np.float64)
-    except (OSError, ValueError, KeyError) as error:  # pandas' errors are ValueErrors
+    except (OSError, OverflowError, ValueError, KeyError) as error:  # pandas' errors are ValueErrors
         raise InputError("this log cannot be read", file=path, found=error, remedy=_WITHOUT) from error
     last = values.groupby(level=0).last()  # of each step; cells that hold nothing do not count
     known = {str(name).removeprefix("val/"): column.dropna() for name, column in last.items()}
@@ -189,6 +188,7 @@ def _curves(path: Path) -> dict[str, History]:
     }
 
 
+@reads_file
 def _spectra(path: Path) -> dict[str, NDArray[np.float64]]:
     if not path.is_file():
         return {}
@@ -199,6 +199,7 @@ def _spectra(path: Path) -> dict[str, NDArray[np.float64]]:
         raise InputError("these spectra cannot be read", file=path, found=error, remedy=_WITHOUT) from error
 
 
+@reads_file
 def _test_images(path: Path) -> str:
     """Digest of the names of the test set; empty where they are not known."""
     if not path.is_file():

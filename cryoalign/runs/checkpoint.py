@@ -107,9 +107,9 @@ def read_checkpoint(path: Path, cfg: DictConfig) -> dict[str, Any]:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         stored = json.loads(checkpoint["cryoalign"]["configuration"])
         _check_content(checkpoint)
-    except OSError:
-        raise
     except Exception as error:  # whatever torch makes of damaged bytes; nothing is unpickled but tensors
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.filename is not None):
+            raise  # it could not be opened; what names no file was sought at a place that damaged bytes name
         raise InputError(
             "this file is not a checkpoint that cryoalign wrote",
             file=path,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 from cryoalign.errors import InputError
+from cryoalign.reading import first_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,13 +101,10 @@ def read_split(path: Path) -> list[tuple[str, str]]:
         ) from error
 
 
-def first_line(error: Exception) -> str:
-    """Return the first line of what an error says, or its name."""
-    return (str(error) or type(error).__name__).splitlines()[0]
-
-
 def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max  # JSON's whole numbers may be larger
 
 
 def _wrong(file: Path, key: str, expected: str, found: object) -> InputError:

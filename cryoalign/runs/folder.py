@@ -24,6 +24,7 @@ from cryoalign.errors import InputError
 from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.metadata import passthrough_files
 from cryoalign.io.output import atomic_write
+from cryoalign.reading import reading
 from cryoalign.runs.configuration import check_kinds, read_configuration
 from cryoalign.runs.description import check_images, read_split, read_table
 from cryoalign.runs.provenance import provenance
@@ -152,9 +153,11 @@ def read_run(folder: str | Path, builds: Sequence[Slot] = (), trust: Collection[
             expected="a folder made by cryoalign train, with config.yaml and data.json",
             remedy="give the run folder that the training printed",
         )
-    cfg = read_configuration(folder / "config.yaml")
-    check_targets(cfg, builds, trust, folder / "config.yaml")
-    data = read_table(folder / "data.json")
+    with reading(folder / "config.yaml"):
+        cfg = read_configuration(folder / "config.yaml")
+        check_targets(cfg, builds, trust, folder / "config.yaml")
+    with reading(folder / "data.json"):
+        data = read_table(folder / "data.json")
     if builds:
         check_kinds(cfg, {slot.part for slot in builds}, folder / "config.yaml")
         check_images(data, folder / "data.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def value_text(value: object) -> str:
         return f"[{', '.join(map(value_text, value))}]"
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
-    return f"{value:.12g}" if isinstance(value, int | float) else str(value)
+    is_number = isinstance(value, float) or (isinstance(value, int) and abs(value) <= sys.float_info.max)
+    return f"{value:.12g}" if is_number else str(value)
 
 
 def class_name(text: str) -> str:

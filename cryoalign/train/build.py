@@ -11,8 +11,8 @@ from cryoalign.data.datamodule import PairedDataModule
 from cryoalign.errors import InputError
 from cryoalign.losses.objective import Objective
 from cryoalign.models.discriminator import Discriminator
+from cryoalign.reading import first_line
 from cryoalign.runs.checkpoint import binding, find_checkpoint, read_checkpoint
-from cryoalign.runs.description import first_line
 from cryoalign.runs.generator import build_generator
 from cryoalign.runs.trust import build
 from cryoalign.train.system import PairedGAN

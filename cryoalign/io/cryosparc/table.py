@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoalign.errors import InputError, existing
+from cryoalign.reading import first_line, reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +58,9 @@ class CsTable:
         self._add(path, main, np.arange(len(main)))
         _refuse_twice(path, self.uid, np.arange(len(main)))
         for other in passthrough:
-            more = read_array(other)
-            self._add(other, more, self._find(other, _uids(other, more)))
+            with reading(other):
+                more = read_array(other)
+                self._add(other, more, self._find(other, _uids(other, more)))
 
     def __len__(self) -> int:
         return len(self.uid)
@@ -181,13 +183,12 @@ def file_format(path: Path) -> str | None:
 def _read_numpy(path: Path) -> NDArray[Any]:
     try:
         loaded: NDArray[Any] = np.load(path, allow_pickle=False, max_header_size=_LARGEST_HEADER)
-    except (ValueError, EOFError, OSError, SyntaxError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # whatever its reader says, the file is at fault
         raise InputError(
             "this .cs file cannot be read",
             file=path,
             expected="NumPy's format, whole and without Python objects",
-            found=reason,
+            found=first_line(error),
             remedy="copy it again from the job's folder; is it cut off?",
         ) from error
     return loaded
