@@ -136,6 +136,8 @@ def _check_content(checkpoint: dict[str, Any]) -> None:
         raise TypeError("its weights are no tensors")
     if type(checkpoint["global_step"]) is not int or checkpoint["global_step"] < 0:
         raise TypeError("its step is no whole number")
+    if "random" in checkpoint["cryoalign"]:
+        torch.Generator().set_state(checkpoint["cryoalign"]["random"]["cpu"])  # refuses what is no such state
     validation = checkpoint["cryoalign"].get("validation")
     if validation and not (type(validation["step"]) is int and isinstance(validation["values"], dict)):
         raise TypeError("its validation has no step or no values")

@@ -30,7 +30,7 @@ from cryoalign.train.hyperparameters import RESULTS, hyperparameters
 from cryoalign.train.loggers import build_loggers, finish_loggers, first_process, log_hyperparameters
 from cryoalign.train.naming import find_origin, read_origin, tensorboard_folder
 from cryoalign.train.quiet import without_known_warnings
-from cryoalign.train.resume import find_place
+from cryoalign.train.resume import find_place, restoring
 from cryoalign.train.sample import fit_to_sample
 from cryoalign.train.slots import JUDGING
 from cryoalign.train.stopping import SIGTERM, Stopped, Stopping
@@ -156,7 +156,7 @@ def _trained(
         _processes(trainer),
     ):
         try:
-            with job.termination.waits():
+            with job.termination.waits(), restoring(place, lambda: stopping.begun):
                 checkpoint = None if place is None else place.checkpoint
                 trainer.fit(system, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         except Stopped as stop:

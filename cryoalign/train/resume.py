@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from omegaconf import OmegaConf
 
 from cryoalign.errors import InputError
 from cryoalign.io.output import atomic_write, clear_parts
+from cryoalign.reading import first_line
 from cryoalign.runs.checkpoint import find_checkpoint, read_checkpoint
 from cryoalign.runs.folder import check_same_data, read_run
 from cryoalign.runs.trust import trusted_names
@@ -23,6 +25,7 @@ from cryoalign.train.naming import tensorboard_folder
 from cryoalign.train.slots import CONTINUING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from omegaconf import DictConfig
@@ -138,6 +141,38 @@ def find_place(run: Run, data: PairedDataModule, system: PairedGAN) -> Place:
         rest = " with its test" if trained and validated else ""
         _log.info("continuing %s at step %d%s", run.folder, step, rest)
     return Place(checkpoint, step, validation["values"], validated, trained)
+
+
+@contextmanager
+def restoring(place: Place | None, begun: Callable[[], bool]) -> Iterator[None]:
+    """Refuse a checkpoint from which Lightning cannot restore the training.
+
+    Parameters
+    ----------
+    place : Place, optional
+        Where a run goes on; None in a new one, of which nothing is refused.
+    begun : callable
+        Whether all is restored: what is raised later has other causes.
+
+    Raises
+    ------
+    InputError
+        Naming the checkpoint.
+    """
+    try:
+        yield
+    except (InputError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if place is None or begun():
+            raise
+        raise InputError(
+            "a training cannot be continued from this checkpoint",
+            file=place.checkpoint,
+            expected="what the training wrote",
+            found=f"{type(error).__name__}: {first_line(error)}",
+            remedy="put the file back as it was, or choose an earlier one by moving this one away",
+        ) from error
 
 
 def _newest(folder: Path, cfg: DictConfig) -> tuple[Path, dict[str, Any]]:

@@ -122,9 +122,11 @@ class Stopping(Checkpoint):
         self.max_steps, self.validate_every = max_steps, validate_every
         self._clock = Timer(max_time)  # as a callback of its own it would go on counting in a continued run
         self._batches_of_all = 0
+        self.begun = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock, and validate if an earlier stop left that out."""
+        self.begun = True
         self.termination.listen()  # Lightning has put a handler there that waits for the other processes
         self._clock.on_train_start(trainer, pl_module)
         system, step = cast("PairedGAN", pl_module), trainer.global_step

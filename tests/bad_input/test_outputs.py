@@ -104,7 +104,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_stack_larger_than_the_disk(small_disk: Path, pairs: Path, refused: Refused) -> None:
     refused(
-        "simulate", *SIMULATE[:2], "out=disk/new", "progress=false", says=("disk/new", "no room", "remedy")
+        "simulate", *SIMULATE[:2], "out=disk/new", "progress=false", says=("disk/.new", "no room", "remedy")
     )
 
 

@@ -104,6 +104,22 @@ def test_an_export_of_weights_that_are_not_finite(copied: Path, pairs: Path, ref
     refused("export", *needed("export", copied), says=("the fake of image 1 is not finite", "checkpoint="))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("pytorch-lightning_version", "1e308"), ("loops", {}), ("cryoalign.random", {"cpu": 1})],
+)
+def test_a_checkpoint_that_cannot_be_restored(key: str, value: object, copied: Path, cli: Cli) -> None:
+    path = copied / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    part, _, name = key.rpartition(".")
+    (content[part] if part else content)[name] = value
+    torch.save(content, path)
+    done = cli("train", "resume=copied", "trainer.max_steps=8")
+    assert done.code == 1, done.err
+    assert "last.ckpt: " in done.err
+    assert "fault" not in done.err
+
+
 def test_a_checkpoint_that_is_not_there(run: Path, refused: Refused) -> None:
     says = ("step_000099.ckpt", "'best.ckpt', 'last.ckpt'", "checkpoint=")
     refused("evaluate", f"run={run}", "out=new", "checkpoint=step_000099", says=says)
