@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-import sys
 
 from hydra import compose
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import OverrideParseException
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from cryoalign.cli.catalogue import read_catalogue
@@ -25,6 +23,12 @@ _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
 }
 
 
+def given_words() -> list[str]:
+    """Return the overrides of the command line as they were given."""
+    words = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    return [str(word) for word in words] if isinstance(words, list) else []
+
+
 def check_types(cfg: DictConfig, command: str) -> None:
     """Refuse a value of another kind than its default: text or a fraction where a whole number stands.
 
@@ -32,7 +36,7 @@ def check_types(cfg: DictConfig, command: str) -> None:
     does not show, a number that may be left out, its comment in ``conf/`` says.
     """
     hydra_cfg = HydraConfig.get()
-    given = hydra_cfg.overrides.task
+    given = given_words()
     groups = [entry for entry in given if entry.lstrip("+~").partition("=")[0] in hydra_cfg.runtime.choices]
     if len(groups) == len(given):
         return
@@ -59,58 +63,46 @@ def check_types(cfg: DictConfig, command: str) -> None:
 def check_added(cfg: DictConfig, command: str) -> None:
     """Refuse a key added with ``+`` that nothing reads.
 
-    Groups can be added, and keys below what has a ``_target_``, whose constructor checks them. The command
+    Groups can be added, and arguments of what has a ``_target_``, as far as its signature says. The command
     that writes the embedded data set checks its keys itself.
     """
-    hydra_cfg = HydraConfig.get()
     catalogue = read_catalogue(command)
     known = {key.name for _, key in catalogue.all_keys()}
-    for entry in hydra_cfg.overrides.task:
+    needed_elsewhere = {key.name for made, key in catalogue.all_keys() if made and key.default == "???"}
+    for entry in given_words():
         key = entry.lstrip("+").partition("=")[0]
         there = entry.startswith("++") and key in known
-        group = catalogue.group(key) is not None or key in hydra_cfg.runtime.choices
-        if not entry.startswith("+") or there or group:
+        group = catalogue.group(key) is not None or key in HydraConfig.get().runtime.choices
+        if not entry.startswith("+") or there or group or command == "embedded":
             continue
         parts = key.split(".")
-        nodes = [OmegaConf.select(cfg, ".".join(parts[:depth])) for depth in range(1, len(parts) + 1)]
-        constructed = any(isinstance(node, DictConfig) and "_target_" in node for node in nodes)
-        if not constructed and command != "embedded":
+        places = [".".join(parts[:depth]) for depth in range(len(parts) - 1, 0, -1)]
+        nodes = {place: OmegaConf.select(cfg, place) for place in (key, *places)}
+        built = [
+            place for place, node in nodes.items() if isinstance(node, DictConfig) and "_target_" in node
+        ]
+        if not built or key in needed_elsewhere:
             raise no_key(command, key)
+        node = nodes[built[0]]
+        arguments = _arguments(str(node["_target_"]))
+        given = node if built[0] == key else [parts[built[0].count(".") + 1]]
+        for name in map(str, given):
+            if arguments is not None and name not in arguments and not name.startswith("_"):
+                raise no_key(command, f"{built[0]}.{name}", [f"{built[0]}.{name}" for name in arguments])
 
 
-def check_quoting(arguments: list[str], command: str) -> None:
-    """Refuse an override that Hydra's grammar cannot read, and show how to write it."""
-    parser = OverridesParser.create()
-    for argument in get_args_parser().parse_known_args(arguments)[0].overrides:
-        try:
-            parser.parse_overrides([argument])
-        except OverrideParseException:
-            key, separator, value = argument.partition("=")
-            if key and separator:
-                remedy = f"quote a value with '=', ',' or other special characters twice: '{key}=\"{value}\"'"
-            else:
-                remedy = _writing(argument, arguments, command)
-            refusal = InputError(
-                f"cannot read the argument {argument!r}", expected="key=value", remedy=remedy
-            )
-            sys.stderr.write(f"error: {refusal}\n")
-            sys.exit(1)
-
-
-def _writing(argument: str, arguments: list[str], command: str) -> str:
-    """Return how to write an argument that is no ``key=value``."""
-    if argument == "help":
-        return f"cryoalign {command} --help"
-    place = arguments.index(argument)
-    before = arguments[place - 1] if place else ""
-    after = arguments[place + 1] if place + 1 < len(arguments) else ""
-    if before.startswith("--") and "=" not in before:
-        return f"write {before.lstrip('-').replace('-', '_')}={argument}, without dashes"
-    if before.endswith("="):
-        return f"write {before}{argument}, no spaces round ="
-    if after.startswith("="):
-        value = after.removeprefix("=") or "".join(arguments[place + 2 : place + 3])
-        return f"write {argument}={value}, no spaces round ="
-    return (
-        "if it is part of a path with spaces, quote the whole argument: 'particles=\"my folder/run 1.star\"'"
-    )
+def _arguments(target: str) -> set[str] | None:
+    """Return the names of all arguments of a class or function; None where they cannot be known."""
+    try:
+        found = get_object(target)
+        classes = found.__mro__ if isinstance(found, type) else ()
+        constructors = [vars(one)["__init__"] for one in classes if "__init__" in vars(one)] or [found]
+        names: set[str] = set()
+        for constructor in constructors:
+            parameters = inspect.signature(constructor).parameters.values()
+            names.update(one.name for one in parameters if one.kind is not one.VAR_KEYWORD)
+            if all(one.kind is not one.VAR_KEYWORD for one in parameters):
+                return names - {"self"}
+    except Exception:  # noqa: BLE001  whatever its module raises, it is explained where it is built
+        return None
+    return None

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 from hydra.errors import HydraException, MissingConfigException
 
 from cryoalign.cli.catalogue import read_catalogue
+from cryoalign.cli.writing import written
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cryoalign.cli.catalogue import Catalogue, Group
 
-#: What Hydra says of a key that is not there, and of a key added though it is there.
+#: What Hydra says of a key that is not there, of one with several values, of one added that is there.
 _NO_KEY = re.compile(r"Could not override '([^'@]+)'")
+_SEVERAL = re.compile(r"Ambiguous value for argument '([^'=]+)=(.*)'$", re.MULTILINE)
 _THERE = re.compile(r"Could not append to config\. An item is already at '([^']+)'")
 
 
@@ -30,6 +35,11 @@ def explain_composition(error: HydraException, command: str) -> str:
         refusal = _no_choice(group, choice) if group else None
     elif found := _NO_KEY.search(text):
         refusal = no_key(command, found[1])
+    elif found := _SEVERAL.search(text):
+        key, values = found.groups()
+        one, several = written(key, values), shlex.quote(f"{key}=[{values}]")
+        remedy = f"one name is written {one}, a list {several}; to try one value after the other, add -m"
+        refusal = InputError(f"{key} has several values", found=values, remedy=remedy)
     elif found := _THERE.search(text):
         refusal = InputError(f"{found[1]} is there already", remedy=f"write {found[1]}=VALUE, without +")
     elif error.__cause__ is not None:
@@ -37,7 +47,7 @@ def explain_composition(error: HydraException, command: str) -> str:
     return str(refusal or text)
 
 
-def no_key(command: str, key: str) -> InputError:
+def no_key(command: str, key: str, others: Iterable[str] = ()) -> InputError:
     """Return the refusal of a key that the chosen configuration has not.
 
     Parameters
@@ -45,6 +55,8 @@ def no_key(command: str, key: str) -> InputError:
     command : str
     key : str
         Without ``+``.
+    others : iterable of str
+        Keys that could be added though no file of ``conf/`` has them.
     """
     catalogue = read_catalogue(command)
     group = catalogue.group(key)
@@ -60,7 +72,7 @@ def no_key(command: str, key: str) -> InputError:
         return InputError(
             f"{key} belongs to {' or '.join(owners)}", remedy=f"give {owners[0]}, or leave {key} out"
         )
-    near = difflib.get_close_matches(key, _names(catalogue), 1)
+    near = difflib.get_close_matches(key, [*sorted(others), *_names(catalogue)], 1)
     return InputError(
         f"there is no key {key}",
         expected=near[0] if near else None,

@@ -11,6 +11,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
+from cryoalign.cli.paths import not_given
 from cryoalign.errors import InputError
 from cryoalign.reading import first_line
 
@@ -65,7 +66,7 @@ def _message(error: BaseException, *, outermost: bool) -> str | None:
         return f"not enough memory\n  found: {first_line(error)}\n  remedy: use smaller batches or maps"
     if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):
         name = str(error).splitlines()[0].rpartition(": ")[2]
-        return f"{name} has no default and was not given\n  remedy: give it as {name}=VALUE"
+        return str(not_given(name))
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return f"{str(error).splitlines()[0].rstrip(':')}\n  found: {error.__cause__}"
     text = str(error)

@@ -16,13 +16,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from cryoalign.cli.check import check_added, check_quoting, check_types
+from cryoalign.cli.check import check_added, check_types
 from cryoalign.cli.composition import explain_composition
 from cryoalign.cli.conf_file import CONF_DIR
 from cryoalign.cli.explain import explain
 from cryoalign.cli.fault import FAULT, fault_text, shows_traceback
+from cryoalign.cli.paths import check_paths
 from cryoalign.cli.sweep import CommandError, Jobs, exit_with
 from cryoalign.cli.termination import Terminated, is_terminated
+from cryoalign.cli.words import check_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +65,7 @@ def run_task(name: str, task: Callable[[DictConfig], Any]) -> None:
         _set_full_error(given)
         try:
             check_added(cfg, name)
+            check_paths(cfg, name)
             check_types(cfg, name)
             result = task(cfg)
         except Exception as error:
@@ -79,7 +82,7 @@ def run_task(name: str, task: Callable[[DictConfig], Any]) -> None:
         _set_full_error("1")
         return result
 
-    check_quoting(sys.argv[1:], name)
+    check_words(sys.argv[1:], name)
     jobs = Jobs()
     _set_full_error("1")
     try:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 @command("report")
 def main(cfg: DictConfig) -> None:
     """Read the runs, print the table of their arms and write the page."""
+    from omegaconf import OmegaConf  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415  heavy imports wait until work starts
 
     from cryoalign.io.output import staged  # noqa: PLC0415
@@ -24,7 +25,7 @@ def main(cfg: DictConfig) -> None:
     from cryoalign.report.write import PAGE, notes, summary, write_comparison  # noqa: PLC0415
     from cryoalign.runs.provenance import provenance  # noqa: PLC0415
 
-    patterns = [cfg.runs] if isinstance(cfg.runs, str) else [str(entry) for entry in cfg.runs]
+    patterns = [str(entry) for entry in (cfg.runs if OmegaConf.is_list(cfg.runs) else [cfg.runs])]
     found = find_runs(patterns)
     comparison = compare(found.runs)
     out = Path(cfg.out)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cryoalign.cli.writing import written
 from cryoalign.errors import InputError
 from cryoalign.report.run_result import RunResult, read_result
 
@@ -113,6 +114,6 @@ def _refuse_untested(folder: Path) -> None:
         raise _UntestedError(
             "this run has no test (test/metrics.json): it is not finished, or was trained with test=false",
             file=folder,
-            remedy=f"cryoalign train resume={folder}, or "
-            f"cryoalign evaluate run={folder} out={folder / 'test'}",
+            remedy=f"cryoalign train {written('resume', folder)}, or "
+            f"cryoalign evaluate {written('run', folder)} {written('out', folder / 'test')}",
         )

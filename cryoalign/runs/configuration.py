@@ -63,7 +63,7 @@ def read_configuration(path: Path) -> DictConfig:
                 remedy="put back the file that the training wrote",
             )
         tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-        cfg = OmegaConf.create(cast("dict[str, object]", _literal(tree)))
+        cfg = OmegaConf.create(cast("dict[str, object]", literal(tree)))
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, OSError, RecursionError) as error:
         raise InputError(
             "this description of a run cannot be read",
@@ -118,12 +118,12 @@ def check_kinds(cfg: DictConfig, parts: Collection[str], file: Path) -> None:
                 )
 
 
-def _literal(tree: object) -> object:
+def literal(tree: object) -> object:
     """Write every text so that OmegaConf takes it as it stands."""
     if isinstance(tree, dict):
-        return {str(key): _literal(value) for key, value in tree.items()}
+        return {str(key): literal(value) for key, value in tree.items()}
     if isinstance(tree, list):
-        return [_literal(value) for value in tree]
+        return [literal(value) for value in tree]
     if isinstance(tree, str):
         return _LOOKED_UP.sub(r"\1\1\\${", tree)
     if tree is None or isinstance(tree, bool | int | float):

@@ -25,7 +25,7 @@ from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.metadata import passthrough_files
 from cryoalign.io.output import atomic_write
 from cryoalign.reading import reading
-from cryoalign.runs.configuration import check_kinds, read_configuration
+from cryoalign.runs.configuration import check_kinds, literal, read_configuration
 from cryoalign.runs.description import check_images, read_split, read_table
 from cryoalign.runs.provenance import provenance
 from cryoalign.runs.trust import check_targets
@@ -68,10 +68,10 @@ def absolute_paths(cfg: DictConfig) -> None:
     for key in _DATA_PATHS:
         value = OmegaConf.select(cfg.data, key)
         if value is not None:
-            OmegaConf.update(cfg.data, key, str(Path(value).expanduser().absolute()))
+            OmegaConf.update(cfg.data, key, literal(str(Path(value).expanduser().absolute())))
     others = passthrough_files(cfg.data.get("passthrough"))
     if others:
-        cfg.data.passthrough = [str(path.expanduser().absolute()) for path in others]
+        cfg.data.passthrough = literal([str(path.expanduser().absolute()) for path in others])
 
 
 def describe(folder: Path, cfg: DictConfig, data: PairedDataModule, origin: Mapping[str, Any]) -> None:

@@ -20,6 +20,8 @@ from omegaconf import DictConfig, read_write
 from rich.console import Console
 
 from cryoalign.audit.before_training import audit_training
+from cryoalign.cli.check import given_words
+from cryoalign.cli.writing import written
 from cryoalign.refine.load import load_refiner
 from cryoalign.runs.folder import describe, read_run
 from cryoalign.runs.trust import every_target
@@ -199,7 +201,7 @@ def _one_job(folder: Path) -> Iterator[None]:
     with read_write(composed.hydra):
         composed.hydra.run.dir = str(folder)
     given, environment = sys.argv[1:], dict(os.environ)
-    sys.argv[1:] = list(composed.hydra.overrides.task)
+    sys.argv[1:] = given_words()
     try:
         yield
     finally:
@@ -227,7 +229,7 @@ def _says_how_to_go_on(folder: Path, step: Callable[[], int]) -> Iterator[None]:
 
 
 def _to_go_on(folder: Path) -> str:
-    return f"to continue: cryoalign train {shlex.quote(f'resume={folder}')}"
+    return f"to continue: cryoalign train {written('resume', folder)}"
 
 
 def _summary(folder: Path, data: PairedDataModule, system: pl.LightningModule) -> str:
@@ -270,6 +272,6 @@ def _test(job: Job, loggers: list[Logger], step: int) -> None:
         f"             {folder / 'test' / 'spectra.png'}",
         f"predictions  {folder / 'test' / 'fake.star'}",
         f"to watch     tensorboard --logdir {shlex.quote(str(tensorboard_folder(folder).parent))}",
-        f"to judge     cryoalign evaluate {shlex.quote(f'run={folder}')} part=held_out",
+        f"to judge     cryoalign evaluate {written('run', folder)} part=held_out",
     ):
         console.print(line, soft_wrap=True, highlight=False)

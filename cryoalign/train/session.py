@@ -25,7 +25,7 @@ from cryoalign.train.loggers import first_process
 from cryoalign.train.naming import tensorboard_folder
 from cryoalign.train.resume import interrupted_run
 from cryoalign.train.stopping import terminations
-from cryoalign.train.trainer import build_callbacks
+from cryoalign.train.trainer import build_callbacks, refuse_decided
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,6 +140,7 @@ def _check(cfg: DictConfig) -> None:
             if value is None and key in _OPTIONAL_COUNTS:
                 continue
             within(key, value, low, high, whole=True)
+    refuse_decided(cfg)
     try:
         Timer(cfg.trainer.max_time)
     except (ValueError, MisconfigurationException) as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+from cryoalign.errors import InputError
 from cryoalign.runs.trust import build, entries
 from cryoalign.train.checkpoints import WholeCheckpoints
 
@@ -16,6 +17,39 @@ if TYPE_CHECKING:
     import lightning.pytorch as pl
     from lightning.pytorch.loggers import Logger
     from omegaconf import DictConfig
+
+
+#: What cryoalign decides for the trainer, and what is given instead.
+_DECIDED = {
+    "max_epochs": "trainer.max_steps, since the stream of batches is one epoch",
+    "check_val_every_n_epoch": "trainer.val_check_interval, in steps",
+    "log_every_n_steps": "log_every",
+    "num_sanity_val_steps": None,
+    "use_distributed_sampler": None,
+    "enable_model_summary": None,
+    "default_root_dir": "hydra.run.dir",
+    "logger": "logger=, or +logger=",
+    "callbacks": "+callbacks=",
+    "plugins": None,
+}
+
+
+def refuse_decided(cfg: DictConfig) -> None:
+    """Refuse arguments of the trainer that would be overruled.
+
+    Raises
+    ------
+    InputError
+        At the first of them.
+    """
+    for name, instead in _DECIDED.items():
+        if name in cfg.trainer:
+            raise InputError(
+                f"trainer.{name} is decided by cryoalign",
+                expected=instead,
+                found=cfg.trainer[name],
+                remedy="leave it out",
+            )
 
 
 class _StepBar(TQDMProgressBar):

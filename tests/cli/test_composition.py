@@ -46,6 +46,10 @@ LIST = "  remedy: cryoalign train --help all lists every key\n"
                 "  remedy: did you mean generator=spectral?\n"
             ),
         ),
+        (
+            ["data=star"],
+            "there is no data=star\n  expected: embedded, stars\n  remedy: did you mean data=stars?\n",
+        ),
         (["experiment=demo"], "experiment is added with +\n  remedy: write +experiment=CHOICE\n"),
         (["+seed=3"], "seed is there already\n  remedy: write seed=VALUE, without +\n"),
     ],
@@ -64,6 +68,28 @@ def test_what_is_not_there(arguments: list[str], message: str, cli: Cli, tmp_pat
         ("++sede=3", "there is no key sede\n  expected: seed"),
         ("+paths.cahce=x", "there is no key paths.cahce\n  expected: paths.cache"),
         ("+callbacks.early_stopping.patience=2", "belongs to +callbacks=early_stopping"),
+        ("+particle=3", "there is no key particle\n"),
+        ("+trainer.max_step=10", "there is no key trainer.max_step\n  expected: trainer.max_steps"),
+        (
+            "+trainer.gradient_clip=1",
+            "trainer.gradient_clip\n  expected: trainer.gradient_clip_val",
+        ),
+        (
+            "+trainer.max_epochs=3",
+            "trainer.max_epochs is decided by cryoalign\n  expected: ",
+        ),
+        ("+data.boxx=3", "there is no key data.boxx\n  expected: data.box"),
+        ("+data.sim=a.star", "data.sim belongs to data=stars\n  remedy: give data=stars"),
+        ("+callbacks.figures.evry=3", "callbacks.figures.evry\n  expected: callbacks.figures.every"),
+        (
+            "+optimizer.algorithm.beta=[0.5,0.9]",
+            "optimizer.algorithm.beta\n  expected: optimizer.algorithm.betas",
+        ),
+        ("+optimizer.betas=[0.5,0.9]", "optimizer.betas\n  expected: optimizer.algorithm.betas"),
+        (
+            "+callbacks.mine={_target_:lightning.pytorch.callbacks.Timer,durration:1}",
+            "callbacks.mine.durration\n  expected: callbacks.mine.duration",
+        ),
     ],
 )
 def test_an_added_key_that_nothing_reads(added: str, message: str, cli: Cli, tmp_path: Path) -> None:
@@ -81,8 +107,12 @@ def test_an_added_key_that_nothing_reads(added: str, message: str, cli: Cli, tmp
         "+callbacks=learning_rate",
         "+callbacks=[learning_rate,early_stopping]",
         "+trainer.min_steps=2",
+        "+trainer.gradient_clip_val=1",
+        "+trainer.strategy=auto",
         "+data.embedded.domains=2",
+        "+optimizer.algorithm.amsgrad=true",
         "+callbacks.mine._target_=my.Callback",
+        "+callbacks.mine={_target_:lightning.pytorch.callbacks.Timer,duration:1}",
         "+hydra.job.env_set.X=1",
     ],
 )

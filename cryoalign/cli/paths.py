@@ -1,0 +1,73 @@
+"""Whether the files and folders that a command was given are there, before anything heavy is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import ListConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError
+
+from cryoalign.cli.catalogue import read_catalogue
+from cryoalign.cli.flatten import flatten
+from cryoalign.cli.writing import written
+from cryoalign.errors import InputError, existing
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from cryoalign.cli.conf_file import Key
+
+
+def check_paths(cfg: DictConfig, command: str) -> None:
+    """Refuse a command without what it needs, or with a file or folder that is not there.
+
+    Which keys name one says the mark in their comments in ``conf/``: ``(file)``, ``(file or list)`` or
+    ``(folder)``.
+    """
+    raw = flatten(OmegaConf.to_container(cfg, resolve=False))
+    keys = {key.name: key for _, key in read_catalogue(command).all_keys()}
+    for name, key in keys.items():
+        if raw.get(name) == "???":
+            raise not_given(name)
+        value = _value(cfg, name, raw.get(name)) if key.path else None
+        if value is None:
+            continue
+        for entry in value if isinstance(value, ListConfig) and key.path == "file or list" else [value]:
+            _check(key, entry)
+
+
+def not_given(name: str) -> InputError:
+    """Return the refusal of a command without a key that it needs."""
+    return InputError(f"{name} has no default and was not given", remedy=f"give it as {name}=VALUE")
+
+
+def _value(cfg: DictConfig, name: str, raw: object) -> object:
+    """Return the value of a key, None where it is not there; `raw` is what was given."""
+    try:
+        return OmegaConf.select(cfg, name)
+    except InterpolationKeyError as error:
+        raise InputError(
+            f"{name} cannot be used: ${{...}} stands for another key",
+            expected="a key that is there",
+            found=raw,
+            remedy=f"if it belongs to a name, write {written(name, raw)}",
+        ) from error
+
+
+def _check(key: Key, entry: object) -> None:
+    """Check one entry of a key."""
+    if not isinstance(entry, str) or not entry:
+        number = isinstance(entry, int) and not isinstance(entry, bool)  # a name of digits
+        raise InputError(
+            f"{key.name} cannot be used",
+            expected="one path, or several: [A,B]" if key.path == "file or list" else "one path",
+            found="nothing" if entry == "" else entry,
+            remedy=f"write {written(key.name, entry) if number else f'{key.name}=PATH'}",
+        )
+    place = Path(entry).expanduser()
+    if key.path.startswith("file"):
+        existing(place, key.meaning)
+    elif key.path == "folder" and not place.is_dir():
+        problem = "this is not a folder" if place.exists() else "there is no such folder"
+        raise InputError(problem, file=place, expected=key.meaning)

@@ -1,0 +1,110 @@
+"""What a command is given has to be there, which is found out before anything heavy is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cryoalign.cli.catalogue import read_catalogue
+from cryoalign.cli.command import COMMANDS
+
+if TYPE_CHECKING:
+    from tests.conftest import Cli
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "simulate particles=no.star volume=no.mrc out=x",
+            "no.star: there is no such file\n  expected: metadata of the measured particles: .star, or .cs",
+        ),
+        (
+            "simulate particles=a.star volume=no.mrc out=x",
+            "no.mrc: there is no such file\n  expected: map .mrc",
+        ),
+        ("simulate particles=a.star volume=folder out=x", "folder: this is not a file\n"),
+        (
+            "simulate particles=a.star volume=[a,b] out=x",
+            "volume cannot be used\n  expected: one path\n  found: [",
+        ),
+        ("simulate particles=[a.star] volume=a.star out=x", "particles cannot be used\n  expected: one path"),
+        ("simulate particles={a:b} volume=a.star out=x", "particles cannot be used\n  expected: one path"),
+        (
+            "simulate particles= volume=a.star out=x",
+            "particles cannot be used\n  expected: one path\n  found: nothing",
+        ),
+        ("simulate particles=20 volume=a.star out=x", """  found: 20\n  remedy: write 'particles="20"'\n"""),
+        ("simulate particles=a.star volume=a.star out=[x]", "out cannot be used\n  expected: one path\n"),
+        (
+            "simulate particles=a${b}.star volume=a.star out=x",
+            """if it belongs to a name, write 'particles="a\\${b}.star"'""",
+        ),
+        ("simulate particles=a\\${b}.star volume=a.star out=x", "a${b}.star: there is no such file\n"),
+        ("simulate particles=a.star out=x", "volume has no default and was not given\n"),
+        ("simulate particles=a.star volume=a.star root=no out=x", "no: there is no such folder\n"),
+        (
+            "simulate particles=a.star passthrough=[a.star,no.cs] volume=a.star out=x",
+            "no.cs: there is no such file",
+        ),
+        (
+            "simulate particles=a.star passthrough={a:b} volume=a.star out=x",
+            "expected: one path, or several: [A,B]",
+        ),
+        (
+            "simulate particles=1.star,2.star volume=a.star out=x",
+            """one name is written 'particles="1.star,2.star"'""",
+        ),
+        ("audit sim=a.star raw=no.star", "no.star: there is no such file"),
+        ("train data=stars data.sim=a.star data.raw=no.star", "no.star: there is no such file"),
+        ("train data.split.file=no.csv", "no.csv: there is no such file\n  expected: table of image names"),
+        ("train resume=no", "no: there is no such folder\n  expected: run to continue\n"),
+        ("export run=a.star particles=a.star out=x", "a.star: this is not a folder\n"),
+        ("evaluate run=no", "no: there is no such folder\n  expected: run to judge\n"),
+        ("evaluate fake=a.star raw=a.star sim=no.star", "no.star: there is no such file"),
+        ("evaluate fake=a.star raw=a.star sim=a.star train.sim=no.star", "no.star: there is no such file"),
+    ],
+)
+def test_a_path_that_cannot_be_used(words: str, message: str, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.star").touch()
+    (tmp_path / "folder").mkdir()
+    done = cli(*words.split())
+    assert done.code == 1
+    assert done.err.startswith("error: ")
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert {path.name for path in tmp_path.iterdir()} <= {"a.star", "folder", "outputs"}
+    assert not list(tmp_path.glob("outputs/train/*"))
+
+
+def test_nothing_heavy_is_imported_before() -> None:
+    commands = [
+        "simulate particles=no.star volume=no.mrc out=x", "audit sim=no.star raw=no.star", "evaluate run=no",
+        "train data=stars data.sim=no.star data.raw=no.star", "train resume=no", "train data=stars",
+        "export run=no particles=no.star out=x", "evaluate fake=no.star raw=no.star sim=no.star", "embedded",
+    ]  # fmt: skip
+    code = (
+        "import importlib, sys\n"
+        "from hydra.core.global_hydra import GlobalHydra\n"
+        "for words in sys.argv[1:]:\n"
+        "    sys.argv = words.split()\n"
+        "    GlobalHydra.instance().clear()\n"
+        "    try:\n        importlib.import_module(f'cryoalign.{sys.argv[0]}.__main__').main()\n"
+        "    except SystemExit as stop:\n        assert stop.code == 1\n"
+        "    heavy = {'torch', 'lightning', 'scipy', 'matplotlib', 'numpy', 'pandas'}\n"
+        "    print(words, sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *commands], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{words} []" for words in commands]
+
+
+def test_every_key_for_a_file_is_marked_as_one() -> None:
+    """By what its comment says: a new key cannot be forgotten."""
+    for command in COMMANDS:
+        for _, key in read_catalogue(command).all_keys():
+            if key.text.startswith(("metadata", "passthrough", "map .mrc", "run ", "root ", "table ")):
+                assert key.path, (command, key.name)
