@@ -117,6 +117,8 @@ class Evidence:
         The metadata claim no CTF.
     disagreement : str or None
         Where the metadata differ.
+    whole : bool
+        Whether there are no other pairs to look at.
     """
 
     scores: list[Score]
@@ -131,6 +133,7 @@ class Evidence:
     phase_shift: float
     no_ctf: bool
     disagreement: str | None
+    whole: bool
 
     @property
     def given(self) -> Score:
@@ -181,6 +184,7 @@ def check_pairs(
         phase_shift=float(np.abs(sample.raw.phase_shift).max()),
         no_ctf=claims_no_ctf(sample),
         disagreement=sample.disagreement,
+        whole=sample.whole,
     )
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from cryoalign.audit.verdict import CLEAR
 from cryoalign.figures.audit import audit_figure
+from cryoalign.io.table import least_width, print_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,22 +22,13 @@ if TYPE_CHECKING:
     from cryoalign.audit.transfer import Transfer
     from cryoalign.audit.verdict import Conclusion
 
-#: Characters that no table needs.
-_WIDEST = 1000
-
 
 def print_table(console: Console, evidence: Evidence, *, every: bool = False) -> None:
     """Print the table of hypotheses with no number cut: without the bands where a terminal is too narrow."""
     table = audit_table(evidence, every=every)
-    if console.is_terminal and _width(console, table) > console.width:
+    if console.is_terminal and least_width(console, table) > console.width:
         table = audit_table(evidence, every=every, bands=False)
-    console.width = max(console.width, _width(console, table))  # what is not a terminal has any width
-    console.print(table)
-
-
-def _width(console: Console, table: Table) -> int:
-    """Return how many characters a table needs, whatever the console has."""
-    return table.__rich_measure__(console, console.options.update(width=_WIDEST)).maximum
+    print_whole(console, table)
 
 
 def audit_table(evidence: Evidence, *, every: bool = False, bands: bool = True) -> Table:

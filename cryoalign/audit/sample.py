@@ -51,6 +51,8 @@ class Sample:
         Of the images as they are here, in A.
     disagreement : str or None
         Where the metadata of the pairs differ.
+    whole : bool
+        Whether there are no other pairs.
     """
 
     sim: Particles
@@ -61,6 +63,7 @@ class Sample:
     groups: NDArray[np.int64]
     pixel_size: float
     disagreement: str | None = None
+    whole: bool = False
 
     @property
     def box(self) -> int:
@@ -181,6 +184,7 @@ def sample_images(
         groups=groups,
         pixel_size=raw.pixel_size * raw.box / size,
         disagreement=disagreement,
+        whole=len(rows) == len(table),
     )
 
 

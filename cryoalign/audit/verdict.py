@@ -21,7 +21,6 @@ ALPHA = 1e-3
 #: Sigma beyond which a hypothesis counts as excluded, or as fitting better without proof.
 CLEAR = 3.0
 _STRONGER = 1.5  # by which factor matches with other rows have to exceed every hypothesis
-_MORE = "look at more pairs, all with sample=0"
 _FOLLOWS = 0.05  # correlation with the map of other images, below which a set does not follow its poses
 _MATCHED = 0.05  # fraction of images that have to find their partner in another row
 
@@ -108,7 +107,7 @@ def _related(evidence: Evidence) -> Conclusion:
     doubtful = max(evidence.scores[1:], key=lambda score: score.difference.sigma)
     if doubtful.difference.sigma > CLEAR:
         line = f"undecided, {doubtful.difference.sigma:.1f} sigma for: {doubtful.hypothesis.line}"
-        return Conclusion("undecided", line, doubtful.name, (), _MORE, undecidable)
+        return Conclusion("undecided", line, doubtful.name, (), _more(evidence), undecidable)
     return Conclusion("agree", f"pairs agree, {sigma:.0f} sigma", None, (), None, undecidable)
 
 
@@ -139,7 +138,7 @@ def _named(evidence: Evidence, best: Score) -> Conclusion:
     if suspected:  # what sims seem to be is at odds with what raw shows: neither may be right
         line = f"undecided: sim and raw differ ({by}), perhaps in one of these: {'; or '.join(lines)}"
         left = undecided_families(evidence)
-        return Conclusion("undecided", line, found.mistake, tuple(lines[1:]), _MORE, left)
+        return Conclusion("undecided", line, found.mistake, tuple(lines[1:]), _more(evidence), left)
     line = f"sim and raw differ ({by}), in one of these: {'; or '.join(lines)}"
     remedy = f"if it is the first: {found.remedy}"
     return Conclusion("wrong", line, found.mistake, tuple(lines[1:]), remedy, {})
@@ -195,12 +194,19 @@ def _unrelated(evidence: Evidence) -> Conclusion:
             return Conclusion("undecided", line, found.mistake, (), found.remedy, {})
     if evidence.given.correlation.sigma > CLEAR:
         line = f"undecided: a correlation of {evidence.given.correlation.sigma:.1f} sigma"
-        return Conclusion("undecided", line, None, (), _MORE, {})
+        return Conclusion("undecided", line, None, (), _more(evidence), {})
     line = "no relation found"
     if alike:
         average = f"the average images are alike ({matching.average.sigma:.0f} sigma)"
         line += f": {average}, but not row by row: rows shuffled, or other poses"
     return Conclusion("no relation", line, None, (), remedy, {})
+
+
+def _more(evidence: Evidence) -> str:
+    """Return what would decide where these pairs do not."""
+    if evidence.whole:
+        return f"these {evidence.pairs} are all pairs there are: only more particles can decide it"
+    return "look at more pairs, all with sample=0"
 
 
 def _shuffled(evidence: Evidence) -> bool:

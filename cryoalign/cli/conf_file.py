@@ -18,7 +18,7 @@ CONF_DIR = str(_PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.p
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CHOICES = re.compile(r"\(([^()|]+(?: \| [^()|]+)+)\)")
-_PATH = re.compile(r" ?\((file|file or list|folder)\)")
+_PATH = re.compile(r" ?\((file|file or list|folder|run folder)\)")
 _GLOBAL = "# @package _global_"
 
 
@@ -72,14 +72,14 @@ class Key:
 
     @property
     def path(self) -> str:
-        """What has to be there: ``file``, ``file or list`` or ``folder``; ``out``: what the command makes."""
+        """What has to be there, as a mark in the text says; ``out``: what the command makes."""
         found = _PATH.search(self.text)
         return found[1] if found else "out" if self.name == "out" else ""
 
     @property
-    def meaning(self) -> str:
-        """The beginning of the text, without the mark of a path."""
-        return _PATH.sub("", self.text).partition(";")[0]
+    def said(self) -> str:
+        """The text without the mark of a path, for readers."""
+        return _PATH.sub("", self.text)
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ def _default(key: Key) -> str:
 
 
 def _text(key: Key) -> str:
-    return f"{key.text} (true | false)" if key.default in {"true", "false"} else key.text
+    return f"{key.said} (true | false)" if key.default in {"true", "false"} else key.said
 
 
 def _hang(start: str, text: str, width: int, room: int | None = None) -> list[str]:

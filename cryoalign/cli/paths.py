@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def check_paths(cfg: DictConfig, command: str) -> None:
     """Refuse a command without what it needs, or with a file or folder that is not there.
 
-    Which keys name one says the mark in their comments in ``conf/``: ``(file)``, ``(file or list)`` or
-    ``(folder)``.
+    Which keys name one says the mark in their comments in ``conf/``: ``(file)``, ``(file or list)``,
+    ``(folder)`` or ``(run folder)``.
     """
     raw = flatten(OmegaConf.to_container(cfg, resolve=False))
     keys = {key.name: key for _, key in read_catalogue(command).all_keys()}
@@ -65,9 +65,38 @@ def _check(key: Key, entry: object) -> None:
             found="nothing" if entry == "" else entry,
             remedy=f"write {written(key.name, entry) if number else f'{key.name}=PATH'}",
         )
-    place = Path(entry).expanduser()
+    place, meaning = Path(entry).expanduser(), key.said.partition(";")[0]
     if key.path.startswith("file"):
-        existing(place, key.meaning)
+        existing(place, meaning)
+    elif key.path == "run folder":
+        existing_run(place)
     elif key.path == "folder" and not place.is_dir():
         problem = "this is not a folder" if place.exists() else "there is no such folder"
-        raise InputError(problem, file=place, expected=key.meaning)
+        raise InputError(problem, file=place, expected=meaning)
+
+
+def existing_run(folder: Path) -> Path:
+    """Return a folder that holds a run.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    Path
+        `folder`.
+
+    Raises
+    ------
+    InputError
+        If it is no such folder.
+    """
+    if not (folder / "config.yaml").is_file() or not (folder / "data.json").is_file():
+        raise InputError(
+            "this is not the folder of a run" if folder.is_dir() else "this folder does not exist",
+            file=folder,
+            expected="a folder made by cryoalign train, with config.yaml and data.json",
+            remedy="give the run folder that the training printed",
+        )
+    return folder

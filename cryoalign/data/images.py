@@ -97,8 +97,9 @@ class ParticleImages:
             raise InputError(
                 "images can be cropped to a smaller box, not made larger",
                 file=particles.source,
-                expected=f"data.box of at most {self._stack_box} px",
+                expected=f"a box of at most {self._stack_box} px",
                 found=f"{self.box} px",
+                remedy=f"give images of {self.box} px or more, or a smaller box; that of a run is fixed",
             )
         self.pixel_size = self._group_pixel_size * self._stack_box / self.box
 

@@ -26,6 +26,7 @@ from cryoalign.evaluate.run_case import RunCases
 from cryoalign.evaluate.run_stacks import RunStacks
 from cryoalign.evaluate.stacks import FEWEST_PAIRS
 from cryoalign.io.output import staged
+from cryoalign.io.table import print_whole
 from cryoalign.models.baselines import BASELINES
 from cryoalign.refine.load import load_refiner
 from cryoalign.runs.folder import check_same_data, read_run
@@ -97,7 +98,7 @@ def evaluate_run(cfg: DictConfig) -> float:
                 document = _judged(cfg, run, RunCases(stacks, settings, cfg.bins), measures, folder)
     console = Console(width=100)
     title = f"{cfg.part} set, {len(data.rows[cfg.part])} pairs, checkpoint {cfg.checkpoint}"
-    console.print(metrics_table(values, title))
+    print_whole(console, metrics_table(values, title))
     if document is not None:
         print_verdicts(console, document, title)
     console.print(f"figures, predictions and spectra are in {out}", soft_wrap=True, highlight=False)

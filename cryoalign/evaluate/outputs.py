@@ -16,6 +16,7 @@ from cryoalign.evaluate.terminal import baseline_table, verdict_sentences, verdi
 from cryoalign.figures.panels import panels
 from cryoalign.io.mrc import read_volume
 from cryoalign.io.output import atomic_write
+from cryoalign.io.table import print_whole
 from cryoalign.runs.provenance import provenance
 
 if TYPE_CHECKING:
@@ -231,11 +232,11 @@ def print_verdicts(console: Console, document: Document, title: str) -> None:
     document : Document
     title : str
     """
-    console.print(verdict_table(document, title))
+    print_whole(console, verdict_table(document, title))
     for line in verdict_sentences(document):
         console.print(line, soft_wrap=True)
     for note in document.facts.notes:
         console.print(f"note: {note}", soft_wrap=True, markup=False, highlight=False)
     compared = baseline_table(document, "compared with baselines")
     if compared is not None:
-        console.print(compared)
+        print_whole(console, compared)

@@ -18,6 +18,7 @@ def main(cfg: DictConfig) -> None:
     from rich.console import Console  # noqa: PLC0415  heavy imports wait until work starts
 
     from cryoalign.io.output import staged  # noqa: PLC0415
+    from cryoalign.io.table import print_whole  # noqa: PLC0415
     from cryoalign.report.arms import compare  # noqa: PLC0415
     from cryoalign.report.find_runs import find_runs  # noqa: PLC0415
     from cryoalign.report.tables import summary_table  # noqa: PLC0415
@@ -34,7 +35,7 @@ def main(cfg: DictConfig) -> None:
     with staged(out, cfg.overwrite, inputs) as folder:
         write_comparison(folder, comparison, title=title, left_out=found.left_out, facts=provenance())
     console = Console(width=120)
-    console.print(summary_table(comparison, "test set"))
+    print_whole(console, summary_table(comparison, "test set"))
     said = (summary(comparison), *tallies(comparison), *notes(comparison))
     for line in (*said, *(f"left out: {entry}" for entry in found.left_out)):
         console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -40,7 +40,7 @@ def find_runs(patterns: Sequence[str]) -> Found:
     Parameters
     ----------
     patterns : sequence of str
-        Folders, or patterns with ``*``, ``?``, ``[...]`` and ``**``.
+        Folders of runs, folders that hold such, or patterns with ``*``, ``?``, ``[...]`` and ``**``.
 
     Returns
     -------
@@ -91,10 +91,22 @@ def _folders(patterns: Sequence[str]) -> Iterator[tuple[Path, bool]]:
         named = place.is_dir() or not any(sign in pattern for sign in "*?[")
         # Path.glob takes no absolute pattern.
         matches = [str(place)] if named else glob.glob(str(place), recursive=True)  # noqa: PTH207
+        if named and (inside := _runs_inside(place)):
+            matches, named = inside, False
         for folder in sorted(map(Path, matches), key=_by_numbers):
             if (named or folder.is_dir()) and folder.resolve() not in seen:
                 seen.add(folder.resolve())
                 yield folder, named
+
+
+def _runs_inside(folder: Path) -> list[str]:
+    """Return the runs of a folder that is none itself, as a sweep's, or those one level further down."""
+    if (folder / "config.yaml").is_file():
+        return []
+    for pattern in ("*/config.yaml", "*/*/config.yaml"):
+        if found := [str(path.parent) for path in folder.glob(pattern)]:
+            return found
+    return []
 
 
 def _by_numbers(path: Path) -> list[tuple[int, str]]:

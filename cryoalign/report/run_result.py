@@ -109,14 +109,7 @@ def read_result(folder: Path) -> RunResult:
     InputError
         If the folder holds no tested run, or one of its files cannot be read.
     """
-    try:
-        run = read_run(folder)
-    except InputError as error:
-        if any(folder.glob("*/config.yaml")):
-            raise InputError(
-                "this folder holds runs, but is none", file=folder, remedy=f"give runs='{folder}/*'"
-            ) from error
-        raise
+    run = read_run(folder)
     check_images(run.data, folder / "data.json")
     settings = flatten(OmegaConf.to_container(run.cfg, resolve=True))
     config = {key: value_text(value) for key, value in settings.items()}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from cryoalign.cli.paths import existing_run
 from cryoalign.data.background_share import background_share
 from cryoalign.data.normalize import Normalization
 from cryoalign.errors import InputError
@@ -145,14 +146,7 @@ def read_run(folder: str | Path, builds: Sequence[Slot] = (), trust: Collection[
     InputError
         If there is no such folder, it holds no run, or one that names what is neither known nor trusted.
     """
-    folder = Path(folder).expanduser().absolute()
-    if not (folder / "config.yaml").is_file() or not (folder / "data.json").is_file():
-        raise InputError(
-            "this is not the folder of a run" if folder.is_dir() else "this folder does not exist",
-            file=folder,
-            expected="a folder made by cryoalign train, with config.yaml and data.json",
-            remedy="give the run folder that the training printed",
-        )
+    folder = existing_run(Path(folder).expanduser().absolute())
     with reading(folder / "config.yaml"):
         cfg = read_configuration(folder / "config.yaml")
         check_targets(cfg, builds, trust, folder / "config.yaml")

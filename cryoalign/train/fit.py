@@ -22,6 +22,7 @@ from rich.console import Console
 from cryoalign.audit.before_training import audit_training
 from cryoalign.cli.check import given_words
 from cryoalign.cli.writing import written
+from cryoalign.io.table import print_whole
 from cryoalign.refine.load import load_refiner
 from cryoalign.runs.folder import describe, read_run
 from cryoalign.runs.trust import every_target
@@ -266,7 +267,8 @@ def _test(job: Job, loggers: list[Logger], step: int) -> None:
         progress=cfg.trainer.enable_progress_bar,
     )
     console = Console(width=100)
-    console.print(metrics_table(values, f"test set, {len(data.rows['test'])} pairs, step {step}"))
+    title = f"test set, {len(data.rows['test'])} pairs, step {step}"
+    print_whole(console, metrics_table(values, title))
     for line in (
         f"figures      {folder / 'test' / 'panels.png'}",
         f"             {folder / 'test' / 'spectra.png'}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from cryoalign.errors import InputError
 from cryoalign.runs.trust import build, entries
 from cryoalign.train.checkpoints import WholeCheckpoints
+from cryoalign.train.forecast import Forecast
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import lightning.pytorch as pl
     from lightning.pytorch.loggers import Logger
     from omegaconf import DictConfig
+
+    from cryoalign.train.system import PairedGAN
 
 
 #: What cryoalign decides for the trainer, and what is given instead.
@@ -52,12 +55,20 @@ def refuse_decided(cfg: DictConfig) -> None:
             )
 
 
-class _StepBar(TQDMProgressBar):
-    """Lightning's bar, without the epochs that the stream of batches does not have."""
+class StepBar(TQDMProgressBar):
+    """Lightning's bar without epochs, which the stream of batches does not have, and with all batches.
+
+    Lightning takes the steps that are left for the length of a bar on which a continued run begins in the
+    middle.
+    """
 
     def on_train_epoch_start(self, trainer: pl.Trainer, *_: object) -> None:
+        """Begin where the run does or goes on."""
         super().on_train_epoch_start(trainer, *_)
-        self.train_progress_bar.set_description("training")
+        bar, accumulate = self.train_progress_bar, cast("PairedGAN", trainer.lightning_module).accumulate
+        bar.set_description("training")
+        bar.total = trainer.max_steps * accumulate
+        bar.initial = bar.n = trainer.global_step * accumulate
 
 
 def build_callbacks(cfg: DictConfig) -> list[Callback]:
@@ -78,8 +89,9 @@ def build_callbacks(cfg: DictConfig) -> list[Callback]:
         If one of them cannot be made with its values.
     """
     callbacks = [build(node, Callback, key, plain=True) for key, node in entries(cfg, "callbacks")]
+    callbacks.append(Forecast())
     if cfg.trainer.enable_progress_bar:
-        callbacks.append(_StepBar(refresh_rate=10))
+        callbacks.append(StepBar(refresh_rate=10))
     return callbacks
 
 

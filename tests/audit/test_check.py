@@ -12,6 +12,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from cryoalign.audit.check import check_pairs
+from cryoalign.audit.correlation import Estimate
 from cryoalign.audit.sample import Sample
 from cryoalign.audit.verdict import Conclusion, conclude
 from cryoalign.particles import Particles
@@ -77,6 +78,23 @@ def test_few_pairs_in_much_noise_are_undecided_or_unrelated(known: Particles, tr
     few = known.take(np.arange(30))
     found = verdict(made.pairs(truth[:30], truth[:30], few, noise=300.0))
     assert found.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("whole", "remedy"),
+    [(False, "all with sample=0"), (True, "150 are all pairs there are: only more particles")],
+)
+def test_more_pairs_are_asked_for_where_there_are_more(
+    known: Particles, truth: torch.Tensor, whole: bool, remedy: str
+) -> None:
+    sample = replace(made.pairs(truth, truth, known), whole=whole)
+    evidence = check_pairs(sample, poses=False)
+    weak = Estimate(0.032, 0.01, 1000)  # 3.2 sigma
+    found = conclude(
+        replace(evidence, scores=[replace(score, correlation=weak) for score in evidence.scores])
+    )
+    assert (found.outcome, found.line) == ("undecided", "undecided: a correlation of 3.2 sigma")
+    assert remedy in str(found.remedy)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_bad_passthrough(pairs: Path, refused: Refused) -> None:
     command = ("simulate", *SIMULATE[1:])
     refused(*command, f"particles={CS}", "passthrough=other.cs", says=(f"{CS}, row 31", "other.cs", "uid"))
     refused(*command, f"particles={CS}", "passthrough=[gone.cs]", says=("gone.cs", "no such file"))
-    refused(*command, f"particles={CS}", "passthrough=7", says=("passthrough names no files", "7"))
+    refused(*command, f"particles={CS}", "passthrough=7", says=("passthrough cannot be used", "7"))
     refused(*command, "particles=raw.star", f"passthrough={CS}", says=("raw.star", "leave passthrough out"))
 
 

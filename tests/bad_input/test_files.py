@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # name: (what spoils the pairs, what the message says)
 METADATA: dict[str, tuple[Spoil, tuple[str, ...]]] = {
-    "missing": (lambda f: (f / RAW).unlink(), ("raw.star", "no such file", "expected: a STAR file")),
+    "missing": (lambda f: (f / RAW).unlink(), ("raw.star", "no such file", "expected: metadata of")),
     "empty": (lambda f: (f / RAW).write_text(""), ("raw.star", "empty", "remedy")),
     "binary": (lambda f: (f / RAW).write_bytes(bytes(4096)), ("raw.star", "not a STAR file", "binary")),
     "text": (lambda f: (f / RAW).write_text("a, b\n1, 2\n"), ("raw.star", "not a STAR file", "data_")),
@@ -177,7 +177,7 @@ def test_an_image_that_a_worker_finds(pairs: Path, refused: Refused) -> None:
 VOLUMES: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     "missing": (
         lambda f: (f / "volume.mrc").unlink(),
-        ("volume.mrc", "no such file", "expected: an MRC file"),
+        ("volume.mrc", "no such file", "expected: map .mrc"),
     ),
     "empty": (lambda f: (f / "volume.mrc").write_bytes(b""), ("volume.mrc", "empty", "remedy")),
     "not an MRC": (lambda f: (f / "volume.mrc").write_text("no" * 1000), ("volume.mrc", "not an MRC file")),

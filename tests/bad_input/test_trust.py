@@ -69,6 +69,7 @@ def test_trust_is_of_no_use_to_a_new_run(cli: Cli, tmp_path: Path) -> None:
 
 def test_what_is_trusted_is_named(cli: Cli, settings: Tree, tmp_path: Path) -> None:
     write(tmp_path / "run", settings, "generator", {"_target_": "my.Class"})
+    (tmp_path / "a.star").touch()
     done = cli("export", "run=run", "particles=a.star", "out=new", "trust=[3]")
     assert (done.code, "trust cannot be used" in done.err) == (1, True)
 

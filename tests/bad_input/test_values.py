@@ -66,7 +66,7 @@ def test_half_sets_that_are_not_there(pairs: Path, refused: Refused) -> None:
             ["data.normalization.range", "none, minmax or percentiles", "found: max"],
         ),
         ("data.normalization.radius=2", ["data.normalization.radius", "above 0 and up to 1", "found: 2"]),
-        ("data.embedded.box=8", ["embedded data set", "expected", "box=8"]),
+        ("data.embedded.box=8", ["embedded data set", "expected", "box 8"]),
         ("+data.embedded.colour=red", ["embedded data set", "colour"]),
         ("discriminator.field=70", ["70 px", "box of 32 px", "discriminator.field=auto"]),
         ("discriminator.field=33", ["discriminator.field", "found: 33"]),

@@ -27,7 +27,7 @@ def test_swapped_and_doubled_files(cache: Path, cli: Cli, tmp_path: Path) -> Non
 
 def test_a_larger_box_and_an_empty_part(cache: Path, cli: Cli) -> None:
     for wrong, said in (
-        ("data.box=64", "data.box of at most 32 px"),
+        ("data.box=64", "a box of at most 32 px"),
         ("data.split.fractions={train: 0.9, validation: 0.0, test: 0.1}", "no validation pairs"),
         ("trainer.devices=2", "trainer=ddp"),
         ("optimizer.algorithm.lr=-1", "Invalid learning rate"),

@@ -154,13 +154,22 @@ def test_a_list_of_folders(sweep: Path, cli: Cli) -> None:
     assert "the output folder holds an input" in over.err
 
 
+@pytest.mark.parametrize("named", ["sweep", "."])
+def test_a_folder_stands_for_the_runs_in_it(named: str, sweep: Path, cli: Cli) -> None:
+    """Those of a sweep, or one level further down."""
+    done = cli("report", f"runs={named}")
+    assert done.code == 0, done.err
+    assert [Path(row["run"]).name for row in table(Path("report/runs.csv"))] == ["0", "2", "3", "10"]
+
+
 def test_nothing_to_compare(run: Path, cli: Cli, tmp_path: Path) -> None:
     place = copy(run, tmp_path / "sweep" / "0", 0.5, 1, 0.4)
     (place / "test" / "evaluation.json").write_text('{"format": 99}')
     for argument, problem, remedy in (
         ("runs=nowhere/*", "there is no tested run to compare", "runs='outputs/sweep/NAME/*'"),
         ("runs=nowhere", "this folder does not exist", "give the run folder"),
-        ("runs=sweep", "this folder holds runs, but is none", "runs='sweep/*'"),
+        ("runs=sweep", "there is no tested run to compare", "runs='outputs/sweep/NAME/*'"),
+        ("runs=5", "5: this folder does not exist", "give the run folder"),
         ("runs=sweep/0", "this is no evaluation of format 1", "evaluate again"),
         ("runs=[]", "there is no tested run to compare", "runs="),
     ):
