@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from cryoalign.io.cryosparc.table import CsTable
 
+_CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 LIMITS = {
     "blob/psize_A": (1e-3, 1e3),
     "alignments3D/psize_A": (1e-3, 1e3),
@@ -100,4 +102,13 @@ def text(table: CsTable, name: str) -> NDArray[np.str_]:
             f"the column {name} is not UTF-8 text", file=table.place(name, 0)[0], found=error.reason
         ) from error
     refuse(table, name, found == "", "is empty", "a path")
+    refuse_control(table, name, found)
     return found
+
+
+def refuse_control(table: CsTable, name: str, found: NDArray[np.str_]) -> None:
+    """Refuse text with line breaks, tabs or other control characters: no STAR file can hold it."""
+    distinct, inverse = np.unique(found, return_inverse=True)
+    bad = np.array([_CONTROL.search(value) is not None for value in distinct.tolist()])
+    rows = bad[inverse].reshape(len(table), -1).any(axis=1)
+    refuse(table, name, rows, "holds a control character", "letters and signs")

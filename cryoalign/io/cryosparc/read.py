@@ -14,7 +14,15 @@ import pandas as pd
 import torch
 
 from cryoalign.errors import InputError
-from cryoalign.io.cryosparc.columns import choice_of, numbers, optional, refuse, require, text
+from cryoalign.io.cryosparc.columns import (
+    choice_of,
+    numbers,
+    optional,
+    refuse,
+    refuse_control,
+    require,
+    text,
+)
 from cryoalign.io.cryosparc.optics import LENS, read_optics
 from cryoalign.io.cryosparc.table import UID, CsTable
 from cryoalign.io.relion.read import MICROGRAPH
@@ -154,6 +162,8 @@ def _data_frame(table: CsTable, micrograph: NDArray[np.str_]) -> pd.DataFrame:
             continue
         if values.dtype.kind == "S":
             values = np.char.decode(values, "utf-8", "replace")
+        if values.dtype.kind == "U":
+            refuse_control(table, name, values)
         if values.ndim == 1:
             columns[name] = values
         else:

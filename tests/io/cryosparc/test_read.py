@@ -162,6 +162,8 @@ BAD: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
     "third half": (_set("alignments3D/split", 1, 2), r"row 2: alignments3D/split[\s\S]*0 or 1"),
     "oblong": (_set("blob/shape", 6, (16, 18)), r"row 7: blob/shape is not square[\s\S]*16 18"),
     "empty path": (_set("blob/path", 3, b""), r"row 4: blob/path is empty"),
+    "path of two lines": (_set("blob/path", 3, b"a\nb.mrc"), r"row 4: blob/path holds a control character"),
+    "text with a tab": (_set("ctf/type", 2, b"a\tb"), r"row 3: ctf/type holds a control character"),
     "strange path": (_set("blob/path", 3, b"\xff\xfe"), "not UTF-8"),
 }
 
