@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from cryoalign.cli.catalogue import read_catalogue
 from cryoalign.cli.composition import no_key
 from cryoalign.cli.flatten import flatten
+from cryoalign.cli.job import given_words
 from cryoalign.errors import InputError
 
 #: Which types may stand in the place of a default, and how to ask for them.
@@ -21,12 +22,6 @@ _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
     int: ((int,), "a whole number"),
     float: ((int, float), "a number"),
 }
-
-
-def given_words() -> list[str]:
-    """Return the overrides of the command line as they were given."""
-    words = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-    return [str(word) for word in words] if isinstance(words, list) else []
 
 
 def check_types(cfg: DictConfig, command: str) -> None:

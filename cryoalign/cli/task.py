@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
@@ -21,6 +20,7 @@ from cryoalign.cli.composition import explain_composition
 from cryoalign.cli.conf_file import CONF_DIR
 from cryoalign.cli.explain import explain
 from cryoalign.cli.fault import FAULT, fault_text, shows_traceback
+from cryoalign.cli.job import job_folder
 from cryoalign.cli.paths import check_paths
 from cryoalign.cli.sweep import CommandError, Jobs, exit_with
 from cryoalign.cli.termination import Terminated, is_terminated
@@ -109,7 +109,7 @@ def _set_full_error(value: str | None) -> None:
 
 def _remove_empty_folder() -> None:
     """Remove the run folder that Hydra made before anything was known to be good, if it is still empty."""
-    folder = Path(HydraConfig.get().runtime.output_dir).absolute()
+    folder = job_folder()
     if folder != Path.cwd():  # where a command has no run folder
         with contextlib.suppress(OSError):
             folder.rmdir()

@@ -98,9 +98,9 @@ def _refuse_both(cfg: DictConfig) -> None:
         )
     if cfg.run is None and cfg.fake is None:
         return  # to be explained where stacks are read
-    from hydra.core.hydra_config import HydraConfig  # noqa: PLC0415
+    from cryoalign.cli.job import given_words  # noqa: PLC0415  brings Hydra
 
-    given = (entry.partition("=") for entry in HydraConfig.get().overrides.task)
+    given = (entry.partition("=") for entry in given_words())
     keys = {key.lstrip("+").partition(".")[0] for key, _, value in given if value != "null"}
     wrong = sorted(keys & (_OF_RUNS if cfg.run is None else _OF_STACKS))
     if wrong:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, cast
 
 import yaml  # type: ignore[import-untyped]
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cryoalign.cli.literal import literal
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
-
-#: Begins what OmegaConf would look up: an environment variable, another key.
-_LOOKED_UP = re.compile(r"(\\*)\$\{")
 
 #: What is used of a configuration beside what its targets are given, by the part that needs it.
 _KINDS: dict[str, dict[str, type]] = {
@@ -116,16 +113,3 @@ def check_kinds(cfg: DictConfig, parts: Collection[str], file: Path) -> None:
                     found="nothing" if value is None else repr(value),
                     remedy="put back the file that the training wrote",
                 )
-
-
-def literal(tree: object) -> object:
-    """Write every text so that OmegaConf takes it as it stands."""
-    if isinstance(tree, dict):
-        return {str(key): literal(value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [literal(value) for value in tree]
-    if isinstance(tree, str):
-        return _LOOKED_UP.sub(r"\1\1\\${", tree)
-    if tree is None or isinstance(tree, bool | int | float):
-        return tree
-    raise ValueError(f"a value is {type(tree).__name__}, neither text nor number")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from cryoalign.cli.literal import literal
 from cryoalign.cli.paths import existing_run
 from cryoalign.data.background_share import background_share
 from cryoalign.data.normalize import Normalization
@@ -26,7 +27,7 @@ from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.metadata import passthrough_files
 from cryoalign.io.output import atomic_write
 from cryoalign.reading import reading
-from cryoalign.runs.configuration import check_kinds, literal, read_configuration
+from cryoalign.runs.configuration import check_kinds, read_configuration
 from cryoalign.runs.description import check_images, read_split, read_table
 from cryoalign.runs.provenance import provenance
 from cryoalign.runs.trust import check_targets

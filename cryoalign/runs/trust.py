@@ -17,6 +17,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from cryoalign.cli.literal import buildable
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def build(node: object, kind: type[_T], key: str, *, plain: bool = False, **argu
     if plain:
         arguments["_convert_"] = "all"
     try:
-        made = instantiate(node, **arguments) if isinstance(node, DictConfig) else None
+        made = instantiate(buildable(node), **arguments) if isinstance(node, DictConfig) else None
     except InstantiationException as error:
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None

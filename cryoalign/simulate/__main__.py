@@ -23,6 +23,7 @@ def main(cfg: DictConfig) -> None:
     from hydra.utils import instantiate  # noqa: PLC0415  heavy imports wait until work starts
     from omegaconf import OmegaConf  # noqa: PLC0415
 
+    from cryoalign.cli.literal import buildable  # noqa: PLC0415
     from cryoalign.io.metadata import read_particles  # noqa: PLC0415
     from cryoalign.simulate.stream import simulate_particles  # noqa: PLC0415
 
@@ -35,7 +36,7 @@ def main(cfg: DictConfig) -> None:
         raise InputError(
             "the specimen has no file", expected="a map or a model", remedy="give it with volume="
         )
-    parts = {name: instantiate(cfg[name], _convert_="all") for name in PARTS}
+    parts = {name: instantiate(buildable(cfg[name]), _convert_="all") for name in PARTS}
     plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     named = [*PARTS, "seed", "passthrough", "ignore_aberrations"]
     named += [name for name, usual in _SELDOM.items() if plain[name] != usual]

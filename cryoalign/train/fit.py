@@ -20,7 +20,7 @@ from omegaconf import DictConfig, read_write
 from rich.console import Console
 
 from cryoalign.audit.before_training import audit_training
-from cryoalign.cli.check import given_words
+from cryoalign.cli.job import given_words
 from cryoalign.cli.writing import written
 from cryoalign.io.table import print_whole
 from cryoalign.refine.load import load_refiner

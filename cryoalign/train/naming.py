@@ -18,6 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 from hydra.types import RunMode
 
+from cryoalign.cli.job import given_words
 from cryoalign.errors import InputError
 from cryoalign.runs.description import REMEDY, read_table
 from cryoalign.runs.names import run_name
@@ -58,7 +59,7 @@ class Origin:
 def find_origin(folder: Path) -> Origin:
     """Describe the run that Hydra has just started in a folder."""
     hydra = HydraConfig.get()
-    overrides, name, varied = [str(entry) for entry in hydra.overrides.task], "", dict[str, str]()
+    overrides, name, varied = given_words(), "", dict[str, str]()
     if hydra.mode == RunMode.MULTIRUN:
         varied = varied_values(overrides, _swept_keys(hydra.sweeper))
         name = sweep_name(varied)

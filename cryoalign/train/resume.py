@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+from cryoalign.cli.job import given_words
 from cryoalign.errors import InputError
 from cryoalign.io.output import atomic_write, clear_parts
 from cryoalign.reading import first_line
@@ -79,8 +79,7 @@ def interrupted_run(composed: DictConfig) -> Run:
         If it cannot be continued, names what is neither known nor trusted, or anything but its limits was
         given.
     """
-    every = HydraConfig.get().overrides.task
-    given = [override for override in every if not override.startswith(("resume=", "trust="))]
+    given = [override for override in given_words() if not override.startswith(("resume=", "trust="))]
     run = read_run(composed.resume, CONTINUING, trusted_names(composed.trust))
     _refuse_links(run.folder)
     refuse_continuing(run)

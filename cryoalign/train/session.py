@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shutil
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from hydra.core.hydra_config import HydraConfig
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig, OmegaConf
 
+from cryoalign.cli.job import job_folder
 from cryoalign.cli.termination import Terminated
 from cryoalign.errors import InputError, choice, within
 from cryoalign.io.lock import locked
@@ -29,6 +28,7 @@ from cryoalign.train.trainer import build_callbacks, refuse_decided
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lightning.pytorch import Callback
 
@@ -73,7 +73,7 @@ def _train(cfg: DictConfig, termination: Termination) -> float:
     callbacks = build_callbacks(cfg)  # their values are refused before the data are read
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
-    folder = Path(HydraConfig.get().runtime.output_dir) if run is None else run.folder
+    folder = job_folder() if run is None else run.folder
     if not first_process():
         return _fit(cfg, folder, callbacks, run, termination)
     if run is not None:

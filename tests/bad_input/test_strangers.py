@@ -125,6 +125,7 @@ def test_no_command_runs_it(
     command = list(COMMANDS)[list(NODES).index(name) // 5 % 3]
     place, *options = COMMANDS[command]
     folder = write(tmp_path / "theirs", settings, place, evil[name])
+    (tmp_path / "sim.star").touch()
     before = {path.name for path in tmp_path.rglob("*")}
     done = cli(command, f"{'resume' if command == 'train' else 'run'}={folder}", *options)
     assert done.code == 1

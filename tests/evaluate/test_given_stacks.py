@@ -120,7 +120,7 @@ def test_one_micrograph(cli: Cli, tmp_path: Path) -> None:
         (["run=X", "box=24", "train.raw=Y.star"], ["a run cannot be judged with box=, train=", "--help"]),
         (["fake=X.star", "raw=Y.star", "part=test"], ["stacks cannot be judged with part="]),
         (["run=X", "baselines=[gan]"], ["no such baseline", "spectral"]),
-        (["fake=X.star", "raw=Y.star", "sim=Z.star"], ["no such file"]),
+        (["fake=X.star", "raw=Y.star", "sim=none.star"], ["none.star: there is no such file"]),
         (["fake=X.star", "raw=Y.star", "sim=Z.star", "measures=[spectra]"], ["unknown measure", "spectrum"]),
         (["fake=X.star", "raw=Y.star", "sim=Z.star", "measures=[]"], ["nothing to measure"]),
         (["fake=X.star", "raw=Y.star", "sim=Z.star", "draws=3"], ["draws of 100 or more"]),
@@ -133,13 +133,17 @@ def test_one_micrograph(cli: Cli, tmp_path: Path) -> None:
         (["fake=X.star", "raw=Y.star", "sim=Z.star", "normalize=all"], ["normalize", "both"]),
     ],
 )
-def test_what_cannot_be_judged(cli: Cli, options: list[str], says: list[str]) -> None:
+def test_what_cannot_be_judged(cli: Cli, options: list[str], says: list[str], tmp_path: Path) -> None:
+    (tmp_path / "X").mkdir()
+    for name in ("X.star", "Y.star", "Z.star", "X/config.yaml", "X/data.json"):
+        (tmp_path / name).touch()
+    before = set(tmp_path.iterdir())
     done = cli("evaluate", *options)
     assert done.code == 1
     for words in says:
         assert words in done.err
     assert "Traceback" not in done.err
-    assert not list(Path.cwd().iterdir())
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_three_particles(cli: Cli, tmp_path: Path) -> None:

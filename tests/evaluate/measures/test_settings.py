@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hydra import compose, initialize_config_dir
 
@@ -35,8 +37,10 @@ def test_they_are_refused(measure: str, key: str, value: float) -> None:
     assert f"measure.{measure}.{key} is out of range" in str(caught.value.__cause__)
 
 
-def test_the_command_says_what_was_expected(cli: Cli) -> None:
-    done = cli("evaluate", "run=none", "measures=[psnr_gap]", "measure.psnr_gap.seeds=0")
+def test_the_command_says_what_was_expected(cli: Cli, tmp_path: Path) -> None:
+    for name in ("config.yaml", "data.json"):
+        (tmp_path / name).touch()
+    done = cli("evaluate", f"run={tmp_path}", "measures=[psnr_gap]", "measure.psnr_gap.seeds=0")
     assert done.code == 1
     assert (
         "measure.psnr_gap.seeds is out of range\n  expected: a whole number, 1 or more\n  found: 0"
