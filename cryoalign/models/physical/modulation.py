@@ -64,9 +64,8 @@ class ModulationSums:
         rings = half_plane(self._box)
         level = (self._ring_sums(power) / rings.pixels)[:, rings.ring].to(power)
         level = level.clamp(min=UNSEEN * power.mean())
-        counted = (
-            rings.ring <= self._box // 2
-        )  # beyond, interpolation and CTF leave next to nothing, or anything
+        # Beyond, interpolation leaves next to nothing, or anything.
+        counted = rings.ring <= self._box // 2
         image = self._image(noise / level.sqrt() * counted)
         image = image / image.square().mean((1, 2), keepdim=True).sqrt()
         covariance = self._image(squared(torch.fft.rfft2(image, norm="ortho"))) / self._box
