@@ -46,7 +46,7 @@ def is_packed(path: Path) -> bool:
     return start.startswith((_GZIP, _BZIP2))
 
 
-def unpacked_bytes(path: Path, size: int | None = None) -> bytes:
+def unpacked_bytes(path: Path, size: int | None = None, *, most: int | None = None) -> bytes:
     """Read the beginning of a file, unpacked if it is packed.
 
     Bytes behind the end of what is packed are passed over, as RELION and gemmi do.
@@ -56,6 +56,8 @@ def unpacked_bytes(path: Path, size: int | None = None) -> bytes:
     path : Path
     size : int, optional
         Bytes wanted; all if not given.
+    most : int, optional
+        Bytes that such a file can have: a few packed ones can fill any memory.
 
     Returns
     -------
@@ -65,7 +67,8 @@ def unpacked_bytes(path: Path, size: int | None = None) -> bytes:
     Raises
     ------
     InputError
-        If it is packed in another way than gzip's or bzip2's, or what is packed is cut off or damaged.
+        If it is packed in another way than gzip's or bzip2's, or what is packed is cut off or damaged,
+        or there is too much of it.
     """
     if not is_packed(path):
         with path.open("rb") as plain:
@@ -77,6 +80,13 @@ def unpacked_bytes(path: Path, size: int | None = None) -> bytes:
             if not block:
                 break
             found += block
+            if most is not None and len(found) > most:
+                raise InputError(
+                    "what is packed is too large",
+                    file=path,
+                    expected=f"at most {most:,} bytes once it is unpacked",
+                    found=f"{len(found):,} bytes, and more to come",
+                )
     return bytes(found if size is None else found[:size])
 
 

@@ -26,6 +26,7 @@ SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")
 _LARGEST_BFACTOR = 1e4  # A^2: a Gaussian of 20 A
 _LARGEST_OCCUPANCY = 10.0
 _FARTHEST = 1e6  # A
+_LARGEST = 2**31  # bytes; of some 20 million atoms
 
 
 def read_structure(
@@ -175,7 +176,7 @@ def _parse(path: Path) -> gemmi.Structure:
         )
     kind = gemmi.CoorFormat.Pdb if name.endswith((".pdb", ".ent")) else gemmi.CoorFormat.Mmcif
     try:
-        content = unpacked_bytes(path)
+        content = unpacked_bytes(path, most=_LARGEST)
         structure = gemmi.read_structure_string(content, format=kind)
     except (RuntimeError, ValueError, IndexError, OSError) as error:
         raise InputError("this is not an atomic model", file=path, found=str(error)) from error

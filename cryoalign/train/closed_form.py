@@ -159,14 +159,13 @@ def fit_run(
     Raises
     ------
     InputError
-        If an image cannot be used.
+        If an image cannot be used, or fakes have values that are no numbers.
     """
     begun = time.monotonic()
     generator = cast("Baseline", system.generator)
     fit_baseline(generator, data, images=None, progress=cfg.trainer.enable_progress_bar)
     seconds = time.monotonic() - begun
     _log.info("fitted      %d pairs in %.1f s", len(data.rows["train"]), seconds)
-    log_description(generator)
     options: dict[str, Any] = {"devices": 1, "enable_checkpointing": False, "enable_model_summary": False}
     trainer: Trainer = instantiate(
         OmegaConf.masked_copy(cfg.trainer, ["_target_", *_TRAINER]),
@@ -177,6 +176,7 @@ def fit_run(
     )
     with without_known_warnings():
         trainer.validate(system, dataloaders=data.evaluation_loader("validation"), verbose=False)
+    log_description(generator)  # of what was seen to be finite
     for name in ("best", "last"):  # the one state there is, under both names that commands ask for
         trainer.save_checkpoint(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
     return trainer

@@ -22,6 +22,33 @@ class NotFiniteError(InputError):
     """A training whose losses or weights are no longer finite; all its processes raise it at one step."""
 
 
+def checked_fakes(fake: Tensor, folder: Path) -> Tensor:
+    """Return fakes, or refuse those with values that are no numbers: the metrics would leave them out.
+
+    Parameters
+    ----------
+    fake : (B, 1, N, N) tensor
+    folder : Path
+        Of the run.
+
+    Raises
+    ------
+    InputError
+        If there are any: other processes need not have them.
+    """
+    bad = (~fake.isfinite()).flatten(1).any(1)
+    if bad.any():
+        raise InputError(
+            "fakes of the validation have values that are not finite",
+            file=folder,
+            expected="finite grey values",
+            found=f"{int(bad.sum())} of {len(fake)} images of a batch",
+            remedy="look at the pairs with cryoalign audit; "
+            "train a network anew with a lower optimizer.algorithm.lr or optimizer.clip=1",
+        )
+    return fake
+
+
 class Finite:
     """Note the first step with a number that is not finite, where it is computed, and ask for it when needed.
 

@@ -33,7 +33,7 @@ from cryoalign.train.hyperparameters import RESULTS, hyperparameters
 from cryoalign.train.loggers import build_loggers, finish_loggers, first_process, log_hyperparameters
 from cryoalign.train.naming import find_origin, read_origin, tensorboard_folder
 from cryoalign.train.quiet import without_known_warnings
-from cryoalign.train.resume import find_place, restoring
+from cryoalign.train.resume import TakingUp, find_place, restoring, take_up
 from cryoalign.train.sample import fit_to_sample
 from cryoalign.train.slots import JUDGING
 from cryoalign.train.stopping import SIGTERM, Stopped, Stopping
@@ -135,7 +135,8 @@ def _trained(
 ) -> tuple[int, Stopped | None]:
     """Make the steps that are left; return the last one, and why it was not the last of all."""
     cfg, folder, data = job.cfg, job.folder, job.data
-    if place is not None and place.trained and place.validated:
+    if job.run is not None and place is not None and place.trained and place.validated:
+        take_up(job.run, place)
         return place.step, None
     fit_to_sample(system, data)
     if system.generator.closed_form:
@@ -150,7 +151,10 @@ def _trained(
     )
     # behind its last step Lightning would not even make up for a validation
     most = last_step if place is None or not place.trained else place.step + 1
-    trainer = build_trainer(cfg, folder, loggers, [*job.callbacks, stopping], max_steps=most)
+    callbacks = [*job.callbacks, stopping]
+    if job.run is not None and place is not None:
+        callbacks.insert(0, TakingUp(job.run, place))
+    trainer = build_trainer(cfg, folder, loggers, callbacks, max_steps=most)
     stopped = None
     with (
         without_known_warnings(),

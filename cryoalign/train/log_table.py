@@ -75,7 +75,8 @@ def cut_behind(folder: Path, step: int, *, validated: bool) -> None:
     if not path.is_file():
         return
     try:
-        found = [(int(float(row["step"])), row) for row in _read_rows(path)]
+        names, rows = _read_table(path)
+        found = [(int(float(row["step"])), row) for row in rows]
     except (ValueError, KeyError, OverflowError, csv.Error) as error:
         raise InputError(
             "these logged values cannot be read",
@@ -92,18 +93,19 @@ def cut_behind(folder: Path, step: int, *, validated: bool) -> None:
     ]
     kept = [row for row in kept if not any(name.startswith("test/") for name in row)]
     if kept:
-        _write(path, sorted(set().union(*kept)), kept)
+        _write(path, names, kept)
     else:
         path.unlink()
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows without their empty cells; a last line that was cut by a kill does not count."""
+def _read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns, and the rows without empty cells; a last line cut by a kill does not count."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines.pop()
     reader = csv.DictReader(lines, restkey="", restval="")
-    return [{name: value for name, value in row.items() if value} for row in reader]
+    rows = [{name: value for name, value in row.items() if name and value} for row in reader]
+    return list(reader.fieldnames or []), rows
 
 
 def _write(path: Path, names: Sequence[str], rows: Iterable[dict[str, str]]) -> None:

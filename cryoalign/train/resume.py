@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
 from cryoalign.cli.job import given_words
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
     from cryoalign.train.system import PairedGAN
 
 _log = logging.getLogger(__name__)
-#: What may differ when a run is continued: its limits.
 #: Folders of a run that a training writes single files into.
 _WRITTEN = ("checkpoints", "csv", "figures", "test")
+#: What may differ when a run is continued: its limits.
 _LIMITS = ("trainer.max_steps", "trainer.max_time")
 
 
@@ -98,7 +99,7 @@ def interrupted_run(composed: DictConfig) -> Run:
 
 
 def find_place(run: Run, data: PairedDataModule, system: PairedGAN) -> Place:
-    """Find where a run goes on, store its configuration with the new limits, and cut its log there.
+    """Find where a run goes on; nothing is changed in its folder yet.
 
     Parameters
     ----------
@@ -131,15 +132,43 @@ def find_place(run: Run, data: PairedDataModule, system: PairedGAN) -> Place:
         )
     load_weights(system, content, checkpoint, trains=True)
     trained = at_end or (bool(ours.get("ended_early")) and untested)
-    if first_process():
-        for folder in (run.folder, *(run.folder / name for name in _WRITTEN)):
-            clear_parts(folder)
-        cut_behind(run.folder, step, validated=validated)
-        with atomic_write(run.folder / "config.yaml") as path:
-            OmegaConf.save(run.cfg, path, resolve=True)
-        rest = " with its test" if trained and validated else ""
-        _log.info("continuing %s at step %d%s", run.folder, step, rest)
     return Place(checkpoint, step, validation["values"], validated, trained)
+
+
+def take_up(run: Run, place: Place) -> None:
+    """Let a run go on in its folder: store its configuration with the new limits, and cut its log.
+
+    Parameters
+    ----------
+    run : Run
+    place : Place
+    """
+    if not first_process():
+        return
+    for folder in (run.folder, *(run.folder / name for name in _WRITTEN)):
+        clear_parts(folder)
+    cut_behind(run.folder, place.step, validated=place.validated)
+    with atomic_write(run.folder / "config.yaml") as path:
+        OmegaConf.save(run.cfg, path, resolve=True)
+    rest = " with its test" if place.trained and place.validated else ""
+    _log.info("continuing %s at step %d%s", run.folder, place.step, rest)
+
+
+class TakingUp(Callback):
+    """Let a run go on once all of it is restored: what is refused before leaves the run as it was.
+
+    Parameters
+    ----------
+    run : Run
+    place : Place
+    """
+
+    def __init__(self, run: Run, place: Place) -> None:
+        self.run, self.place = run, place
+
+    def on_train_start(self, *_: object) -> None:
+        """Let it go on; see `take_up`."""
+        take_up(self.run, self.place)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from cryoalign.errors import within
 from cryoalign.losses.penalty import r1_penalty
 from cryoalign.metrics.suite import PairedSuite
 from cryoalign.train.carried import Carried, Validation
-from cryoalign.train.finite import Finite
+from cryoalign.train.finite import Finite, checked_fakes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -281,6 +281,7 @@ class PairedGAN(LightningModule):
     def validation_step(self, batch: Pair, batch_idx: int) -> None:  # noqa: ARG002  Lightning's signature
         """Accumulate the metrics and every term of the objective, also those of weight 0."""
         fake = self.refine(batch["sim"], batch["index"], batch["draw"], batch["metadata"])
+        fake = checked_fakes(fake, Path(self.trainer.default_root_dir))
         judged = self.add_pairs(self.validation_suite, batch, fake)
         second = self.other_fakes(self.refine, batch, every=True)
         terms = self.objective.terms(fake, batch["raw"], judged, second=second, every=True)
@@ -289,8 +290,7 @@ class PairedGAN(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation set's values."""
-        values = self.validation_suite.compute()
-        values |= self._named(
+        values = self.validation_suite.compute() | self._named(
             {name: cast("MeanMetric", metric).compute() for name, metric in self.validation_terms.items()}
         )
         named = {f"val/{name}": value for name, value in values.items()}

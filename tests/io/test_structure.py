@@ -212,3 +212,14 @@ def test_a_model_whose_occupancies_are_all_zero(tmp_path: Path) -> None:
 )
 def test_faults_as_found(shared_data: Path, name: str, said: str) -> None:
     assert said in refused(shared_data / "faults" / name)
+
+
+def test_a_few_bytes_that_unpack_to_more_than_any_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cryoalign.io.structure._LARGEST", 10**6)
+    path = tmp_path / "model.pdb.gz"
+    path.write_bytes(gzip.compress(bytes(10**7)))
+    with pytest.raises(InputError, match="what is packed is too large") as error:
+        read_structure(path)
+    assert "1,000,000 bytes" in str(error.value)

@@ -269,3 +269,22 @@ def test_real_particles_at_64_px_come_to_their_floor(shared_data: Path, tmp_path
         for kind in ("fake", "raw")
     )
     assert float((fake - raw)[1:].abs().max()) < 0.25
+
+
+def test_a_fit_whose_fakes_are_no_numbers_is_refused(
+    cache: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Spectral.fit
+
+    def broken(self: Spectral, batches: Iterable[Batch]) -> None:
+        whole(self, batches)
+        self.power.fill_(float("inf"))
+
+    monkeypatch.setattr(Spectral, "fit", broken)
+    run = tmp_path / "run"
+    done = cli("train", "generator=spectral", *SMALL, f"paths.cache={cache}", f"hydra.run.dir={run}")
+    assert done.code == 1
+    assert "fakes of the validation have values that are not finite" in done.err
+    assert "4 of 4 images of a batch" in done.err
+    assert "Traceback" not in done.err
+    assert not run.exists()

@@ -109,3 +109,18 @@ def test_only_limits_may_change(whole: Path, cli: Cli, tmp_path: Path) -> None:
     assert done.code == 1
     assert "seed cannot change" in done.err
     assert (copy / "config.yaml").read_text() == before
+
+
+def test_a_run_that_cannot_be_restored_stays_as_it_was(whole: Path, cli: Cli, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(whole, copy)
+    content = last(copy)
+    content["loops"]["fit_loop"]["epoch_progress"] = {"total": 3}
+    content["global_step"] = STEPS - EVERY  # the table has rows behind it
+    torch.save(content, copy / "checkpoints" / "last.ckpt")
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    done = cli("train", f"resume={copy}", "trainer.max_steps=99")
+    assert done.code == 1
+    assert "cannot be continued from this checkpoint" in done.err
+    changed = {path for path, held in before.items() if path.read_bytes() != held}
+    assert not changed
