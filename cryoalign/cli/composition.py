@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
+import sys
 from typing import TYPE_CHECKING
 
 from hydra.errors import HydraException, MissingConfigException
@@ -34,7 +35,8 @@ def explain_composition(error: HydraException, command: str) -> str:
         group = catalogue.group(name)
         refusal = _no_choice(group, choice) if group else None
     elif found := _NO_KEY.search(text):
-        refusal = no_key(command, found[1])
+        resumed = any(word.startswith("resume=") for word in sys.argv[1:])
+        refusal = _no_key_of_a_run(found[1]) if resumed else no_key(command, found[1])
     elif found := _SEVERAL.search(text):
         key, values = found.groups()
         one, several = written(key, values), shlex.quote(f"{key}=[{values}]")
@@ -45,6 +47,15 @@ def explain_composition(error: HydraException, command: str) -> str:
     elif error.__cause__ is not None:
         text = f"{text}\n  found: {str(error.__cause__).splitlines()[0]}"
     return str(refusal or text)
+
+
+def _no_key_of_a_run(key: str) -> InputError:
+    """Return the refusal of a key beside ``resume=``: which keys there are, the run decides."""
+    return InputError(
+        f"{key} cannot change when a run is continued",
+        expected="resume= with trainer.max_steps or trainer.max_time",
+        remedy="leave it out, or start a new run without resume=",
+    )
 
 
 def no_key(command: str, key: str, others: Iterable[str] = ()) -> InputError:

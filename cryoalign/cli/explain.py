@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from hydra.errors import InstantiationException
 from omegaconf.errors import (
@@ -61,7 +62,9 @@ def _message(error: BaseException, *, outermost: bool) -> str | None:
             return None
         problem, remedy = _REFUSALS[error.errno]
         found = f"\n  found: {error.strerror}" if error.filename is None else ""
-        return f"{error.filename or 'output'}: {problem}{found}\n  remedy: {remedy}"
+        name = error.filename or "output"
+        name = os.fsdecode(name) if isinstance(name, bytes) else name
+        return f"{name}: {problem}{found}\n  remedy: {remedy}"
     if isinstance(error, MemoryError):
         return f"not enough memory\n  found: {first_line(error)}\n  remedy: use smaller batches or maps"
     if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):

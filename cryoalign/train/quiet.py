@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
+from tensorboard.summary.writer.event_file_writer import (  # type: ignore[import-untyped]
+    _AsyncWriterThread,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # Lightning announces every device it did not find.
 for _name in ("lightning.pytorch", "lightning.fabric"):
@@ -28,8 +34,21 @@ _KNOWN = (
 
 @contextmanager
 def without_known_warnings() -> Iterator[None]:
-    """Leave out warnings that a user can do nothing about."""
-    with warnings.catch_warnings():
-        for message in _KNOWN:
-            warnings.filterwarnings("ignore", message=message)
-        yield
+    """Leave out warnings that a user can do nothing about, and tracebacks of what is said again."""
+    report = threading.excepthook
+    threading.excepthook = partial(_unless_raised_again, report)
+    try:
+        with warnings.catch_warnings():
+            for message in _KNOWN:
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        threading.excepthook = report
+
+
+def _unless_raised_again(
+    report: Callable[[threading.ExceptHookArgs], object], found: threading.ExceptHookArgs
+) -> None:
+    """Report what ended a thread, but for TensorBoard's: its next row raises it in the training itself."""
+    if not (issubclass(found.exc_type, OSError) and isinstance(found.thread, _AsyncWriterThread)):
+        report(found)

@@ -121,13 +121,16 @@ def test_a_folder_that_goes_while_it_is_filled(
     assert tree(pairs) == before
 
 
+@pytest.mark.parametrize("more", [[], ["logger.tensorboard=null"]], ids=["tensorboard", "table alone"])
 def test_a_run_whose_folder_goes(
-    cache: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    more: list[str], cache: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "cryoalign.train.checkpoints.BestCheckpoint.on_validation_end",
         lambda *_: shutil.rmtree(tmp_path / "outputs"),
     )
-    done = cli("train", "+debug=smoke", *SMALL, "logger.tensorboard=null", f"paths.cache={cache}")
+    done = cli("train", "+debug=smoke", *SMALL, *more, f"paths.cache={cache}")
     assert done.code == 1, done.err
     assert "no such file or folder" in done.err
+    assert "Traceback" not in done.err
+    assert "b'" not in done.err  # a path as TensorBoard has it

@@ -51,6 +51,14 @@ LIST = "  remedy: cryoalign train --help all lists every key\n"
             "there is no data=star\n  expected: embedded, stars\n  remedy: did you mean data=stars?\n",
         ),
         (["experiment=demo"], "experiment is added with +\n  remedy: write +experiment=CHOICE\n"),
+        (
+            ["resume=run", "generator.ramps=false"],
+            (
+                "generator.ramps cannot change when a run is continued\n"
+                "  expected: resume= with trainer.max_steps or trainer.max_time\n"
+                "  remedy: leave it out, or start a new run without resume=\n"
+            ),
+        ),
         (["+seed=3"], "seed is there already\n  remedy: write seed=VALUE, without +\n"),
     ],
 )
