@@ -54,6 +54,22 @@ class _Appending(ExperimentWriter):
         _write(path, fieldnames, rows)
 
 
+def check_table(folder: Path) -> None:
+    """Refuse to go on with a table that cannot be cut.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+
+    Raises
+    ------
+    InputError
+        If what is there is no table of logged values.
+    """
+    _read_table(folder.joinpath(*_FILE))
+
+
 def cut_behind(folder: Path, step: int, *, validated: bool) -> None:
     """Cut off the rows that a continued run writes again, and those of a test.
 
@@ -72,19 +88,7 @@ def cut_behind(folder: Path, step: int, *, validated: bool) -> None:
         If it is no table of logged values.
     """
     path = folder.joinpath(*_FILE)
-    if not path.is_file():
-        return
-    try:
-        names, rows = _read_table(path)
-        found = [(int(float(row["step"])), row) for row in rows]
-    except (ValueError, KeyError, OverflowError, csv.Error) as error:
-        raise InputError(
-            "these logged values cannot be read",
-            file=path,
-            expected="a table with a column step, as the training wrote it",
-            found=str(error) or type(error).__name__,
-            remedy="put the file back, or move it away: the run goes on without the earlier values",
-        ) from error
+    names, found = _read_table(path)
     last = ("test/",) if validated else ("test/", "val/")
     kept = [
         row
@@ -95,11 +99,30 @@ def cut_behind(folder: Path, step: int, *, validated: bool) -> None:
     if kept:
         _write(path, names, kept)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
-def _read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the columns, and the rows without empty cells; a last line cut by a kill does not count."""
+def _read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Return the columns, and each row's step and values; none where there is no file.
+
+    A last line that was cut by a kill does not count.
+    """
+    if not path.is_file():
+        return [], []
+    try:
+        names, rows = _columns_and_rows(path)
+        return names, [(int(float(row["step"])), row) for row in rows]
+    except (ValueError, KeyError, OverflowError, csv.Error) as error:
+        raise InputError(
+            "these logged values cannot be read",
+            file=path,
+            expected="a table with a column step, as the training wrote it",
+            found=str(error) or type(error).__name__,
+            remedy="put the file back, or move it away: the run goes on without the earlier values",
+        ) from error
+
+
+def _columns_and_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines.pop()

@@ -20,7 +20,7 @@ from cryoalign.runs.folder import check_same_data, read_run
 from cryoalign.runs.trust import trusted_names
 from cryoalign.train.build import load_weights
 from cryoalign.train.closed_form import refuse_continuing
-from cryoalign.train.log_table import cut_behind
+from cryoalign.train.log_table import check_table, cut_behind
 from cryoalign.train.loggers import first_process
 from cryoalign.train.naming import tensorboard_folder
 from cryoalign.train.slots import CONTINUING
@@ -112,7 +112,8 @@ def find_place(run: Run, data: PairedDataModule, system: PairedGAN) -> Place:
     Raises
     ------
     InputError
-        If the data are others, there is no checkpoint, or one of other networks, or nothing is left to do.
+        If the data are others, there is no checkpoint, or one of other networks, the table of logged values
+        cannot be read, or nothing is left to do.
     """
     check_same_data(run, data)
     checkpoint, content = _newest(run.folder, run.cfg)
@@ -131,6 +132,7 @@ def find_place(run: Run, data: PairedDataModule, system: PairedGAN) -> Place:
             remedy=f"give a higher limit, e.g. trainer.max_steps={2 * step}",
         )
     load_weights(system, content, checkpoint, trains=True)
+    check_table(run.folder)
     trained = at_end or (bool(ours.get("ended_early")) and untested)
     return Place(checkpoint, step, validation["values"], validated, trained)
 

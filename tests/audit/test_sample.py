@@ -64,3 +64,14 @@ def test_even_a_flag_may_disagree(known: Particles) -> None:
 def test_tables_that_cannot_be_matched_are_refused(known: Particles) -> None:
     with pytest.raises(InputError, match="rows"):
         match_anyway(known.take(np.arange(10)), known)
+
+
+def test_symmetry_expanded_rows_are_told_apart_by_their_poses(known: Particles) -> None:
+    rows = np.repeat(np.arange(len(known)), 2)
+    angles = known.angles[rows] + np.outer(np.arange(len(rows)) % 2, [180, 0, 0])
+    raw = replace(known.take(rows), angles=angles, row=np.arange(1, len(rows) + 1))
+    sim, matched, disagreement = match_anyway(named(raw), raw)
+    assert disagreement is None
+    assert len(sim) == len(raw)
+    np.testing.assert_array_equal(sim.angles, matched.angles)
+    assert sorted(matched.row.tolist()) == raw.row.tolist()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cryoalign.cli.writing import written
 from tests.bad_input.conftest import RAW, SIMULATE, Refused, Spoil, needed, tree
 from tests.conftest import SMALL
 from tests.io import cryosparc_files
@@ -134,3 +137,55 @@ def test_a_run_whose_folder_goes(
     assert "no such file or folder" in done.err
     assert "Traceback" not in done.err
     assert "b'" not in done.err  # a path as TensorBoard has it
+
+
+#: What each command does when its output is nearly whole.
+NEARLY_DONE = {
+    "export": "cryoalign.export.fakes.write_stack",
+    "evaluate": "cryoalign.io.relion.write.write_star",
+    "simulate": "cryoalign.io.relion.write.write_star",
+}
+
+
+@pytest.mark.parametrize("command", NEARLY_DONE)
+def test_sigterm_leaves_nothing_half_done(
+    command: str, run: Path, pairs: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NEARLY_DONE[command], lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    before = tree(pairs)
+    more = ["measures=[]", "baselines=[]"] if command == "evaluate" else []
+    done = cli(command, *needed(command, run), *more)
+    assert done.code == 128 + signal.SIGTERM, done.err
+    after = tree(pairs)
+    assert before == {path: held for path, held in after.items() if path in before}
+    left = set(after) - set(before)
+    assert all(path.startswith(".new.unfinished") for path in left), left  # a simulation goes on
+    assert bool(left) == (command == "simulate")
+
+
+@pytest.mark.parametrize("name", ["csv", "checkpoint"])
+def test_a_resumed_run_whose_table_is_none(name: str, copied: Path, cli: Cli) -> None:
+    table = copied / "csv" / "metrics.csv"
+    table.write_text("step,a\nthree,1\n" if name == "csv" else "a,b\n1,2\n")
+    before = tree(copied)
+    done = cli("train", f"resume={copied}", "trainer.max_steps=8")
+    assert done.code == 1, done.err
+    assert f"{table}: these logged values cannot be read" in done.err
+    assert "put the file back, or move it away" in done.err
+    assert tree(copied) == before
+
+
+def test_what_goes_on_is_written_for_a_shell(
+    cache: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run's folder may hold a quote and a blank: its commands are copied from the screen."""
+    folder = tmp_path / "Tim's runs" / "first"
+    place = shlex.split(written("hydra.run.dir", folder))
+    done = cli("train", "+debug=smoke", *SMALL, f"paths.cache={cache}", *place)
+    assert done.code == 0, done.err
+    (line,) = (line for line in done.out.splitlines() if line.startswith("to judge"))
+    words = shlex.split(line.removeprefix("to judge"))
+    assert words[:2] == ["cryoalign", "evaluate"]
+    monkeypatch.chdir(tmp_path)
+    done = cli("evaluate", *words[2:], "measures=[]", "baselines=[]", "out=judged", "progress=false")
+    assert done.code == 0, done.err

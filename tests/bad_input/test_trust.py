@@ -61,6 +61,18 @@ def test_a_run_of_ones_own_class(cli: Cli, cache: Path, tmp_path: Path) -> None:
         cryoalign.load(tmp_path / "run")
 
 
+def test_a_stranger_cannot_trust_himself(
+    evil: dict[str, Node], settings: Tree, cli: Cli, tmp_path: Path
+) -> None:
+    node = evil["a class beside the run"]
+    folder = write(tmp_path / "run", settings | {"trust": ["payload_class.Mine"]}, "generator", node)
+    with pytest.raises(InputError, match="not known: generator"):
+        read_run(folder, CONTINUING)
+    done = cli("train", "resume=run", "trainer.max_steps=2000")
+    assert (done.code, "not known: generator" in done.err) == (1, True), done.err
+    assert not has_run(tmp_path)
+
+
 def test_trust_is_of_no_use_to_a_new_run(cli: Cli, tmp_path: Path) -> None:
     done = cli("train", "trust=[my.Class]")
     assert (done.code, "trust is for resume=" in done.err) == (1, True)

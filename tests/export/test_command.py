@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import starfile
 import torch
+from omegaconf import OmegaConf
 
 from cryoalign.data.normalize import Normalization
 from cryoalign.errors import InputError
@@ -158,6 +160,25 @@ def test_a_measured_stack_is_refused(run: Path, cli: Cli, tmp_path: Path) -> Non
         assert said in done.err
         assert not (tmp_path / "new").exists()
     done = cli("export", f"run={run}", f"particles={star}", "out=new", "progress=false", "measured=take")
+    assert done.code == 0, done.err
+
+
+def test_a_run_of_star_files_knows_its_raw(run: Path, cli: Cli, tmp_path: Path) -> None:
+    """By the file that it was given, however its images are called and how noisy they are."""
+    raw = tmp_path / "mine.star"
+    read = read_particles(sims(run).parents[1] / "raw.star")
+    stack = sims(run).with_name("sim.mrcs")
+    (tmp_path / "mine.mrcs").write_bytes(stack.read_bytes())
+    names = [f"{slot + 1:06d}@mine.mrcs" for slot in read.slot]
+    write_particles(raw, read, image_names=names, box=32)
+    copied = shutil.copytree(run, tmp_path / "copied")
+    configuration = OmegaConf.load(copied / "config.yaml")
+    configuration.data.raw = str(raw)
+    OmegaConf.save(configuration, copied / "config.yaml")
+    command = ("export", f"particles={raw}", "progress=false")
+    done = cli(*command, f"run={copied}", "out=new")
+    assert (done.code, "was trained on" in done.err) == (1, True), done.err
+    done = cli(*command, f"run={run}", "out=new")
     assert done.code == 0, done.err
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cryoalign.errors import InputError
+from cryoalign.io import output
 from cryoalign.io.output import atomic_write, clear_parts, staged
 from cryoalign.io.ownership import MARKER
 
@@ -229,3 +230,25 @@ def test_what_a_killed_process_was_writing_is_cleared(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 3
     clear_parts(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "table.csv"]
+
+
+def test_what_a_power_cut_could_empty_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files before the folder gets its name, and the name after."""
+    moments: list[tuple[str, bool]] = []
+    out = tmp_path / "out"
+    whole = output.sync
+
+    def noted(path: Path) -> None:
+        moments.append((path.name, out.exists()))
+        whole(path)
+
+    monkeypatch.setattr(output, "sync", noted)
+    with staged(out) as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "a.txt").write_text("1")
+    assert {("a.txt", False), ("deep", False), (MARKER, False), (tmp_path.name, True)} <= set(moments)
+    moments.clear()
+    with atomic_write(tmp_path / "b.txt") as path:
+        path.write_text("2")
+    assert moments[0][0] == path.name
+    assert moments[-1][0] == tmp_path.name

@@ -9,16 +9,19 @@ import mrcfile
 import numpy as np
 import pytest
 import starfile
+import torch
 
 from cryoalign.errors import InputError
 from cryoalign.io.relion import read_particles
 from cryoalign.simulate.specimen import DensityMap
 from cryoalign.simulate.stream import simulate_particles
+from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cryoalign.particles import Particles
+    from tests.conftest import Cli
 
 STAR = """
 data_optics
@@ -211,3 +214,39 @@ def test_progress_bar_goes_to_standard_error(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "simulating" in captured.err
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_an_image_that_is_not_finite_is_not_written(
+    value: float, particles: Particles, volume: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = WeakPhase.__call__
+
+    def spoiled(self: WeakPhase, *given: Any, **more: Any) -> torch.Tensor:
+        images = whole(self, *given, **more)
+        images[1, 3, 4] = value
+        return images
+
+    monkeypatch.setattr(WeakPhase, "__call__", spoiled)
+    said = refused(particles, volume)
+    assert "row 2: the simulated image is constant or not finite" in said
+
+
+def test_missing_ctf_and_pixel_size_are_options_of_the_command(volume: Path, cli: Cli) -> None:
+    """Without amplitude contrast, and with a pixel size that the file contradicts."""
+    star = volume.with_name("particles.star")
+    star.write_text(STAR.replace("_rlnAmplitudeContrast", "_rlnNothing"))
+    command = ["simulate", f"particles={star}", f"volume={volume}", "out=new", "box=32", "progress=false"]
+    done = cli(*command)
+    assert (done.code, "missing_ctf=neutral" in done.err) == (1, True), done.err
+    done = cli(*command, "missing_ctf=neutral", "pixel_size=1.9")
+    assert done.code == 0, done.err
+    assert "there is no rlnAmplitudeContrast; it is taken for 0" in done.err
+    made = read_particles(volume.with_name("new") / "sim.star")
+    assert {group.amplitude_contrast for group in made.optics} == {0.0}
+    assert {group.pixel_size for group in made.optics} == {1.9}
+
+
+def test_an_added_key_that_nobody_reads(cli: Cli) -> None:
+    done = cli("simulate", "+particle=a.star", "volume=map.mrc", "out=new")
+    assert (done.code, "there is no key particle\n  expected: particles" in done.err) == (1, True), done.err

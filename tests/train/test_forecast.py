@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from omegaconf import OmegaConf
 
 from cryoalign.train import forecast as module
 from cryoalign.train.forecast import Forecast, forecast
-from cryoalign.train.trainer import StepBar
+from cryoalign.train.trainer import StepBar, build_callbacks
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -74,3 +75,10 @@ def test_the_bar_has_all_batches(step: int, accumulate: int, shown: str) -> None
     assert f"{bar.train_progress_bar.n}/{bar.train_progress_bar.total}" == shown
     assert f"| {shown} [" in str(bar.train_progress_bar)
     bar.train_progress_bar.close()
+
+
+@pytest.mark.parametrize("bar", [True, False])
+def test_a_training_gets_both(bar: bool) -> None:
+    shown = OmegaConf.create({"callbacks": {}, "trainer": {"enable_progress_bar": bar}})
+    callbacks = build_callbacks(shown)
+    assert [type(callback) for callback in callbacks] == [Forecast, *[StepBar] * bar]
