@@ -95,6 +95,11 @@ class StackWriter:
         """Number of images that are in the file."""
         return self._done.images
 
+    @property
+    def resumes(self) -> bool:
+        """Whether what is written stays for the next attempt."""
+        return self._journal is not None
+
     def __enter__(self) -> Self:
         if self._journal is not None and self._is_finished():
             self._journal.unlink(missing_ok=True)

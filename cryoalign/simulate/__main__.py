@@ -1,4 +1,4 @@
-"""``cryoalign simulate particles=X.star volume=Y.mrc out=DIR``: an image for each particle."""
+"""``cryoalign simulate particles=X.star volume=Y.mrc out=DIR``: an image of each particle, or of new ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cryoalign.cli import choose_device, command
 from cryoalign.errors import InputError, within
+from cryoalign.simulate.subjects import DRAWN, check_subjects, read_subjects
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -23,10 +24,11 @@ def main(cfg: DictConfig) -> None:
     from hydra.utils import instantiate  # noqa: PLC0415  heavy imports wait until work starts
     from omegaconf import OmegaConf  # noqa: PLC0415
 
+    from cryoalign.cli.job import given_words  # noqa: PLC0415
     from cryoalign.cli.literal import buildable  # noqa: PLC0415
-    from cryoalign.io.metadata import read_particles  # noqa: PLC0415
     from cryoalign.simulate.stream import simulate_particles  # noqa: PLC0415
 
+    check_subjects(cfg, given_words())
     for name, least in (("batch_size", 1), ("seed", 0)):
         within(name, cfg[name], least)
     if cfg.box is not None:
@@ -39,9 +41,10 @@ def main(cfg: DictConfig) -> None:
     parts = {name: instantiate(buildable(cfg[name]), _convert_="all") for name in PARTS}
     plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     named = [*PARTS, "seed", "passthrough", "ignore_aberrations"]
+    named += [] if cfg.like is None else ["like", "count", *DRAWN]
     named += [name for name, usual in _SELDOM.items() if plain[name] != usual]
     star = simulate_particles(
-        read_particles(cfg.particles, cfg.passthrough, cfg.missing_ctf, cfg.pixel_size),
+        read_subjects(cfg),
         out=Path(cfg.out),
         **parts,
         seed=cfg.seed,

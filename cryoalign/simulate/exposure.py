@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from cryoalign.io.simulated import simulated_uids
 from cryoalign.physics.conditions import conditions, multiply_by_ctf
 from cryoalign.physics.multislice import interaction_constant
 
@@ -55,7 +56,8 @@ class Scattering(Protocol):
 class Experiment:
     """Simulate images of particles.
 
-    Random numbers of a particle come from (seed, its row in the metadata file), whatever the batch.
+    Random numbers of a particle come from (seed, its row in the metadata file), those of one that was never
+    measured from (seed, its uid), whatever the batch.
 
     Parameters
     ----------
@@ -126,7 +128,7 @@ class Experiment:
             images = images + neighbours
         optics = conditions(particles, index, images.device)
         strength = 2 * interaction_constant(optics.voltage) * optics.pixel_size
-        generators = [self._generator(particles, row, _EXPOSURE) for row in index]
+        generators = self._generators(particles, index, _EXPOSURE)
         recorded, expected = self.detector.expose(
             strength[:, None, None] * images, optics.pixel_size, generators
         )
@@ -149,17 +151,23 @@ class Experiment:
         """(B, S, n, n) projected potential of the solvent in V A."""
         scattering = self.scattering
         pixel_sizes = particles.optics_column("pixel_size")[index] * scattering.fine_pixel_ratio
+        generators = self._generators(particles, index, _SOLVENT)
         fields = [
             solvent.draw(
-                self._generator(particles, row, _SOLVENT),
+                generator,
                 scattering.fine_box,
                 float(pixel_size),
                 count=scattering.slice_count,
                 slice_thickness=scattering.slice_thickness,
             )
-            for row, pixel_size in zip(index, pixel_sizes, strict=True)
+            for generator, pixel_size in zip(generators, pixel_sizes, strict=True)
         ]
         return torch.stack(fields)
 
-    def _generator(self, particles: Particles, row: int, stream: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, int(particles.row[row]), stream])
+    def _generators(
+        self, particles: Particles, index: NDArray[np.int64], stream: int
+    ) -> list[np.random.Generator]:
+        """Start the random numbers of each row: of a particle that was never measured by its uid."""
+        uids = simulated_uids(particles)
+        numbers = (particles.row if uids is None else uids)[index]
+        return [np.random.default_rng([self.seed, number, stream]) for number in numbers.tolist()]

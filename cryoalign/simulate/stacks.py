@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoalign.particles import Particles
+    from cryoalign.population.population import Population
 
 _SMALLEST = 2  # px
 
@@ -40,12 +41,13 @@ class ImageStack:
     rows: NDArray[np.int64]
 
 
-def stacks_by_box(particles: Particles, box: int | None, root: Path | None) -> list[ImageStack]:
+def stacks_by_box(particles: Particles | Population, box: int | None, root: Path | None) -> list[ImageStack]:
     """Return the stacks: one for every box size, by size.
 
     Parameters
     ----------
-    particles : Particles
+    particles : Particles or Population
+        Of a population, every optics group has a box size: see `with_boxes`.
     box : int, optional
         Of all images in px; else of each optics group what the metadata say, or what its raw stack has.
     root : Path, optional
@@ -78,6 +80,24 @@ def stacks_by_box(particles: Particles, box: int | None, root: Path | None) -> l
     ]
 
 
+def with_boxes(population: Population, box: int | None, root: Path | None) -> Population:
+    """Return a population whose optics groups have box sizes: those that their measured particles have.
+
+    Parameters
+    ----------
+    population : Population
+    box, root
+        As in `stacks_by_box`, which says what is refused.
+
+    Returns
+    -------
+    Population
+    """
+    like = population.like
+    sized = in_stacks(like, stacks_by_box(like, box, root))
+    return replace(population, like=replace(like, optics=sized.optics))
+
+
 def in_stacks(particles: Particles, stacks: list[ImageStack]) -> Particles:
     """Return the particles as their simulated images: each in its stack, with the box of that.
 
@@ -92,18 +112,40 @@ def in_stacks(particles: Particles, stacks: list[ImageStack]) -> Particles:
     -------
     Particles
     """
-    optics, name = list(particles.optics), np.empty(len(particles), dtype=object)
-    slot = np.empty(len(particles), dtype=np.int64)
+    optics = list(particles.optics)
     for stack in stacks:
-        name[stack.rows], slot[stack.rows] = stack.name, np.arange(len(stack.rows))
         for index in np.unique(particles.optics_index[stack.rows]).tolist():
             optics[index] = replace(optics[index], box_size=stack.box)
     for index in sorted(set(range(len(optics))) - set(particles.optics_index.tolist())):
         optics[index] = replace(optics[index], box_size=stacks[0].box)  # nobody's: a number for the column
-    return replace(particles, optics=tuple(optics), stack=name.astype(np.str_), slot=slot)
+    return rows_in_stacks(replace(particles, optics=tuple(optics)), stacks, np.arange(len(particles)))
 
 
-def _boxes(particles: Particles, root: Path | None) -> NDArray[np.int64]:
+def rows_in_stacks(particles: Particles, stacks: list[ImageStack], rows: NDArray[np.int64]) -> Particles:
+    """Return some particles, each in its stack.
+
+    Parameters
+    ----------
+    particles : Particles
+        N particles, whose optics groups have box sizes.
+    stacks : list of ImageStack
+        Of `stacks_by_box`.
+    rows : (N,) int64
+        Their 0-based rows in the table that the stacks were made for.
+
+    Returns
+    -------
+    Particles
+    """
+    name, slot = np.empty(len(rows), dtype=object), np.empty(len(rows), dtype=np.int64)
+    for stack in stacks:
+        place = np.searchsorted(stack.rows, rows).clip(max=len(stack.rows) - 1)
+        here = stack.rows[place] == rows
+        name[here], slot[here] = stack.name, place[here]
+    return replace(particles, stack=name.astype(np.str_), slot=slot)
+
+
+def _boxes(particles: Particles | Population, root: Path | None) -> NDArray[np.int64]:
     """Return (N,) the box size that the metadata state, else that of the raw stack."""
     boxes = np.array([group.box_size or 0 for group in particles.optics])[particles.optics_index]
     unknown = np.flatnonzero(boxes == 0)

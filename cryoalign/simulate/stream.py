@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -23,10 +24,12 @@ from cryoalign.io.relion import write_particles
 from cryoalign.io.unfinished import resumable
 from cryoalign.particles import Particles
 from cryoalign.physics.conditions import without_aberrations
+from cryoalign.population.population import Population
 from cryoalign.simulate.exposure import Experiment
 from cryoalign.simulate.framing import fitting_volume, warn_of_shifts
 from cryoalign.simulate.specimen import DensityMap
-from cryoalign.simulate.stacks import in_stacks, stacks_by_box
+from cryoalign.simulate.stacks import in_stacks, stacks_by_box, with_boxes
+from cryoalign.simulate.tables import write_population
 from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ STAR, CS = "sim.star", "sim.cs"
 
 
 def simulate_particles(
-    particles: Particles | str | Path,
+    particles: Particles | Population | str | Path,
     specimen: Specimen | str | Path,
     out: str | Path,
     *,
@@ -69,14 +72,15 @@ def simulate_particles(
 
     Parameters
     ----------
-    particles : Particles, str or Path
-        N particles, or their metadata file; optics groups may differ in pixel size and in box size.
+    particles : Particles, Population, str or Path
+        N particles, measured ones or new ones, or a metadata file; optics groups may differ in pixel size and
+        in box size.
     specimen : Specimen, str or Path
         What they are images of; of a path, the map in that MRC file.
     out : str or Path
         Folder to make: ``sim.mrcs`` (float32, pixel size in the header; where there are several box sizes,
         ``sim_064px.mrcs`` and so on) and ``sim.star``, whose ``rlnImageOriginalName`` holds the name of the
-        raw image; of particles from a ``.cs`` also ``sim.cs``.
+        raw image, where there is one; of particles from a ``.cs`` also ``sim.cs``.
     scattering : callable
         Makes the simulator: `WeakPhase`, `Multislice`, or one of them with some arguments given.
     solvent, detector, seed
@@ -121,18 +125,21 @@ def simulate_particles(
     """
     if isinstance(specimen, str | Path):
         specimen = DensityMap(specimen)
-    particles = _modelled(particles, ignore_aberrations)
-    stacks, out = stacks_by_box(particles, box, root), Path(out)
+    (particles, stacks), out = _in_boxes(particles, ignore_aberrations, box, root), Path(out)
     volume: Volume | None = _first_volume(specimen, particles, stacks)
-    inputs = (particles.source, specimen.file)
+    inputs: tuple[Path, ...] = (particles.source, specimen.file)
     read = (*inputs, *passthrough_files((parameters or {}).get("passthrough")))
+    if isinstance(particles, Population):
+        inputs, read = (*inputs, *particles.poses.files), (*read, *particles.poses.files)
+        options = parameters or {"parts": repr((specimen, scattering, solvent, detector, envelope, seed))}
+        particles = particles.made_of(specimen.file, options, read)
     if parameters is None:
         place = staged(out, overwrite, inputs=read)
     else:
         place = resumable(out, _identity(parameters, read, stacks), overwrite, inputs=read)
     with place as folder:
         for stack in stacks:
-            some = particles.take(stack.rows)
+            some = _of_box(particles, stack)
             volume = volume or _volume(specimen, some, stack.box)
             simulator = scattering(
                 volume.values.to(device),
@@ -147,17 +154,42 @@ def simulate_particles(
                 _refuse_unknown_scale(specimen)
             volume = None  # the simulator has its own
             experiment = Experiment(scattering=simulator, solvent=solvent, detector=detector, seed=seed)
-            path = folder / stack.name
-            _write_images(path, experiment, some, batch_size, progress, resume=parameters is not None)
+            rows, size = stack.rows, float(some.optics_column("pixel_size")[0])
+            resume = parameters is not None
+            with StackWriter(folder / stack.name, len(rows), stack.box, size, resume=resume) as writer:
+                _write_images(writer, experiment, particles, rows, batch_size=batch_size, progress=progress)
         _write_metadata(folder, particles, stacks, None if parameters is None else _notes(parameters, inputs))
     return out / STAR
 
 
-def _first_volume(specimen: Specimen, particles: Particles, stacks: list[ImageStack]) -> Volume:
+def _in_boxes(
+    particles: Particles | Population | str | Path,
+    ignore_aberrations: bool,
+    box: int | None,
+    root: Path | None,
+) -> tuple[Particles | Population, list[ImageStack]]:
+    """Return particles that can be simulated, with the stacks of their images; refuse others."""
+    if isinstance(particles, Population):
+        like = _modelled(particles.like, ignore_aberrations)
+        population = with_boxes(replace(particles, like=like), box, root)
+        return population, stacks_by_box(population, None, None)
+    measured = _modelled(particles, ignore_aberrations)
+    return measured, stacks_by_box(measured, box, root)
+
+
+def _of_box(particles: Particles | Population, stack: ImageStack) -> Particles:
+    """Return the particles of a stack; of new ones those measured ones with its box that they are like."""
+    if isinstance(particles, Particles):
+        return particles.take(stack.rows)
+    boxes = np.array([group.box_size for group in particles.optics])
+    return particles.like.take(np.flatnonzero(boxes[particles.like.optics_index] == stack.box))
+
+
+def _first_volume(specimen: Specimen, particles: Particles | Population, stacks: list[ImageStack]) -> Volume:
     """Make the volume of the first stack; refuse a header that means different sizes for the others."""
-    first = _volume(specimen, particles.take(stacks[0].rows), stacks[0].box)
+    first = _volume(specimen, _of_box(particles, stacks[0]), stacks[0].box)
     for stack in stacks[1:] if first.from_header else []:
-        other = _volume(specimen, particles.take(stack.rows), stack.box)
+        other = _volume(specimen, _of_box(particles, stack), stack.box)
         if other.pixel_size != first.pixel_size:
             raise InputError(
                 "the pixel size of the map is not known: its header says 1 A, as many programs leave it",
@@ -178,8 +210,14 @@ def _volume(specimen: Specimen, particles: Particles, box: int) -> Volume:
 
 
 def _write_metadata(
-    folder: Path, particles: Particles, stacks: list[ImageStack], notes: dict[str, Any] | None
+    folder: Path,
+    particles: Particles | Population,
+    stacks: list[ImageStack],
+    notes: dict[str, Any] | None,
 ) -> None:
+    if isinstance(particles, Population):
+        write_population(folder / STAR, folder / CS, particles, stacks, notes)
+        return
     simulated = in_stacks(particles, stacks)
     write_particles(folder / STAR, simulated, original_names=particles.image_name, notes=notes)
     if from_cryosparc(particles):
@@ -248,30 +286,36 @@ def _refuse_unknown_scale(specimen: Specimen) -> None:
 
 
 def _write_images(
-    path: Path, experiment: Experiment, particles: Particles, batch_size: int, progress: bool, *, resume: bool
+    writer: StackWriter,
+    experiment: Experiment,
+    particles: Particles | Population,
+    rows: NDArray[np.int64],
+    *,
+    batch_size: int,
+    progress: bool,
 ) -> None:
-    pixel_size, count = float(particles.optics_column("pixel_size")[0]), len(particles)
-    with StackWriter(path, count, experiment.scattering.box, pixel_size, resume=resume) as writer:
-        starts = range(writer.written, count, batch_size)
-        if writer.written:
-            _log.info("continuing behind the first %d of %d images", writer.written, count)
-        try:
-            for start in progress_bar(starts, "simulating", shown=progress):
-                rows = np.arange(start, min(start + batch_size, count))
-                images = experiment(particles, rows).cpu().numpy()
-                _check_images(images, particles, rows)
-                writer.write(images)
-        except KeyboardInterrupt:
-            if resume and writer.written:
-                _log.info(
-                    "interrupted behind %d of %d images; the same command given again goes on",
-                    writer.written,
-                    count,
-                )
-            raise
+    """Write the images of some rows, behind those that are there."""
+    count = len(rows)
+    starts = range(writer.written, count, batch_size)
+    if writer.written:
+        _log.info("continuing behind the first %d of %d images", writer.written, count)
+    try:
+        for start in progress_bar(starts, "simulating", shown=progress):
+            batch = particles.take(rows[start : start + batch_size])
+            images = experiment(batch).cpu().numpy()
+            _check_images(images, batch)
+            writer.write(images)
+    except KeyboardInterrupt:
+        if writer.resumes and writer.written:
+            _log.info(
+                "interrupted behind %d of %d images; the same command given again goes on",
+                writer.written,
+                count,
+            )
+        raise
 
 
-def _check_images(images: NDArray[np.float32], particles: Particles, rows: NDArray[np.int64]) -> None:
+def _check_images(images: NDArray[np.float32], particles: Particles) -> None:
     """Refuse to write what is no image."""
     low, high = images.min(axis=(1, 2)), images.max(axis=(1, 2))
     bad = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high) & (low < high)))  # NaN passes through
@@ -279,7 +323,7 @@ def _check_images(images: NDArray[np.float32], particles: Particles, rows: NDArr
         raise InputError(
             "the simulated image is constant or not finite",
             file=particles.source,
-            row=int(particles.row[rows[bad[0]]]),
+            row=int(particles.row[bad[0]]),
             expected="an image",
             found=f"values from {low[bad[0]]:g} to {high[bad[0]]:g}",
             remedy="look at the specimen's values, B-factors and the envelope",

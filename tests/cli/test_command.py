@@ -159,11 +159,9 @@ def test_a_value_of_another_kind_is_refused(given: str, expected: str, cli: Cli)
 
 
 def test_a_value_without_default(cli: Cli) -> None:
-    done = cli("simulate", "volume=v.mrc", "out=x")
+    done = cli("export", "particles=v.star", "out=x")
     assert done.code == 1
-    assert done.err == (
-        "error: particles has no default and was not given\n  remedy: give it as particles=VALUE\n"
-    )
+    assert done.err == "error: run has no default and was not given\n  remedy: give it as run=VALUE\n"
 
 
 def test_full_error_shows_the_traceback(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from cryoalign.io.cryosparc.table import UID, from_cryosparc
 from cryoalign.io.output import atomic_write
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -61,6 +61,19 @@ def write_cryosparc(
     ValueError
         If the particles have no uids.
     """
+    columns = cryosparc_columns(particles, stack=stack, box=box, slot=slot, pixel_size=pixel_size)
+    write_table(Path(path), columns)
+
+
+def cryosparc_columns(
+    particles: Particles,
+    *,
+    stack: str | NDArray[np.str_],
+    box: int | NDArray[np.uint32],
+    slot: NDArray[np.int64] | None = None,
+    pixel_size: float | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Return the columns that `write_cryosparc` writes, and as it refuses."""
     if not from_cryosparc(particles):
         raise ValueError("these particles have no uids: they are not CryoSPARC's")
     count = len(particles)
@@ -76,8 +89,7 @@ def write_cryosparc(
         **_ctf(particles),
         **_alignments(particles),
     }
-    columns |= {name: values for name, values in _kept(particles).items() if name not in columns}
-    write_table(Path(path), columns)
+    return columns | {name: values for name, values in _kept(particles).items() if name not in columns}
 
 
 def write_table(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -88,6 +100,41 @@ def write_table(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
         table[name] = values
     with atomic_write(path) as temporary, temporary.open("wb") as file:  # np.save would add .npy
         np.save(file, table, allow_pickle=False)
+
+
+def write_parts(path: Path, parts: Callable[[], Iterable[Mapping[str, NDArray[Any]]]]) -> None:
+    """Write columns that come a few rows at a time, as `write_table` writes them whole.
+
+    Parameters
+    ----------
+    path : Path
+        The file to make or to replace.
+    parts : callable
+        Returns the parts, of the same columns; asked twice, as the longest text is known at the end.
+
+    Raises
+    ------
+    InputError
+        If the disk is full or the place cannot be written.
+    """
+    fields: dict[str, tuple[Any, ...]] = {}
+    count = 0
+    for columns in parts():
+        count += len(next(iter(columns.values())))
+        for name, values in columns.items():
+            kind, *shape = _field(values)
+            fields[name] = (np.promote_types(kind, fields[name][0]) if name in fields else kind, *shape)
+    with atomic_write(path) as temporary:
+        table = np.lib.format.open_memmap(
+            temporary, mode="w+", dtype=[(name, *field) for name, field in fields.items()], shape=(count,)
+        )
+        start = 0
+        for columns in parts():
+            stop = start + len(next(iter(columns.values())))
+            for name, values in columns.items():
+                table[name][start:stop] = values
+            start = stop
+        table.flush()
 
 
 def _ctf(particles: Particles) -> dict[str, NDArray[Any]]:

@@ -18,10 +18,12 @@ from cryoalign.io.relion.star_text import parse, quoted
 from cryoalign.reading import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+_HEAD = 3  # lines before a table's labels
 
 
 def read_star(path: Path) -> dict[str, pd.DataFrame]:
@@ -48,28 +50,40 @@ def read_star(path: Path) -> dict[str, pd.DataFrame]:
         return parse(path, _read_text(path))
 
 
-def write_star(path: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+def write_star(path: Path, tables: Mapping[str, pd.DataFrame | Iterable[pd.DataFrame]]) -> None:
     """Write tables into a STAR file that appears whole or not at all.
 
     Parameters
     ----------
     path : Path
         The file to make or to replace.
-    tables : mapping of str to DataFrame
-        By the name after ``data_``.
+    tables : mapping of str to DataFrame, or to an iterable of them
+        By the name after ``data_``. Of several with the same columns, each is written before the next is
+        asked for.
 
     Raises
     ------
     InputError
         If the disk is full or the place cannot be written.
     """
-    written: dict[str, Any] = {name: quoted(table) for name, table in tables.items()}
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        # without starfile's first line, which holds the time: the same content makes the same file
+        file.write("# Written by cryoalign\n\n\n")
+        for name, given in tables.items():
+            end = []
+            for number, part in enumerate([given] if isinstance(given, pd.DataFrame) else given):
+                *lines, first, second = _block_lines(name, part)
+                end = [first, second]
+                file.writelines(f"{line}\n" for line in (lines[_HEAD + part.shape[1] :] if number else lines))
+            file.writelines(f"{line}\n" for line in end)
+
+
+def _block_lines(name: str, table: pd.DataFrame) -> list[str]:
+    """Return the lines of a table: ``data_NAME``, a blank one, ``loop_``, labels, rows, two blank ones."""
+    written: dict[str, Any] = {name: quoted(table)}
     # significant digits, not decimals: small numbers in columns that others wrote survive too
     writer = StarWriter(written, float_format="%.12g", na_rep="nan")
-    # without starfile's first line, which holds the time: the same content makes the same file
-    lines = ("# Written by cryoalign", "", "", *writer.data_block_generator())
-    with atomic_write(path) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return list(writer.data_block_generator())
 
 
 def numbers(table: pd.DataFrame, column: str, path: Path, *, where: str = "") -> NDArray[np.float64]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,7 +80,46 @@ def write_particles(
     ValueError
         If neither `box` nor the optics groups give a box size.
     """
-    optics, numbering = _optics_table(particles, box, pixel_size)
+    used, numbering = np.unique(particles.optics_index, return_inverse=True)
+    optics = _optics_table([particles.optics[index] for index in used], box, pixel_size)
+    table = _table(particles, numbering.reshape(-1) + 1, image_names, original_names, extra or {})
+    write_star(Path(path), {"optics": optics, "particles": table, **_simulation(notes)})
+
+
+def write_particle_parts(
+    path: Path | str, parts: Iterable[Particles], *, notes: Mapping[str, object] | None = None
+) -> None:
+    """Write a RELION 3.1 STAR file of particles that come a few at a time.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file to make or to replace.
+    parts : iterable of Particles
+        With the same optics groups, which are all written, and the same columns.
+    notes : mapping, optional
+        As in `write_particles`.
+
+    Raises
+    ------
+    InputError
+        If the disk is full or the place cannot be written.
+    """
+    others = iter(parts)
+    first = next(others)
+    tables = (_table(part, part.optics_index + 1) for part in chain([first], others))
+    optics = _optics_table(list(first.optics), None, None)
+    write_star(Path(path), {"optics": optics, "particles": tables, **_simulation(notes)})
+
+
+def _table(
+    particles: Particles,
+    numbering: NDArray[np.int64],
+    image_names: ArrayLike | None = None,
+    original_names: ArrayLike | None = None,
+    extra: Mapping[str, ArrayLike] = MappingProxyType({}),
+) -> pd.DataFrame:
+    """Return the table of particles, with the 1-based number of each one's optics group."""
     columns: dict[str, ArrayLike] = {
         IMAGE: particles.image_name if image_names is None else np.asarray(image_names)
     }
@@ -87,7 +128,6 @@ def write_particles(
     elif ORIGINAL in particles.table:
         columns[ORIGINAL] = particles.table[ORIGINAL].to_numpy()
     columns |= _columns(particles) | {"rlnOpticsGroup": numbering}
-    extra = {} if extra is None else extra
     replaced = {*columns, *extra, *ORIGIN_PIXELS, *OPTICS_COLUMNS}
     # CryoSPARC's columns have no label in RELION, whose programs would warn of each
     foreign = from_cryosparc(particles)
@@ -96,11 +136,14 @@ def write_particles(
         for name in particles.table.columns
         if name not in replaced and (not foreign or name.startswith("rln"))
     }
-    table = pd.DataFrame({**columns, **kept, **{name: np.asarray(values) for name, values in extra.items()}})
-    tables = {"optics": optics, "particles": table}
-    if notes is not None:
-        tables["simulation"] = pd.DataFrame(_flat(notes), columns=["cryoalignParameter", "cryoalignValue"])
-    write_star(Path(path), tables)
+    return pd.DataFrame({**columns, **kept, **{name: np.asarray(values) for name, values in extra.items()}})
+
+
+def _simulation(notes: Mapping[str, object] | None) -> dict[str, pd.DataFrame]:
+    """Return the table of what the images were made with, if that is known."""
+    if notes is None:
+        return {}
+    return {"simulation": pd.DataFrame(_flat(notes), columns=["cryoalignParameter", "cryoalignValue"])}
 
 
 def _flat(notes: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
@@ -129,14 +172,10 @@ def _columns(particles: Particles) -> dict[str, ArrayLike]:
     return columns
 
 
-def _optics_table(
-    particles: Particles, box: int | None, pixel_size: float | None
-) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """Return the table of the groups in use and (N,) the 1-based number of each particle's."""
-    used, inverse = np.unique(particles.optics_index, return_inverse=True)
-    groups = [particles.optics[index] for index in used]
-    sizes = [group.box_size if box is None else box for group in groups]
-    if any(size is None for size in sizes):
+def _optics_table(groups: list[Optics], box: int | None, pixel_size: float | None) -> pd.DataFrame:
+    """Return the table of the groups, numbered from 1."""
+    sizes = [size for group in groups if (size := group.box_size if box is None else box) is not None]
+    if len(sizes) < len(groups):
         raise ValueError("the box size has to be given: the metadata do not say it")
     table: dict[str, ArrayLike] = {
         "rlnOpticsGroup": np.arange(1, len(groups) + 1),
@@ -151,7 +190,7 @@ def _optics_table(
     if any(group.premultiplied for group in groups):
         table["rlnCtfDataAreCtfPremultiplied"] = [int(group.premultiplied) for group in groups]
     table |= _aberrations(groups)
-    return pd.DataFrame(table), inverse.astype(np.int64) + 1
+    return pd.DataFrame(table)
 
 
 def _aberrations(groups: list[Optics]) -> dict[str, ArrayLike]:

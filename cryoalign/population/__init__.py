@@ -1,0 +1,1 @@
+"""New particles, never measured, drawn to be like measured ones: poses, conditions, shifts, identity."""
