@@ -58,7 +58,7 @@ def check_images(data: dict[str, Any], file: Path) -> None:
     Raises
     ------
     InputError
-        If box, pixel size or normalization are missing, or something else.
+        If box, pixel size or normalization are missing, or one of what is there is something else.
     """
     from cryoalign.data.normalize import Normalization  # noqa: PLC0415  brings numpy; names need none
 
@@ -76,8 +76,13 @@ def check_images(data: dict[str, Any], file: Path) -> None:
         raise _wrong(file, "normalization", f"the numbers {', '.join(_NUMBERS)}", state)
     try:
         Normalization.from_state(state)
-    except (TypeError, ValueError, LookupError, InputError) as error:
+    except (TypeError, ValueError, LookupError, OverflowError, InputError) as error:
         raise _wrong(file, "normalization", "what the training has fitted", first_line(error)) from error
+    shares = data.get("background_share")
+    if shares is None:
+        return
+    if not isinstance(shares, dict) or not all(_is_finite(shares.get(kind)) for kind in ("sim", "raw")):
+        raise _wrong(file, "background_share", "the shares of sim and raw", shares)
 
 
 def read_split(path: Path) -> list[tuple[str, str]]:

@@ -122,12 +122,23 @@ def test_a_data_json_that_says_nothing(text: str, problem: str, settings: Tree, 
 
 
 @pytest.mark.parametrize("key", ["radius", "range", "percentiles", "sim_offset", "sim_scale", "raw_low"])
-@pytest.mark.parametrize("value", ["x", [], {}, float("nan"), None])
+@pytest.mark.parametrize("value", ["x", [], {}, float("nan"), None, 10**400, [0.5, 10**400]])
 def test_a_normalization_of_another_kind(key: str, value: object, settings: Tree, tmp_path: Path) -> None:
     folder = write(tmp_path / "run", settings)
     known = json.loads((folder / "data.json").read_text())
     (folder / "data.json").write_text(json.dumps(put(known, ["normalization", key], value)))
     with pytest.raises(InputError, match="normalization cannot be used"):
+        read_run(folder, REFINING)
+
+
+@pytest.mark.parametrize(
+    "shares", [3, {}, {"sim": 0.1}, {"sim": "x", "raw": 0.9}, {"sim": 10**400, "raw": 1}]
+)
+def test_shares_of_another_kind(shares: object, settings: Tree, tmp_path: Path) -> None:
+    folder = write(tmp_path / "run", settings)
+    known = json.loads((folder / "data.json").read_text())
+    (folder / "data.json").write_text(json.dumps(known | {"background_share": shares}))
+    with pytest.raises(InputError, match="background_share cannot be used"):
         read_run(folder, REFINING)
 
 
