@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from cryoalign.errors import InputError
 from cryoalign.io.cryosparc.table import UID, from_cryosparc
 from cryoalign.io.relion.read import ORIGINAL, parse_image_names
+from cryoalign.io.simulated import simulated_uids
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,6 +81,14 @@ def matching_rows(sim: Particles, raw: Particles) -> tuple[Particles, Particles]
         return _present(sim, raw, index, UID)
     if ORIGINAL in sim.table:
         return _present(sim, raw, _rows_of_images(sim, raw), ORIGINAL)
+    if simulated_uids(sim) is not None and simulated_uids(raw) is None:
+        raise InputError(
+            "these simulated particles were never measured: no raw image belongs to any of them",
+            file=sim.source,
+            expected="particles simulated with particles=, an image of each measured one",
+            found="new ones, simulated with like=",
+            remedy=f"simulate those of {raw.source} with particles=",
+        )
     if len(sim) != len(raw):
         raise InputError(
             f"the simulated particles do not name their raw images ({ORIGINAL}) and are not as many",

@@ -11,6 +11,7 @@ import torch
 
 from cryoalign.io.cryosparc.table import UID, from_cryosparc
 from cryoalign.io.relion.read import ORIGINAL
+from cryoalign.io.simulated import simulated_uids
 from cryoalign.models.generator import Metadata, map_metadata
 from cryoalign.physics.ctf_parameters import ctf_parameters
 
@@ -90,8 +91,9 @@ def name_numbers(names: NDArray[np.str_]) -> NDArray[np.int64]:
 
 def _particle_numbers(particles: Particles) -> NDArray[np.int64]:
     """Return (N,) numbers of uids, else of the raw images that were simulated, else of the images."""
-    if from_cryosparc(particles):
-        return name_numbers(particles.table[UID].to_numpy().astype(np.str_))
+    uids = particles.table[UID].to_numpy() if from_cryosparc(particles) else simulated_uids(particles)
+    if uids is not None:
+        return name_numbers(uids.astype(np.str_))
     if ORIGINAL in particles.table:
         return name_numbers(np.array(particles.table[ORIGINAL].to_list(), dtype=np.str_))
     return name_numbers(particles.image_name)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from cryoalign.data.matching_rows import refuse_swapped
+from cryoalign.data.matching_rows import matching_rows, refuse_swapped
 from cryoalign.data.pairs import match_pairs
 from cryoalign.errors import InputError
 from cryoalign.io.relion import read_particles, write_particles
+from cryoalign.population.population import Population
 from tests.data.paired_tables import COUNT, foreign, measured, simulated
 from tests.data.test_datamodule import COUNT as IMAGES
 from tests.data.test_datamodule import PARTS, grey_values, ready, write
@@ -170,3 +171,12 @@ def test_symmetry_expanded_particles_in_a_data_module(tmp_path: Path) -> None:
         assert sim.slot.tolist() == raw.slot.tolist()
         images.append(set(raw.slot.tolist()))
     assert sum(map(len, images)) == len(set.union(*images)) == IMAGES
+
+
+def test_new_particles_have_no_raw_images(raw: Particles) -> None:
+    new = Population(raw, len(raw)).take(np.arange(len(raw)))
+    with pytest.raises(InputError, match="were never measured") as refused:
+        matching_rows(new, raw)
+    assert "particles=" in str(refused.value)
+    other = Population(raw, len(raw), identity="noisy").take(np.arange(len(raw)))
+    assert matching_rows(new, other) == (new, other)  # of which one may stand for raw

@@ -13,6 +13,7 @@ import torch
 from cryoalign.data.metadata import name_numbers, particle_metadata, rows_of
 from cryoalign.io.metadata import read_particles
 from cryoalign.particles import Optics, Particles
+from cryoalign.population.population import Population
 from tests.conftest import REPOSITORY
 
 OPTICS = Optics(1, "one", 2.0, 300.0, 2.7, 0.1)
@@ -114,3 +115,14 @@ def test_real_files() -> None:
     assert known["dose"].isnan().all()
     assert (known["micrograph"] == 0).all()
     np.testing.assert_allclose(known["ctf"][:, :3], single.defocus)
+
+
+def test_a_new_particle_is_known_by_its_uid() -> None:
+    like = particles()
+    population = Population(like, 5, identity="one")
+    numbers = particle_metadata(population.take([0, 3]))["particle"]
+    assert numbers.tolist() == particle_metadata(population.take([3, 0]))["particle"].flip(0).tolist()
+    other = Population(like, 5, identity="other").take([0, 3])
+    assert not set(numbers.tolist()) & set(particle_metadata(other)["particle"].tolist())
+    moved = replace(population.take([0, 3]), stack=np.array(["fake.mrcs"] * 2), slot=np.array([7, 9]))
+    assert particle_metadata(moved)["particle"].tolist() == numbers.tolist()  # in an export

@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mrcfile
 import numpy as np
@@ -16,11 +18,18 @@ import torch
 
 from cryoalign.io.mrc import StackWriter
 from cryoalign.particles import Optics, Particles
+from cryoalign.population.population import Population
 from cryoalign.simulate.specimen import DensityMap
 from cryoalign.simulate.stream import simulate_particles
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 BOX, FEW, MANY = 64, 320, 3200
 LIMIT = 15e6  # the images of the longer simulation take 52 MB
+BATCH = 32
+SMALL, FEW_ROWS, MANY_ROWS = 4, 1000, 20_000
+ROWS_LIMIT = 8e6  # the rows of the longer table, all at once, take 40 MB
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(),
@@ -56,7 +65,7 @@ def particles(count: int) -> Particles:
     )
 
 
-def peak(folder: Path, count: int, name: str) -> int:
+def peak(folder: Path, simulated: Particles | Population, name: str) -> int:
     """Simulate, and give the highest anonymous memory met on the way."""
     highest, done = [anonymous()], threading.Event()
 
@@ -68,21 +77,26 @@ def peak(folder: Path, count: int, name: str) -> int:
     watcher.start()
     try:
         specimen = DensityMap(folder / "map.mrc")
-        simulate_particles(particles(count), specimen, folder / name, progress=False)
+        simulate_particles(simulated, specimen, folder / name, batch_size=BATCH, progress=False)
     finally:
         done.set()
         watcher.join()
     return max(highest)
 
 
-def main(folder: Path) -> None:
-    """Print the peaks of few images, of many, and of many that are kept."""
+def main(folder: Path, new: bool) -> None:
+    """Print the peaks of few, of many, and of many that are kept."""
     torch.set_num_threads(1)
     volume = np.random.default_rng(0).normal(size=(BOX,) * 3).astype(np.float32)
     mrcfile.write(folder / "map.mrc", volume, voxel_size=1.2)
+    print(json.dumps(peaks_of_new(folder) if new else peaks_of_measured(folder)))
+
+
+def peaks_of_measured(folder: Path) -> list[int]:
+    """Return the peaks of few images, of many, and of many images that are kept."""
     for name in ("first", "second"):  # what the allocator keeps for later is there after these
-        peak(folder, FEW, name)
-    peaks = [peak(folder, FEW, "few"), peak(folder, MANY, "many")]
+        peak(folder, particles(FEW), name)
+    peaks = [peak(folder, particles(FEW), "few"), peak(folder, particles(MANY), "many")]
     kept, write = [], StackWriter.write
 
     def hoard(writer: StackWriter, images: np.ndarray) -> None:
@@ -90,21 +104,52 @@ def main(folder: Path) -> None:
         write(writer, images)
 
     StackWriter.write = hoard  # type: ignore[assignment, method-assign]
-    print(json.dumps([*peaks, peak(folder, MANY, "kept")]))
+    return [*peaks, peak(folder, particles(MANY), "kept")]
+
+
+def peaks_of_new(folder: Path) -> list[int]:
+    """Return the peaks of few rows, of many, and of many at once; their images take next to nothing."""
+    (folder / "random.star").touch()
+    like = replace(particles(500), source=folder / "random.star")
+    like = replace(like, optics=(replace(like.optics[0], box_size=SMALL),))
+    few, many = Population(like, FEW_ROWS), Population(like, MANY_ROWS)
+    for name in ("first", "second"):
+        peak(folder, few, name)
+    peaks = [peak(folder, few, "few"), peak(folder, many, "many")]
+
+    def at_once(rows: Population) -> Iterator[tuple[np.ndarray, Particles]]:
+        yield rows.row - 1, rows.take(rows.row - 1)
+
+    Population.parts = at_once  # type: ignore[method-assign]
+    return [*peaks, peak(folder, many, "kept")]
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
-    # A process of its own, in which nothing else has left room to be used.
-    run = subprocess.run(
-        [sys.executable, __file__, str(tmp_path)], capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    few, many, kept = json.loads(run.stdout)
+    few, many, kept = watched(tmp_path)
     print(f"{few / 1e6:.0f} MB for {FEW} images, {many / 1e6:.0f} MB for {MANY}, {kept / 1e6:.0f} MB kept")
     assert (tmp_path / "many/sim.mrcs").stat().st_size == 1024 + 4 * MANY * BOX**2
     assert many - few < LIMIT
     assert kept - few > LIMIT  # so the limit would show it
 
 
+def test_memory_does_not_grow_with_the_number_of_new_particles(tmp_path: Path) -> None:
+    few, many, kept = watched(tmp_path, "new")
+    print(
+        f"{few / 1e6:.0f} MB for {FEW_ROWS} rows, {many / 1e6:.0f} for {MANY_ROWS}, {kept / 1e6:.0f} at once"
+    )
+    assert (tmp_path / "many/sim.mrcs").stat().st_size == 1024 + 4 * MANY_ROWS * SMALL**2
+    assert many - few < ROWS_LIMIT
+    assert kept - few > ROWS_LIMIT
+
+
+def watched(folder: Path, *words: str) -> list[int]:
+    """Return the peaks that a process of its own prints, in which nothing else has left room to be used."""
+    command = [sys.executable, __file__, str(folder), *words]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    found: list[int] = json.loads(run.stdout)
+    return found
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), new="new" in sys.argv)

@@ -10,7 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from cryoalign.io.cryosparc.read import read_cryosparc
-from cryoalign.io.cryosparc.write import write_cryosparc
+from cryoalign.io.cryosparc.write import cryosparc_columns, write_cryosparc, write_parts, write_table
 from cryoalign.particles import Particles
 from tests.io.cryosparc_files import ABERRATIONS, FIELDS, location, particles, save
 
@@ -119,3 +119,20 @@ def test_the_real_file(tmp_path: Path, shared_data: Path) -> None:
         if name not in {"blob/path", "blob/idx", "alignments3D/pose"}:
             assert before.dtype[name] == after.dtype[name] or before.dtype[name].kind == "S", name
             np.testing.assert_array_equal(before[name], after[name], err_msg=name)
+
+
+def test_parts_make_the_file_that_the_whole_makes(tmp_path: Path, joined: Particles) -> None:
+    """Texts of different lengths, too."""
+    columns = cryosparc_columns(joined, stack=np.array(["a.mrcs"] * 5 + ["longer.mrcs"] * 3), box=16)
+    write_table(tmp_path / "whole.cs", columns)
+
+    def parts() -> list[dict[str, np.ndarray]]:
+        stacks = np.array(["a.mrcs"] * 5), np.array(["longer.mrcs"] * 3)
+        slots = np.arange(5), np.arange(5, 8)
+        return [
+            cryosparc_columns(joined.take(slot), stack=stack, slot=slot, box=16)
+            for stack, slot in zip(stacks, slots, strict=True)
+        ]
+
+    write_parts(tmp_path / "parts.cs", parts)
+    assert (tmp_path / "parts.cs").read_bytes() == (tmp_path / "whole.cs").read_bytes()

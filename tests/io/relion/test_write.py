@@ -13,6 +13,7 @@ import pytest
 import starfile
 
 from cryoalign.io.relion import read_particles, write_particles
+from cryoalign.io.relion.write import write_particle_parts
 from cryoalign.particles import Optics, Particles
 
 if TYPE_CHECKING:
@@ -173,3 +174,20 @@ def test_real_files_survive(shared_data: Path, tmp_path: Path, name: str) -> Non
     for column in set(particles.table.columns) & set(back.table.columns):
         if not column.startswith(("rlnOptics", "rlnDefocus", "rlnAngle", "rlnOrigin", "rlnImageName")):
             assert particles.table[column].tolist() == back.table[column].tolist(), column
+
+
+def test_parts_make_the_file_that_the_whole_makes(tmp_path: Path) -> None:
+    particles, notes = _particles(12), {"seed": 3}
+    write_particles(tmp_path / "whole.star", particles, notes=notes)
+    rows = np.split(np.arange(12), [5, 6])  # in the second only one group
+    write_particle_parts(tmp_path / "parts.star", map(particles.take, rows), notes=notes)
+    assert (tmp_path / "parts.star").read_bytes() == (tmp_path / "whole.star").read_bytes()
+
+
+def test_parts_number_groups_that_none_of_them_has(tmp_path: Path) -> None:
+    particles = _particles()
+    third = particles.take(np.flatnonzero(particles.optics_index == 2))
+    write_particle_parts(tmp_path / "parts.star", [third])
+    tables = starfile.read(tmp_path / "parts.star")
+    assert tables["optics"]["rlnOpticsGroupName"].tolist() == ["group 3", "group 5", "group 9"]
+    assert tables["particles"]["rlnOpticsGroup"].tolist() == [3, 3]

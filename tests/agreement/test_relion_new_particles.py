@@ -1,0 +1,80 @@
+"""RELION takes new particles without a word of complaint, and finds the map that they are images of."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import mrcfile
+import numpy as np
+import pytest
+
+from cryoalign.io.relion import read_particles, write_particles
+from cryoalign.particles import Optics
+from tests.agreement.conftest import phantom, random_particles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Cli
+
+pytestmark = [
+    pytest.mark.relion,
+    pytest.mark.skipif(shutil.which("relion_reconstruct") is None, reason="RELION is not installed"),
+]
+
+COUNT, BOX, PIXEL_SIZE = 900, 32, 4.0
+OPTICS = (
+    Optics(1, "krios", PIXEL_SIZE, 300.0, 2.7, 0.1, BOX),
+    Optics(2, "arctica", PIXEL_SIZE, 200.0, 2.7, 0.1, BOX),
+)
+
+
+def run(folder: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    return said
+
+
+@pytest.fixture
+def folder(cli: Cli, tmp_path: Path) -> Path:
+    mrcfile.write(tmp_path / "map.mrc", phantom(BOX), voxel_size=PIXEL_SIZE)
+    write_particles(tmp_path / "run_data.star", random_particles(60, *OPTICS), box=BOX)
+    done = cli(
+        "simulate", "like=run_data.star", f"count={COUNT}", "volume=map.mrc", "out=new", "progress=false"
+    )
+    assert done.code == 0, done.err
+    return tmp_path / "new"
+
+
+def test_metadata_and_reconstruction(folder: Path, tmp_path: Path) -> None:
+    said = run(folder, "relion_star_handler", "--i", "sim.star", "--o", "../copy.star")
+    said += run(folder, "relion_reconstruct", "--i", "sim.star", "--o", "../found.mrc", "--ctf")
+    assert not re.search("warning|error", said, re.IGNORECASE), said
+    ours, theirs = read_particles(folder / "sim.star"), read_particles(tmp_path / "copy.star")
+    np.testing.assert_array_equal(theirs.image_name, ours.image_name)
+    np.testing.assert_allclose(theirs.angles, ours.angles, atol=1e-3)
+    for name in ("rlnParticleName", "rlnOriginalParticleName", "rlnMicrographMovieName", "rlnRandomSeed"):
+        assert theirs.table[name].tolist() == ours.table[name].tolist()
+    found = mrcfile.read(tmp_path / "found.mrc")
+    assert np.corrcoef(found.ravel(), phantom(BOX).ravel())[0, 1] > 0.95
+    # what cryoDRGN's parse_pose_star and parse_ctf_star read
+    text = (folder / "sim.star").read_text()
+    poses = ("AngleRot", "AngleTilt", "AnglePsi", "OriginXAngst", "OriginYAngst")
+    lens = ("Voltage", "SphericalAberration", "AmplitudeContrast", "ImagePixelSize", "ImageSize")
+    for label in (*poses, *lens, "DefocusU", "DefocusV", "DefocusAngle", "PhaseShift"):
+        assert f"_rln{label} #" in text
+
+
+def test_classification_takes_them(folder: Path, tmp_path: Path) -> None:
+    """A particle's name is its own: RELION would take images of one name for tilts of one particle."""
+    (tmp_path / "class").mkdir()
+    options = (
+        "--ref ../map.mrc --K 1 --iter 1 --skip_align --firstiter_cc --ctf --particle_diameter 100 --pad 1"
+    )
+    said = run(folder, "relion_refine", "--i", "sim.star", "--o", "../class/run", *options.split())
+    assert not re.search("norm_correction|unknown label|previous version", said), said
+    assert len(read_particles(tmp_path / "class/run_it001_data.star")) == COUNT
