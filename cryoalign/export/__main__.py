@@ -30,6 +30,7 @@ def main(cfg: DictConfig) -> None:
         reading={name: run.cfg.data[name] for name in ("resample", "check_header")},
         root=None if cfg.root is None else Path(cfg.root),
         passthrough=cfg.passthrough,
+        names=cfg.names,
         draws=cfg.draws,
         workers=cfg.workers,
         overwrite=cfg.overwrite,

@@ -11,12 +11,14 @@ from cryoalign.export.simulated import refuse_measured
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import passthrough_files, read_particles
 from cryoalign.io.output import staged
+from cryoalign.io.stack_names import stack_prefix
 from cryoalign.refine.stack import write_stack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from cryoalign.io.stack_names import Names
     from cryoalign.particles import Particles
     from cryoalign.refine.refiner import Refiner
     from cryoalign.runs.folder import Run
@@ -33,6 +35,7 @@ def export_fakes(
     reading: Mapping[str, Any] | None = None,
     root: Path | None = None,
     passthrough: str | Path | Sequence[str | Path] | None = None,
+    names: Names = "folder",
     draws: int = 1,
     workers: int = 0,
     overwrite: bool = False,
@@ -59,6 +62,8 @@ def export_fakes(
         Folder that the stack names are relative to.
     passthrough : str or Path, or several, optional
         CryoSPARC's passthrough files of the simulated stack.
+    names : {"folder", "project"}
+        Where the stack names of the STAR files start: in their own folder, or in the working directory.
     draws : int
         How many fakes of each sim; they differ only for a generator with noise maps or dropout.
     workers : int
@@ -81,13 +86,13 @@ def export_fakes(
     """
     within("draws", draws, 1, remedy="leave it out for one fake of each sim")
     within("workers", workers, 0)
-    others = passthrough_files(passthrough)
+    others, prefix = passthrough_files(passthrough), stack_prefix(out, names)
     particles = read_particles(star, others)
     stacks = locate_stacks(particles, root=root)
     images = _in_the_runs_box(refiner, particles, stacks, reading or {})
     if run is not None:
         refuse_measured(run, images, stacks)
-    names = ["fake"] if draws == 1 else [f"fake_draw{draw + 1:02d}" for draw in range(draws)]
+    stems = ["fake"] if draws == 1 else [f"fake_draw{draw + 1:02d}" for draw in range(draws)]
     if draws > 1 and not refiner.generator.is_random:
         _log.warning("this generator has neither noise maps nor dropout at inference: all draws are alike")
     if refiner.generator.reuses_noise:
@@ -96,15 +101,16 @@ def export_fakes(
             "is trained on them has seen that noise; generator=spectral makes noise of its own"
         )
     with staged(out, overwrite=overwrite, inputs=[star, *others, *stacks.values()]) as folder:
-        for draw, name in enumerate(names):
+        for draw, name in enumerate(stems):
             write_stack(
                 folder / f"{name}.star",
                 refiner.refine_images(images, draw=draw, workers=workers, label=name, progress=progress),
                 particles,
                 box=images.box,
                 pixel_size=images.pixel_size,
+                prefix=prefix,
             )
-    return [out / f"{name}.star" for name in names]
+    return [out / f"{name}.star" for name in stems]
 
 
 def _in_the_runs_box(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_LEADING = re.compile(r"^(\.{0,2}/)+")  # of an absolute path, or one that leads out of the project
 _FOLDER_DIGITS = 8  # of the fingerprint, in the names of micrographs
 
 
@@ -93,7 +95,7 @@ def micrograph_names(identity: str, sources: Sequence[str]) -> list[str]:
         tells tomograms or grids by a part of the name goes on to.
     """
     folder = f"simulated_{identity[:_FOLDER_DIGITS]}"
-    return [f"{folder}/{source.lstrip('/')}" for source in sources]
+    return [f"{folder}/{_LEADING.sub('', source)}" for source in sources]
 
 
 def micrograph_uids(names: Sequence[str]) -> NDArray[np.uint64]:

@@ -84,7 +84,7 @@ class Population:
 
     Examples
     --------
-    >>> from cryoalign.particles import Optics
+    >>> from cryoalign.particles import Optics, Particles
     >>> like = Particles.make(Path("run_data.star"), [Optics(1, "krios", 1.2, 300.0, 2.7, 0.1)], 8)
     >>> few, many = Population(like, 3, seed=1), Population(like, 3000, seed=1)
     >>> bool((few.take([0, 1, 2]).angles == many.take([0, 1, 2]).angles).all())

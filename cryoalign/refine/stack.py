@@ -29,6 +29,7 @@ def write_stack(
     box: int,
     pixel_size: float,
     original_names: ArrayLike | None = None,
+    prefix: str = "",
 ) -> Path:
     """Write images as an MRC stack with its STAR file, and of CryoSPARC's particles with a ``.cs`` file, too.
 
@@ -47,6 +48,8 @@ def write_stack(
     original_names : (n,) array_like of str, optional
         For ``rlnImageOriginalName``: of the raw images. Without it the names that `particles` have there, or
         else of their own images.
+    prefix : str
+        What stands before the stack's name in the STAR file.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def write_stack(
     write_particles(
         star,
         particles,
-        image_names=[f"{number:06d}@{stack.name}" for number in range(1, len(particles) + 1)],
+        image_names=[f"{number:06d}@{prefix}{stack.name}" for number in range(1, len(particles) + 1)],
         original_names=original_names,
         box=box,
         pixel_size=pixel_size,

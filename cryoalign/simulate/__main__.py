@@ -52,6 +52,7 @@ def main(cfg: DictConfig) -> None:
         box=cfg.box,
         root=None if cfg.root is None else Path(cfg.root),
         ignore_aberrations=cfg.ignore_aberrations,
+        names=cfg.names,
         batch_size=cfg.batch_size,
         device=choose_device(cfg.device),
         overwrite=cfg.overwrite,

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoalign.errors import InputError
-from cryoalign.io.cryosparc.table import from_cryosparc
-from cryoalign.io.cryosparc.write import write_cryosparc
 from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.metadata import passthrough_files, read_particles
 from cryoalign.io.mrc import StackWriter
 from cryoalign.io.output import staged
 from cryoalign.io.progress import progress_bar
-from cryoalign.io.relion import write_particles
+from cryoalign.io.stack_names import stack_prefix
 from cryoalign.io.unfinished import resumable
 from cryoalign.particles import Particles
 from cryoalign.physics.conditions import without_aberrations
@@ -28,8 +26,8 @@ from cryoalign.population.population import Population
 from cryoalign.simulate.exposure import Experiment
 from cryoalign.simulate.framing import fitting_volume, warn_of_shifts
 from cryoalign.simulate.specimen import DensityMap
-from cryoalign.simulate.stacks import in_stacks, stacks_by_box, with_boxes
-from cryoalign.simulate.tables import write_population
+from cryoalign.simulate.stacks import stacks_by_box, with_boxes
+from cryoalign.simulate.tables import STAR, write_metadata
 from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryoalign.io.stack_names import Names
     from cryoalign.simulate.detector import Counting
     from cryoalign.simulate.envelope import Envelope
     from cryoalign.simulate.exposure import Scattering
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
     from cryoalign.simulate.stacks import ImageStack
 
 _log = logging.getLogger(__name__)
-
-STAR, CS = "sim.star", "sim.cs"
 
 
 def simulate_particles(
@@ -62,6 +59,7 @@ def simulate_particles(
     box: int | None = None,
     root: Path | None = None,
     ignore_aberrations: bool = False,
+    names: Names = "folder",
     parameters: Mapping[str, Any] | None = None,
     batch_size: int = 32,
     overwrite: bool = False,
@@ -95,6 +93,8 @@ def simulate_particles(
     ignore_aberrations : bool
         Simulate without the higher aberrations and magnification matrices of the optics groups, also without
         those that are modelled. ``sim.star`` does not state them then.
+    names : {"folder", "project"}
+        Where the stack names of ``sim.star`` start: in its own folder, or in the working directory.
     parameters : mapping, optional
         All that decides the images, to be written into ``sim.star``. Given, an interrupted simulation is
         continued by the next one with the same parameters and files.
@@ -125,7 +125,9 @@ def simulate_particles(
     """
     if isinstance(specimen, str | Path):
         specimen = DensityMap(specimen)
-    (particles, stacks), out = _in_boxes(particles, ignore_aberrations, box, root), Path(out)
+    out = Path(out)
+    prefix = stack_prefix(out, names)
+    particles, stacks = _in_boxes(particles, ignore_aberrations, box, root)
     volume: Volume | None = _first_volume(specimen, particles, stacks)
     inputs: tuple[Path, ...] = (particles.source, specimen.file)
     read = (*inputs, *passthrough_files((parameters or {}).get("passthrough")))
@@ -158,7 +160,8 @@ def simulate_particles(
             resume = parameters is not None
             with StackWriter(folder / stack.name, len(rows), stack.box, size, resume=resume) as writer:
                 _write_images(writer, experiment, particles, rows, batch_size=batch_size, progress=progress)
-        _write_metadata(folder, particles, stacks, None if parameters is None else _notes(parameters, inputs))
+        notes = None if parameters is None else _notes(parameters, inputs)
+        write_metadata(folder, particles, stacks, notes, prefix)
     return out / STAR
 
 
@@ -207,22 +210,6 @@ def _volume(specimen: Specimen, particles: Particles, box: int) -> Volume:
     warn_of_shifts(particles, box)
     stated = {particles.optics[index].box_size for index in np.unique(particles.optics_index)}
     return fitting_volume(specimen, box, particles.optics_column("pixel_size"), stated - {None})
-
-
-def _write_metadata(
-    folder: Path,
-    particles: Particles | Population,
-    stacks: list[ImageStack],
-    notes: dict[str, Any] | None,
-) -> None:
-    if isinstance(particles, Population):
-        write_population(folder / STAR, folder / CS, particles, stacks, notes)
-        return
-    simulated = in_stacks(particles, stacks)
-    write_particles(folder / STAR, simulated, original_names=particles.image_name, notes=notes)
-    if from_cryosparc(particles):
-        box = simulated.optics_column("box_size").astype(np.uint32)
-        write_cryosparc(folder / CS, simulated, stack=simulated.stack, slot=simulated.slot, box=box)
 
 
 def _notes(parameters: Mapping[str, Any], inputs: tuple[Path, ...]) -> dict[str, Any]:

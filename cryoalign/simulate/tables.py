@@ -1,54 +1,81 @@
-"""The metadata of new particles, written as they are drawn: no table of all of them is ever held."""
+"""The metadata of simulated images; those of new particles are written as they are drawn, and never held."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cryoalign.io.cryosparc.table import from_cryosparc
-from cryoalign.io.cryosparc.write import cryosparc_columns, write_parts
-from cryoalign.io.relion.write import write_particle_parts
-from cryoalign.simulate.stacks import rows_in_stacks
+from cryoalign.io.cryosparc.write import cryosparc_columns, write_cryosparc, write_parts
+from cryoalign.io.relion.write import write_particle_parts, write_particles
+from cryoalign.particles import Particles
+from cryoalign.simulate.stacks import in_stacks, rows_in_stacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from typing import Any
 
     from numpy.typing import NDArray
 
-    from cryoalign.particles import Particles
     from cryoalign.population.population import Population
     from cryoalign.simulate.stacks import ImageStack
 
+STAR, CS = "sim.star", "sim.cs"
 
-def write_population(
-    star: Path,
-    cs: Path,
-    population: Population,
+
+def write_metadata(
+    folder: Path,
+    particles: Particles | Population,
     stacks: list[ImageStack],
     notes: Mapping[str, Any] | None,
+    prefix: str,
 ) -> None:
-    """Write the STAR file of new particles, and if they are like CryoSPARC's the ``.cs`` file, too.
+    """Write ``sim.star``, and of CryoSPARC's particles or new ones like them ``sim.cs``, too.
 
     Parameters
     ----------
-    star, cs : Path
-        The files to make.
-    population : Population
+    folder : Path
+        Of the files to make.
+    particles : Particles or Population
+        What was simulated.
     stacks : list of ImageStack
-        Where their images are.
+        Where the images are.
     notes : mapping, optional
-        What the images were made with.
+        What they were made with.
+    prefix : str
+        What stands before the stack names in ``sim.star``; a ``.cs`` names them relative to its folder.
     """
+    if not isinstance(particles, Particles):
+        _write_population(folder, particles, stacks, notes, prefix)
+        return
+    simulated = in_stacks(particles, stacks)
+    original = particles.image_name
+    write_particles(folder / STAR, _prefixed(simulated, prefix), original_names=original, notes=notes)
+    if from_cryosparc(particles):
+        box = simulated.optics_column("box_size").astype(np.uint32)
+        write_cryosparc(folder / CS, simulated, stack=simulated.stack, slot=simulated.slot, box=box)
 
+
+def _write_population(
+    folder: Path,
+    population: Population,
+    stacks: list[ImageStack],
+    notes: Mapping[str, Any] | None,
+    prefix: str,
+) -> None:
     def parts() -> Iterator[Particles]:
         return (rows_in_stacks(particles, stacks, rows) for rows, particles in population.parts())
 
-    write_particle_parts(star, parts(), notes=notes)
+    write_particle_parts(folder / STAR, (_prefixed(part, prefix) for part in parts()), notes=notes)
     if from_cryosparc(population.like):
-        write_parts(cs, lambda: map(_cryosparc, parts()))
+        write_parts(folder / CS, lambda: map(_cryosparc, parts()))
+
+
+def _prefixed(particles: Particles, prefix: str) -> Particles:
+    """Return particles whose stacks have longer names."""
+    return replace(particles, stack=np.char.add(prefix, particles.stack)) if prefix else particles
 
 
 def _cryosparc(particles: Particles) -> dict[str, NDArray[Any]]:

@@ -40,14 +40,30 @@ def run(folder: Path, *command: str) -> str:
 
 
 @pytest.fixture
-def folder(cli: Cli, tmp_path: Path) -> Path:
+def project(tmp_path: Path) -> Path:
+    """A folder with a map and measured particles."""
     mrcfile.write(tmp_path / "map.mrc", phantom(BOX), voxel_size=PIXEL_SIZE)
     write_particles(tmp_path / "run_data.star", random_particles(60, *OPTICS), box=BOX)
-    done = cli(
-        "simulate", "like=run_data.star", f"count={COUNT}", "volume=map.mrc", "out=new", "progress=false"
-    )
+    return tmp_path
+
+
+def make(cli: Cli, out: str, count: int, *options: str) -> None:
+    given = ("like=run_data.star", f"count={count}", "volume=map.mrc", f"out={out}", "progress=false")
+    done = cli("simulate", *given, *options)
     assert done.code == 0, done.err
-    return tmp_path / "new"
+
+
+@pytest.fixture
+def folder(cli: Cli, project: Path) -> Path:
+    make(cli, "new", COUNT)
+    return project / "new"
+
+
+def test_names_from_the_projects_folder(cli: Cli, project: Path) -> None:
+    make(cli, "Simulate/job001", 50, "names=project")
+    said = run(project, "relion_reconstruct", "--i", "Simulate/job001/sim.star", "--o", "found.mrc", "--ctf")
+    assert not re.search("warning|error", said, re.IGNORECASE), said
+    assert mrcfile.read(project / "found.mrc").std() > 0
 
 
 def test_metadata_and_reconstruction(folder: Path, tmp_path: Path) -> None:

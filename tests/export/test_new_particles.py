@@ -19,9 +19,12 @@ def test_identity_and_origin_survive(run: Path, cli: Cli, tmp_path: Path) -> Non
     volume = next(sims.parent.parent.rglob("*.mrc"))
     made = cli("simulate", f"like={sims}", "count=30", f"volume={volume}", "out=new", "progress=false")
     assert made.code == 0, made.err
-    done = cli("export", f"run={run}", "particles=new/sim.star", "out=refined", "progress=false")
+    done = cli(
+        "export", f"run={run}", "particles=new/sim.star", "out=refined", "names=project", "progress=false"
+    )
     assert done.code == 0, done.err
     sim, fake = (read_particles(tmp_path / name) for name in ("new/sim.star", "refined/fake.star"))
+    assert set(fake.stack) == {"refined/fake.mrcs"}
     uids = simulated_uids(sim)
     assert uids is not None
     assert uids.tolist() == simulated_uids(fake).tolist()

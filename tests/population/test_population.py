@@ -11,6 +11,7 @@ import pytest
 from cryoalign.errors import InputError
 from cryoalign.io.simulated import simulated_uids
 from cryoalign.particles import Particles
+from cryoalign.population.identity import micrograph_names
 from cryoalign.population.population import Population
 from cryoalign.population.poses import Like
 from tests.population.measured import measured
@@ -104,6 +105,12 @@ def test_micrographs_keep_who_shares_one_and_are_nobody_elses(tmp_path: Path) ->
     assert all(name.endswith(of) for name, of in pairs)
     other = made(Population(LIKE, 400, seed=1), tmp_path / "a.mrc").take(rows)
     assert not set(one.micrograph) & set(other.micrograph)
+    paths = ["/data/a.mrc", "../b.mrc", "./.hidden/c.mrc"]
+    assert micrograph_names("0123456789", paths) == [
+        "simulated_01234567/data/a.mrc",
+        "simulated_01234567/b.mrc",
+        "simulated_01234567/.hidden/c.mrc",
+    ]
     nameless = replace(LIKE, micrograph=np.full(len(LIKE), ""))
     drawn = Population(nameless, 5).take(np.arange(5))
     assert set(drawn.micrograph) == {""}

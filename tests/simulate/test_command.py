@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import starfile
 
+from cryoalign.io.locate import locate_stacks
+from cryoalign.io.metadata import read_particles
 from tests.simulate.commanded import BOX, GIVEN, PIXEL_SIZE, STAR, THROUGH_A_LENS, simulate
 
 if TYPE_CHECKING:
@@ -67,6 +69,13 @@ def test_an_existing_output_is_kept_unless_overwrite(density: np.ndarray, cli: C
     assert (folder / "sim.mrcs").read_bytes() == before
     assert cli("simulate", *GIVEN, "box=20", "overwrite=true").code == 0
     assert mrcfile.read(folder / "sim.mrcs").shape == (4, 20, 20)
+
+
+def test_names_from_the_projects_folder(density: np.ndarray, cli: Cli) -> None:
+    star = simulate(cli, "names=project") / "sim.star"
+    particles = read_particles(star)
+    assert set(particles.stack) == {"sims/sim.mrcs"}
+    assert locate_stacks(particles)["sims/sim.mrcs"] == star.with_name("sim.mrcs")
 
 
 PDB = "".join(
