@@ -9,6 +9,8 @@ import numpy as np
 from cryoalign.physics.mask import background
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from cryoalign.data.images import ParticleImages
@@ -35,8 +37,36 @@ def background_share(images: ParticleImages, rows: NDArray[np.int64] | None = No
     -------
     float
     """
+    outside = background(images.box, _RADIUS)
+    return float(np.median([image[outside].var() / image.var() for image in some_images(images, rows)]))
+
+
+def bright_share(images: ParticleImages, rows: NDArray[np.int64] | None = None) -> float:
+    """Return the fraction of images that are brighter inside the particle's circle than outside.
+
+    1 or nearly so for clean simulated images of bright particles, 0 for dark ones, in between for noise.
+
+    Parameters
+    ----------
+    images : ParticleImages
+    rows : (n,) int64, optional
+        As of `background_share`.
+
+    Returns
+    -------
+    float
+    """
+    outside = background(images.box, _RADIUS)
+    return float(
+        np.mean([image[~outside].mean() > image[outside].mean() for image in some_images(images, rows)])
+    )
+
+
+def some_images(
+    images: ParticleImages, rows: NDArray[np.int64] | None = None
+) -> Iterator[NDArray[np.float64]]:
+    """Yield up to 100 images, evenly from `rows` or from all."""
     rows = np.arange(len(images)) if rows is None else rows
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _IMAGES)).astype(np.int64))]
-    outside = background(images.box, _RADIUS)
-    values = (images.image(int(row)).astype(np.float64) for row in chosen)
-    return float(np.median([image[outside].var() / image.var() for image in values]))
+    for row in chosen:
+        yield images.image(int(row)).astype(np.float64)

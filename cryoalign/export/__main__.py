@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryoalign.cli import command
-from cryoalign.errors import choice
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -26,7 +25,9 @@ def main(cfg: DictConfig) -> None:
         load_refiner(run, cfg.checkpoint, cfg.device),
         Path(cfg.particles),
         Path(cfg.out),
-        run=None if choice("measured", cfg.measured, ("refuse", "take")) == "take" else run,
+        run=run,
+        measured=cfg.measured,
+        unlike=cfg.unlike,
         reading={name: run.cfg.data[name] for name in ("resample", "check_header")},
         root=None if cfg.root is None else Path(cfg.root),
         passthrough=cfg.passthrough,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
-from cryoalign.errors import InputError, within
+from cryoalign.errors import InputError, choice, within
 from cryoalign.export.simulated import refuse_measured
+from cryoalign.export.training_sims import check_like_training
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import passthrough_files, read_particles
 from cryoalign.io.output import staged
@@ -32,6 +33,8 @@ def export_fakes(
     out: Path,
     *,
     run: Run | None = None,
+    measured: Literal["refuse", "take"] = "refuse",
+    unlike: Literal["refuse", "take"] = "refuse",
     reading: Mapping[str, Any] | None = None,
     root: Path | None = None,
     passthrough: str | Path | Sequence[str | Path] | None = None,
@@ -55,7 +58,12 @@ def export_fakes(
         Folder to make: ``fake.mrcs`` and ``fake.star``, or ``fake_draw01.mrcs``, ... where `draws` is above
         1; of a ``.cs`` also ``fake.cs``, which keeps the uids.
     run : Run, optional
-        The run: a stack that is not simulated is then refused.
+        The run: the stack is held against what it was trained on.
+    measured : {"refuse", "take"}
+        What becomes of a stack that is not simulated.
+    unlike : {"refuse", "take"}
+        What becomes of sims that are unlike those of the training in their grey scale, their contrast or as
+        to whether they are CTF-premultiplied.
     reading : mapping, optional
         ``resample`` and ``check_header`` of `cryoalign.data.images.ParticleImages`.
     root : Path, optional
@@ -81,17 +89,21 @@ def export_fakes(
     Raises
     ------
     InputError
-        If the stack has another field of view than the run's images, or fewer pixels, is measured, or `out`
-        exists.
+        If the stack has another field of view than the run's images, or fewer pixels, is measured or unlike
+        the run's sims, or `out` exists.
     """
     within("draws", draws, 1, remedy="leave it out for one fake of each sim")
     within("workers", workers, 0)
+    choice("measured", measured, ("refuse", "take"))
+    choice("unlike", unlike, ("refuse", "take"))
     others, prefix = passthrough_files(passthrough), stack_prefix(out, names)
     particles = read_particles(star, others)
     stacks = locate_stacks(particles, root=root)
     images = _in_the_runs_box(refiner, particles, stacks, reading or {})
-    if run is not None:
+    if run is not None and measured == "refuse":
         refuse_measured(run, images, stacks)
+    if run is not None:
+        check_like_training(run, images, take=unlike == "take")
     stems = ["fake"] if draws == 1 else [f"fake_draw{draw + 1:02d}" for draw in range(draws)]
     if draws > 1 and not refiner.generator.is_random:
         _log.warning("this generator has neither noise maps nor dropout at inference: all draws are alike")

@@ -8,6 +8,7 @@ with it.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypedDict, TypeVar, overload
@@ -23,6 +24,7 @@ from cryoalign.io.progress import progress_bar
 from cryoalign.models.generator import map_metadata
 from cryoalign.physics.threads import one_thread_each, side_by_side
 from cryoalign.refine.arrays import checked_metadata, checked_number, checked_sims
+from cryoalign.refine.grey_scale import other_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     Change = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
 
 _BATCH, _BATCH_PIXELS = 16, 2**20
+_log = logging.getLogger(__name__)
 
 
 class Sims(TypedDict, total=False):
@@ -185,6 +188,12 @@ class Refiner:
         )
         if particles is not None:
             values = values * particles.sign.astype(np.float32)[:, None, None]
+        other = other_scale(self.normalization, values)
+        if other is not None:
+            _log.warning(
+                "these sims are %s, those of the training were %s: the fakes will not look like raw images",
+                *other,
+            )  # fmt: skip
         index, size, draw = np.arange(len(values)), self.batch_size, checked_number("draw", draw)
         parts = (slice(start, start + size) for start in range(0, len(values), size))
         batches = (

@@ -78,6 +78,10 @@ def check_images(data: dict[str, Any], file: Path) -> None:
         Normalization.from_state(state)
     except (TypeError, ValueError, LookupError, OverflowError, InputError) as error:
         raise _wrong(file, "normalization", "what the training has fitted", first_line(error)) from error
+    for name in ("bright_share", "premultiplied"):
+        share = data.get(name)
+        if share is not None and not (_is_finite(share) and 0 <= share <= 1):
+            raise _wrong(file, name, "a share of the simulated images, 0 to 1", share)
     shares = data.get("background_share")
     if shares is None:
         return

@@ -3,7 +3,7 @@ itself.
 
 RUN/config.yaml       the whole configuration, resolved
 RUN/provenance.json   versions, commit, command, seeds, fingerprint of the data
-RUN/data.json         box, pixel size, sizes of the split, what was left out, the normalization, noisiness
+RUN/data.json         box, pixel size, sizes of the split, what was left out, the normalization, how sims look
 RUN/split.csv         which image is in which part
 RUN/checkpoints/      last.ckpt, best.ckpt, step_NNNNNN.ckpt
 """
@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cryoalign.cli.literal import literal
 from cryoalign.cli.paths import existing_run
-from cryoalign.data.background_share import background_share
+from cryoalign.data.background_share import background_share, bright_share
 from cryoalign.data.normalize import Normalization
 from cryoalign.errors import InputError
 from cryoalign.io.fingerprint import fingerprint
@@ -111,6 +111,8 @@ def describe(folder: Path, cfg: DictConfig, data: PairedDataModule, origin: Mapp
                 kind: background_share(images, data.rows["train"])
                 for kind, images in (("sim", data.sim_images), ("raw", data.raw_images))
             },
+            "bright_share": bright_share(data.sim_images, data.rows["train"]),
+            "premultiplied": float(data.particles("train")[0].optics_column("premultiplied").mean()),
             "sign": {kind: _signs(table) for kind, table in (("sim", data.sim), ("raw", data.raw))},
             "normalization": normalization.state(),
         },

@@ -142,6 +142,16 @@ def test_shares_of_another_kind(shares: object, settings: Tree, tmp_path: Path) 
         read_run(folder, REFINING)
 
 
+@pytest.mark.parametrize("key", ["bright_share", "premultiplied"])
+@pytest.mark.parametrize("share", ["x", 2, [], float("nan"), True])
+def test_a_look_of_sims_of_another_kind(key: str, share: object, settings: Tree, tmp_path: Path) -> None:
+    folder = write(tmp_path / "run", settings)
+    known = json.loads((folder / "data.json").read_text())
+    (folder / "data.json").write_text(json.dumps(known | {key: share}))
+    with pytest.raises(InputError, match=f"{key} cannot be used"):
+        read_run(folder, REFINING)
+
+
 @pytest.mark.parametrize(
     "content",
     [
