@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,24 +15,19 @@ import starfile
 import torch
 from omegaconf import OmegaConf
 
-from cryoalign.data.images import ParticleImages
 from cryoalign.data.normalize import Normalization
 from cryoalign.errors import InputError
 from cryoalign.export.fakes import export_fakes
-from cryoalign.export.training_sims import check_like_training
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.models.baselines import Identity
 from cryoalign.particles import Optics
 from cryoalign.physics.fourier import fourier_resize
 from cryoalign.refine.refiner import Refiner
-from cryoalign.runs.folder import Run
 from tests.agreement.conftest import random_particles
 from tests.conftest import SMALL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.conftest import Cli
 
 
@@ -228,87 +222,3 @@ def test_sims_of_more_pixels_are_cropped_and_this_is_said(
     for box, pixel_size in ((32, 2.5), (32, 1.5), (80, 1.2)):  # other fields of view; too few pixels
         with pytest.raises(InputError, match=r"trained on other images(.|\n)*box 64 px at 1.5000 A/px"):
             exported(box, pixel_size)
-
-
-def images_and_run(
-    folder: Path, images: np.ndarray, *, premultiplied: bool = False, **known: object
-) -> tuple[ParticleImages, Run]:
-    """A stack, and a run whose sims had mean 1 and standard deviation 2."""
-    count, box = images.shape[:2]
-    optics = Optics(1, "one", 2.0, 300.0, 2.7, 0.1, premultiplied=premultiplied, box_size=box)
-    names = [f"{i + 1:06d}@sim.mrcs" for i in range(count)]
-    with StackWriter(folder / "sim.mrcs", count, box, 2.0) as writer:
-        writer.write(images)
-    write_particles(folder / "sim.star", random_particles(count, optics), image_names=names)
-    particles = read_particles(folder / "sim.star")
-    fitted = Normalization(sim_offset=1.0, sim_scale=2.0).state()
-    data = {"normalization": fitted, "bright_share": 1.0, "premultiplied": 0.0} | known
-    paths = dict.fromkeys(particles.stack.tolist(), folder / "sim.mrcs")
-    return ParticleImages(particles, paths), Run(folder, OmegaConf.create(), data)
-
-
-def bright(box: int = 32) -> np.ndarray:
-    """Images of mean 1 and standard deviation 2, brighter in the middle."""
-    y, x = np.mgrid[:box, :box] - box // 2
-    noise = np.random.default_rng(0).normal(size=(5, box, box))
-    values = noise + 2 * np.exp(-(x**2 + y**2) / 50)
-    return 1 + 2 * (values - values.mean()) / values.std()
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda x: 100 * x, "standard deviation 200"),
-        (lambda x: x / 4, "standard deviation 0.5"),
-        (lambda x: x + 8, "mean 9 "),
-        (lambda x: 2 - x, "dark particles on a bright background"),
-    ],
-)
-def test_sims_unlike_the_trainings_are_refused(
-    change: Callable[[np.ndarray], np.ndarray], said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    images, run = images_and_run(tmp_path, change(bright()))
-    with pytest.raises(InputError, match=said) as refusal:
-        check_like_training(run, images, take=False)
-    assert "unlike=take" in str(refusal.value)
-    check_like_training(run, images, take=True)
-    assert said in caplog.text
-
-
-@pytest.mark.parametrize("change", [lambda x: x, lambda x: 2 * x, lambda x: x / 2, lambda x: x + 4])
-def test_sims_like_the_trainings_are_taken(
-    change: Callable[[np.ndarray], np.ndarray], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    check_like_training(*reversed(images_and_run(tmp_path, change(bright()))), take=False)
-    assert not caplog.text
-
-
-def test_a_run_that_knows_no_contrast_takes_either(tmp_path: Path) -> None:
-    """Nor one whose images are half of them bright: noise says nothing."""
-    for known in (None, 0.6):
-        images, run = images_and_run(tmp_path, 2 - bright(), bright_share=known)
-        check_like_training(run, images, take=False)
-
-
-def test_premultiplied_sims_into_a_run_of_others(tmp_path: Path) -> None:
-    images, run = images_and_run(tmp_path, bright(), premultiplied=True)
-    with pytest.raises(InputError, match="CTF-premultiplied"):
-        check_like_training(run, images, take=False)
-    check_like_training(replace(run, data=run.data | {"premultiplied": 1.0}), images, take=False)
-    check_like_training(replace(run, data=run.data | {"premultiplied": None}), images, take=False)
-
-
-def test_a_training_states_what_its_sims_look_like(run: Path) -> None:
-    known = json.loads((run / "data.json").read_text())
-    assert (known["bright_share"], known["premultiplied"]) == (1.0, 0.0)
-
-
-def test_arrays_of_another_grey_scale_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    refiner = Refiner(
-        Identity(32), Normalization(sim_offset=1.0, sim_scale=2.0), seed=1, box=32, pixel_size=2.0
-    )
-    refiner.refine(bright())
-    assert not caplog.text
-    refiner.refine(100 * bright())
-    assert "standard deviation 200" in caplog.text
-    refiner.refine(bright()[:0])
