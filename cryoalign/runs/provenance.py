@@ -20,7 +20,6 @@ _PACKAGES = (
     "numpy",
     "scipy",
     "mrcfile",
-    "starfile",
 )
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import mrcfile
 import numpy as np
 import pytest
-from starfile.writer import StarWriter
 
 from cryoalign.io.mrc import StackWriter
 from tests.simulate.commanded import GIVEN, PIXEL_SIZE, STAR, simulate
@@ -57,7 +56,7 @@ def test_a_finished_stack_is_kept_when_its_metadata_cannot_be_written(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(StarWriter, "data_block_generator", fails)
+        patch.setattr("cryoalign.io.relion.star.quoted", fails)
         done = cli("simulate", *GIVEN)
     assert done.code == (130 if isinstance(error, KeyboardInterrupt) else 1)
     assert "the same command given again goes on" in done.out + done.err

@@ -5,6 +5,7 @@ RELION 3.1's convention is described in DOI 10.1107/S2052252520000081.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ IMAGE, ORIGINAL, MICROGRAPH, HALF = (
     "rlnMicrographName",
     "rlnRandomSubset",
 )
+_log = logging.getLogger(__name__)
+
 _OF_A_REFINEMENT = "use the STAR file of a 3D refinement, e.g. run_data.star"
 
 
@@ -122,7 +125,7 @@ def parse_image_names(
     InputError
         Naming the first row whose cell is not the name of an image.
     """
-    parts = names.astype("str").str.extract(r"^(?:(\d{1,18})@)?([^@].*)$")
+    parts = names.astype("str").str.extract(r"^(?:([0-9]{1,18})@)?([^@].*)$")
     number = pd.to_numeric(parts[0]).fillna(1).to_numpy(dtype=np.int64)
     malformed = parts[1].isna() | (number < 1) | (parts[0].isna() & names.str.contains("@", regex=False))
     bad = np.flatnonzero(malformed.to_numpy(dtype=bool))
@@ -152,6 +155,11 @@ def _particle_table(path: Path, tables: dict[str, pd.DataFrame]) -> pd.DataFrame
         names = ", ".join(f"data_{name}" for name in found)
         raise InputError(f"several tables have the column {IMAGE}", file=path, expected="one", found=names)
     table = tables["particles" if "particles" in found else found[0]]
+    for name in [name for name in found if len(found) > 1 and name != "particles"]:
+        _log.warning(
+            "%s: only data_particles is read; data_%s has the column %s, too, in %d rows",
+            path, name, IMAGE, len(tables[name]),
+        )  # fmt: skip
     if not len(table):
         raise InputError("the table of particles has no rows", file=path, expected="at least one particle")
     return table

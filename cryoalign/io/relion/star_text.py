@@ -2,7 +2,8 @@
 
 A value that begins with a quote ends at the same quote before a blank; a ``#`` begins a comment only where a
 value could begin. Inside a value both are letters like others, as in ``o'brien/a#1.mrcs``. RELION reads
-them so, after the rules of CIF (Hall, Allen and Brown 1991, DOI 10.1107/S010876739101067X).
+them so, after the rules of CIF (Hall, Allen and Brown 1991, DOI 10.1107/S010876739101067X). Blanks and line
+ends are those of ASCII: Unicode has more (U+00A0, U+0085, U+2028), which are letters of a name here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from cryoalign.errors import InputError
@@ -21,9 +23,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _VALUE = re.compile(
-    r"""'(.*?)'(?=\s|$) | "(.*?)"(?=\s|$) | (\#.*) | ([^\s'"].*?)(?=\s|$) | (\S.*)""", re.VERBOSE
+    r"""'(.*?)'(?=\s|$) | "(.*?)"(?=\s|$) | (\#.*) | ([^\s'"].*?)(?=\s|$) | (\S.*)""",
+    re.VERBOSE | re.ASCII,
 )
-_SEPARATOR = "\x1f"  # never inside a value: str.split takes it for a blank
+_BLANKS = " \t\r\v\f"
+_BLANK = re.compile(f"[{_BLANKS}]+")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f]")
+_UNWRITABLE = re.compile("[\x00-\x1f\ud800-\udfff]")
+_ODD = re.compile("""^$|^['"#_]|[\x00- \ud800-\udfff]""")
+_SEPARATOR = "\x1f"  # never inside a value: `parse` refuses it
 _MISSING = ["nan", "NaN", "<NA>"]
 
 
@@ -41,7 +49,7 @@ def values(line: str) -> list[str]:
     Raises
     ------
     ValueError
-        If a quote is opened and not closed.
+        If a quote is opened and not closed, or a tab stands between two.
 
     Examples
     --------
@@ -49,43 +57,91 @@ def values(line: str) -> list[str]:
     ["000001@o'brien/a.mrcs", 'two words', '1.5']
     """
     if not ("'" in line or '"' in line or "#" in line):
-        return line.split()
+        return _words(line)
     found = []
     for single, double, comment, plain, unclosed in _VALUE.findall(line):
         if comment:
             break
         if unclosed:
             raise ValueError("No closing quotation")
-        found.append(single or double or plain)
+        value = single or double or plain
+        if _UNWRITABLE.search(value):
+            raise ValueError("a control character within quotes")
+        found.append(value)
     return found
 
 
-def quoted(table: pd.DataFrame) -> pd.DataFrame:
-    """Quote the cells that would be read as something else; those with blanks are left to starfile.
+def _words(line: str, most: int = -1) -> list[str]:
+    """Split at the blanks of ASCII; str.split knows further ones, but only outside of ASCII."""
+    if line.isascii():
+        return line.split(None, most)
+    return _BLANK.split(line.strip(_BLANKS), maxsplit=max(most, 0))
+
+
+def is_writable(text: str) -> bool:
+    """Return whether text can be a value in a STAR file: no line break, tab, or half of a character.
 
     Parameters
     ----------
+    text : str
+
+    Returns
+    -------
+    bool
+    """
+    return _UNWRITABLE.search(text) is None and any(_ends_late(text, mark) for mark in "\"'")
+
+
+def quoted(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Quote the cells that would be read as something else.
+
+    Parameters
+    ----------
+    path : Path
+        The file to be written, for the error.
     table : DataFrame
 
     Returns
     -------
     DataFrame
         `table`, or a copy of it.
+
+    Raises
+    ------
+    InputError
+        Naming the first row with text that no STAR file can hold.
     """
-    text = table.select_dtypes(include=["object", "str"])
-    odd = text.map(
-        lambda cell: isinstance(cell, str) and cell[:1] in {"'", '"', "#", "_"} and " " not in cell
-    )
-    columns = [name for name in text if odd[name].any()]
-    if not columns:
-        return table
-    marks = text[columns].map(lambda cell: '"' if str(cell).startswith("'") else "'")
-    return table.assign(
-        **{
-            str(name): text[name].where(~odd[name], marks[name] + text[name].astype("str") + marks[name])
-            for name in columns
-        }
-    )
+    marked = {}
+    for name, cells in table.select_dtypes(include=["object", "str"]).items():
+        odd = cells.map(_is_odd).to_numpy(dtype=bool)
+        for row in np.flatnonzero(odd).tolist():
+            if not is_writable(cells.iloc[row]):
+                raise InputError(
+                    f"{name} cannot be written into a STAR file",
+                    file=path,
+                    row=row + 1,
+                    expected="text without tabs, line breaks and other control characters",
+                    found=ascii(cells.iloc[row]),
+                )
+        if odd.any():
+            marked[str(name)] = cells.map(lambda cell: _quote(cell) if _is_odd(cell) else cell)
+    return table.assign(**marked) if marked else table
+
+
+def _is_odd(cell: object) -> bool:
+    return isinstance(cell, str) and _ODD.search(cell) is not None
+
+
+def _quote(cell: str) -> str:
+    """Put a cell between quotes that end where it ends."""
+    marks = "\"'" if not cell or " " in cell or cell.startswith("'") else "'\""
+    mark = next(mark for mark in marks if _ends_late(cell, mark))
+    return f"{mark}{cell}{mark}"
+
+
+def _ends_late(text: str, mark: str) -> bool:
+    """Return whether text between two of these quotes is read whole: none of them before a blank."""
+    return f"{mark} " not in text
 
 
 @dataclass
@@ -117,16 +173,17 @@ def parse(path: Path, text: str) -> dict[str, pd.DataFrame]:
     Raises
     ------
     InputError
-        If it is not a STAR file, names a table or a column twice, has no columns, or a row has too few
-        or too many values.
+        If it is not a STAR file, names a table or a column twice, has no columns or a control character, or
+        a row has too few or too many values.
     """
+    _refuse_control(path, text)
     blocks: dict[str, _Block] = {}
     block: _Block | None = None
-    for raw in text.splitlines():
-        line = raw.strip()
+    for raw in text.split("\n"):
+        line = raw.strip(_BLANKS)
         if not line or line.startswith("#"):
             continue
-        name, *behind = line.split(maxsplit=1)
+        name, *behind = _words(line, 1)
         if name.startswith("data_") and (not behind or behind[0].startswith("#")):
             block = _Block(name[5:])
             if block.name in blocks:
@@ -136,6 +193,13 @@ def parse(path: Path, text: str) -> dict[str, pd.DataFrame]:
             blocks[block.name] = block
         elif block is not None:
             _read_line(path, block, line)
+        elif name == "loop_" or name.startswith("_"):
+            raise InputError(
+                "a table without a name stands before the first one",
+                file=path,
+                expected="a line that starts with data_ above it",
+                found=line[:80],
+            )
     if not blocks:
         raise InputError(
             "this is not a STAR file", file=path, expected="a line that starts with data_", found="none"
@@ -146,9 +210,21 @@ def parse(path: Path, text: str) -> dict[str, pd.DataFrame]:
     return tables
 
 
+def _refuse_control(path: Path, text: str) -> None:
+    """Refuse what no text holds."""
+    if found := _CONTROL.search(text):
+        raise InputError(
+            "the file holds a control character",
+            file=path,
+            expected="text",
+            found=f"{ascii(found[0])} in line {text.count(chr(10), 0, found.start()) + 1}",
+            remedy="remove it; is the file damaged?",
+        )
+
+
 def _read_line(path: Path, block: _Block, line: str) -> None:
     """Read one line of a block: ``loop_``, a label, or a row of values."""
-    if line.startswith("loop_") and len(line.split()) == 1:
+    if line == "loop_":
         block.loop = True
     elif line.startswith("_") and not (block.loop and block.rows):
         _read_label(path, block, line)
@@ -158,7 +234,7 @@ def _read_line(path: Path, block: _Block, line: str) -> None:
 
 def _read_label(path: Path, block: _Block, line: str) -> None:
     """Read a label, and outside a loop the value behind it."""
-    label = line.split(maxsplit=1)[0][1:]
+    label = _words(line, 1)[0][1:]
     if label in block.labels:
         raise InputError(
             f"table data_{block.name} names {label} twice", file=path, remedy="keep one of the two columns"

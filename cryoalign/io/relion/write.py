@@ -26,6 +26,7 @@ from cryoalign.io.relion.read import (
     POSE,
 )
 from cryoalign.io.relion.star import write_star
+from cryoalign.io.relion.star_text import is_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -147,14 +148,21 @@ def _simulation(notes: Mapping[str, object] | None) -> dict[str, pd.DataFrame]:
 
 
 def _flat(notes: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """Return dotted names and values; a value other than non-empty text is written as JSON."""
+    """Return dotted names and values, as JSON where they are no text, or none that a STAR file can hold."""
     rows: list[tuple[str, str]] = []
     for name, value in notes.items():
         if isinstance(value, Mapping):
             rows += _flat(value, f"{prefix}{name}.")
         else:
-            rows.append((f"{prefix}{name}", value if isinstance(value, str) and value else json.dumps(value)))
+            rows.append((_plain(f"{prefix}{name}"), _plain(value)))
     return rows
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, str) and value and is_writable(value):
+        return value
+    text = json.dumps(value)
+    return text if is_writable(text) else text.replace("'", r"\u0027")
 
 
 def _columns(particles: Particles) -> dict[str, ArrayLike]:

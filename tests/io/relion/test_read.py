@@ -152,6 +152,9 @@ def test_columns_that_would_not_come_back_stay_text(tmp_path: Path) -> None:
         (OPTICS, without(PARTICLES, "rlnOpticsGroup"), "do not say to which optics group"),
         (OPTICS, _with(PARTICLES, "rlnOpticsGroup", 2, "3"), r"row 3: (.|\n)*one of 1, 7(.|\n)*found: 3"),
         (OPTICS, _with(PARTICLES, "rlnOpticsGroup", 2, "1.5"), "row 3: rlnOpticsGroup is not a whole number"),
+        (OPTICS, _with(PARTICLES, "rlnOpticsGroup", 2, "1e30"), r"row 3: rlnOpticsGroup(.|\n)*found: 1e30"),
+        (OPTICS, _with(PARTICLES, "rlnRandomSubset", 1, "-1e30"), r"row 2: rlnRandomSubset(.|\n)*-1e30"),
+        (OPTICS, _with(PARTICLES, "rlnImageName", 1, "\u0663@a.mrcs"), r"row 2: rlnImageName(.|\n)*@a.mrcs"),
         (OPTICS, _with(PARTICLES, "rlnDefocusV", 1, "inf"), r"row 2: rlnDefocusV(.|\n)*found: inf"),
         (OPTICS, _with(PARTICLES, "rlnAngleRot", 1, "nan"), r"row 2: rlnAngleRot(.|\n)*found: nan"),
         (OPTICS, _with(PARTICLES, "rlnOriginXAngst", 0, "abc"), r"row 1: rlnOriginXAngst(.|\n)*found: abc"),
@@ -180,6 +183,12 @@ def test_bad_single_table(tmp_path: Path) -> None:
         read_particles(star(tmp_path / "b.star", images=_with(SINGLE, "rlnMagnification", 1, "0")))
     with pytest.raises(InputError, match="several tables have the column"):
         read_particles(star(tmp_path / "c.star", images=SINGLE, more=SINGLE))
+
+
+def test_a_second_table_of_images_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = star(tmp_path / "two.star", more=SINGLE, optics=OPTICS, particles=PARTICLES)
+    assert read_particles(path).slot.tolist() == [1, 0, 0]
+    assert "only data_particles is read; data_more has the column rlnImageName, too, in 3 rows" in caplog.text
 
 
 def _independent(path: Path, table: str) -> dict[str, list[str]]:

@@ -89,10 +89,32 @@ def test_ragged_rows(tmp_path: Path, rows: str, row: int, found: str) -> None:
     assert found in str(caught.value.found)
 
 
+@pytest.mark.parametrize("first", ["data_general\n_rlnX 7\n", "# a remark\ndata_general\n_rlnX 7\n"])
+def test_the_mark_of_windows_editors(tmp_path: Path, first: str) -> None:
+    (tmp_path / "a.star").write_text(first + HEADER + "1 2\n", encoding="utf-8-sig")
+    tables = read_star(tmp_path / "a.star")
+    assert tables["general"]["rlnX"].tolist() == ["7"]
+    assert tables["particles"]["rlnB"].tolist() == ["2"]
+
+
+@pytest.mark.parametrize("letter", "\u00a0\u0085\u2028\u3000é")
+def test_only_blanks_and_line_ends_of_ascii_count(tmp_path: Path, letter: str) -> None:
+    """As for RELION, which knows no others."""
+    names = [f"mic{letter}1.mrc", f"{letter}a", f"a{letter}"]
+    rows = f"{names[0]} 1\n{names[1]}\t2\r\n {names[2]}\v3\n'{names[0]} x' 4\n"
+    table = _read(tmp_path / "a.star", HEADER + rows)["particles"]
+    assert table["rlnA"].tolist() == [*names, f"{names[0]} x"]
+    assert table["rlnB"].tolist() == list("1234")
+    assert _read_back(tmp_path / "b.star", table) == table["rlnA"].tolist()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "empty"),
+        (HEADER.encode() + b"1 2\na\x1fb 2\n", r"control character(.|\n)*x1f' in line 7"),
+        (HEADER.encode() + b"1 2\n'a\tb' 2\n", r"row 2: a row(.|\n)*a control character within quotes"),
+        (b"loop_\n_rlnA\n1\n" + HEADER.encode() + b"1 2\n", "a table without a name"),
         (b"  \n\n", "empty"),
         (b"the quick brown fox\n", r"not a STAR file(.|\n)*data_"),
         (np.zeros(300, np.float32).tobytes(), r"not a STAR file(.|\n)*binary"),
@@ -136,7 +158,7 @@ def _read_back(path: Path, table: pd.DataFrame) -> list[str]:
 
 
 def test_written_tables_come_back(tmp_path: Path) -> None:
-    names = ["a b", "0012", "#a", "'a'", '"a', "_a", "o'brien", "", "it's a"]
+    names = ["a b", "0012", "#a", "'a'", '"a', "_a", "o'brien", "", "it's a", 'a" b', "a' \"b\""]
     assert _read_back(tmp_path / "b.star", pd.DataFrame({"rlnA": names, "rlnB": names[::-1]})) == names
     (tmp_path / "b.star").unlink()
     table = pd.DataFrame(
@@ -150,12 +172,20 @@ def test_written_tables_come_back(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.star"]
 
 
-def test_a_file_holds_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same content makes the same bytes, whenever it is written."""
+def test_the_bytes_of_a_file(tmp_path: Path) -> None:
+    """Nothing of the time in it: the same content makes the same bytes, whenever it is written."""
     table = pd.DataFrame({"rlnImageName": ["1@a.mrcs", "with blank"], "rlnDefocusU": [1e-7, 12345.678]})
     write_star(tmp_path / "a.star", {"particles": table})
-    monkeypatch.setattr("starfile.writer.package_info", lambda: "# at another time")
-    write_star(tmp_path / "b.star", {"particles": table})
-    assert (tmp_path / "a.star").read_bytes() == (tmp_path / "b.star").read_bytes()
-    assert (tmp_path / "a.star").read_text().startswith("# Written by cryoalign\n\n\ndata_particles\n")
+    assert (tmp_path / "a.star").read_bytes() == (
+        b"# Written by cryoalign\n\n\ndata_particles\n\nloop_\n_rlnImageName #1\n_rlnDefocusU #2\n"
+        b'1@a.mrcs\t1e-07\n"with blank"\t12345.678\n\n\n'
+    )
     assert read_star(tmp_path / "a.star")["particles"]["rlnDefocusU"].tolist() == ["1e-07", "12345.678"]
+
+
+@pytest.mark.parametrize("cell", ["a\tb", "a\nb", "a\x1fb", "a\" b' c"])
+def test_what_no_star_file_can_hold_is_not_written(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(InputError, match="row 2: rlnA cannot be written into a STAR file") as caught:
+        write_star(tmp_path / "a.star", {"x": pd.DataFrame({"rlnA": ["a", cell], "rlnB": [1, 2]})})
+    assert str(caught.value).isascii()
+    assert not list(tmp_path.iterdir())

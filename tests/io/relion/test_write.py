@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import starfile
 
 from cryoalign.io.relion import read_particles, write_particles
+from cryoalign.io.relion.star import read_star
 from cryoalign.io.relion.write import write_particle_parts
 from cryoalign.particles import Optics, Particles
 
@@ -191,3 +193,13 @@ def test_parts_number_groups_that_none_of_them_has(tmp_path: Path) -> None:
     tables = starfile.read(tmp_path / "parts.star")
     assert tables["optics"]["rlnOpticsGroupName"].tolist() == ["group 3", "group 5", "group 9"]
     assert tables["particles"]["rlnOpticsGroup"].tolist() == [3, 3]
+
+
+def test_notes_that_no_star_file_can_hold_are_json(tmp_path: Path) -> None:
+    odd = ["tab\tx", "two\nlines", "latin\udce9", "a\" b' c"]
+    write_particles(tmp_path / "a.star", _particles(), notes={"files": {name: name for name in odd}, "s": "ü ä"})
+    table = read_star(tmp_path / "a.star")["simulation"]
+    *names, plain = table["cryoalignParameter"]
+    assert [json.loads(name) for name in names] == [f"files.{name}" for name in odd]
+    assert [json.loads(value) for value in table["cryoalignValue"][:-1]] == odd
+    assert (plain, table["cryoalignValue"].iloc[-1]) == ("s", "ü ä")
