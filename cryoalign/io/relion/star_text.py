@@ -217,7 +217,7 @@ def _refuse_control(path: Path, text: str) -> None:
             "the file holds a control character",
             file=path,
             expected="text",
-            found=f"{ascii(found[0])} in line {text.count(chr(10), 0, found.start()) + 1}",
+            found=f"{found[0]!a} in line {text.count(chr(10), 0, found.start()) + 1}",
             remedy="remove it; is the file damaged?",
         )
 

@@ -197,7 +197,9 @@ def test_parts_number_groups_that_none_of_them_has(tmp_path: Path) -> None:
 
 def test_notes_that_no_star_file_can_hold_are_json(tmp_path: Path) -> None:
     odd = ["tab\tx", "two\nlines", "latin\udce9", "a\" b' c"]
-    write_particles(tmp_path / "a.star", _particles(), notes={"files": {name: name for name in odd}, "s": "ü ä"})
+    write_particles(
+        tmp_path / "a.star", _particles(), notes={"files": {name: name for name in odd}, "s": "ü ä"}
+    )
     table = read_star(tmp_path / "a.star")["simulation"]
     *names, plain = table["cryoalignParameter"]
     assert [json.loads(name) for name in names] == [f"files.{name}" for name in odd]
