@@ -1,0 +1,35 @@
+"""STAR files that are well formed, and odd: read with a word about it, or refused by column and row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cryoalign.errors import InputError
+from cryoalign.io.metadata import read_particles
+from tests.io.relion.test_read import OPTICS, PARTICLES, SINGLE, Table, star, with_cell
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_second_table_of_images_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = star(tmp_path / "two.star", more=SINGLE, optics=OPTICS, particles=PARTICLES)
+    assert read_particles(path).slot.tolist() == [1, 0, 0]
+    assert "only data_particles is read; data_more has the column rlnImageName, too, in 3 rows" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("optics", "table", "message"),
+    [
+        (OPTICS, with_cell(PARTICLES, "rlnOpticsGroup", 2, "1e30"), r"row 3: rlnOpticsGroup(.|\n)*found: 1e30"),
+        (OPTICS, with_cell(PARTICLES, "rlnRandomSubset", 1, "-1e30"), r"row 2: rlnRandomSubset(.|\n)*-1e30"),
+        (OPTICS, with_cell(PARTICLES, "rlnImageName", 1, "\u0663@a.mrcs"), r"row 2: rlnImageName(.|\n)*@a.mrcs"),
+    ],
+)  # fmt: skip
+def test_what_is_not_possible(tmp_path: Path, optics: Table, table: Table, message: str) -> None:
+    path = star(tmp_path / "bad.star", optics=optics, particles=table)
+    with pytest.raises(InputError, match=message) as caught:
+        read_particles(path)
+    assert str(caught.value).startswith(str(path))
