@@ -8,7 +8,7 @@ import pytest
 
 from cryoalign.errors import InputError
 from cryoalign.io.metadata import read_particles
-from tests.io.relion.test_read import OPTICS, PARTICLES, SINGLE, Table, star, with_cell
+from tests.io.relion.test_read import OPTICS, PARTICLES, SINGLE, Table, given, star
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,9 +23,9 @@ def test_a_second_table_of_images_is_named(tmp_path: Path, caplog: pytest.LogCap
 @pytest.mark.parametrize(
     ("optics", "table", "message"),
     [
-        (OPTICS, with_cell(PARTICLES, "rlnOpticsGroup", 2, "1e30"), r"row 3: rlnOpticsGroup(.|\n)*found: 1e30"),
-        (OPTICS, with_cell(PARTICLES, "rlnRandomSubset", 1, "-1e30"), r"row 2: rlnRandomSubset(.|\n)*-1e30"),
-        (OPTICS, with_cell(PARTICLES, "rlnImageName", 1, "\u0663@a.mrcs"), r"row 2: rlnImageName(.|\n)*@a.mrcs"),
+        (OPTICS, given(PARTICLES, "rlnOpticsGroup", 2, "1e30"), r"row 3: rlnOpticsGroup(.|\n)*found: 1e30"),
+        (OPTICS, given(PARTICLES, "rlnRandomSubset", 1, "-1e30"), r"row 2: rlnRandomSubset(.|\n)*-1e30"),
+        (OPTICS, given(PARTICLES, "rlnImageName", 1, "\u0663@a.mrcs"), r"row 2: rlnImageName(.|\n)*@a.mrcs"),
     ],
 )  # fmt: skip
 def test_what_is_not_possible(tmp_path: Path, optics: Table, table: Table, message: str) -> None:

@@ -69,7 +69,7 @@ def without(table: Table, *names: str) -> Table:
     return {name: cells for name, cells in table.items() if name not in names}
 
 
-def with_cell(table: Table, name: str, row: int, cell: str) -> Table:
+def given(table: Table, name: str, row: int, cell: str) -> Table:
     cells = table[name].copy()
     cells[row] = cell
     return {**table, name: cells}
@@ -150,17 +150,17 @@ def test_columns_that_would_not_come_back_stay_text(tmp_path: Path) -> None:
         (without(OPTICS, "rlnImagePixelSize"), PARTICLES, r"no pixel size in table data_optics"),
         (OPTICS, without(PARTICLES, "rlnImageName"), r"no table of particles(.|\n)*rlnImageName"),
         (OPTICS, without(PARTICLES, "rlnOpticsGroup"), "do not say to which optics group"),
-        (OPTICS, with_cell(PARTICLES, "rlnOpticsGroup", 2, "3"), r"row 3: (.|\n)*one of 1, 7(.|\n)*found: 3"),
-        (OPTICS, with_cell(PARTICLES, "rlnOpticsGroup", 2, "1.5"), "row 3: rlnOpticsGroup is not a whole number"),
-        (OPTICS, with_cell(PARTICLES, "rlnDefocusV", 1, "inf"), r"row 2: rlnDefocusV(.|\n)*found: inf"),
-        (OPTICS, with_cell(PARTICLES, "rlnAngleRot", 1, "nan"), r"row 2: rlnAngleRot(.|\n)*found: nan"),
-        (OPTICS, with_cell(PARTICLES, "rlnOriginXAngst", 0, "abc"), r"row 1: rlnOriginXAngst(.|\n)*found: abc"),
-        (OPTICS, with_cell(PARTICLES, "rlnImageName", 1, "0@a.mrcs"), r"row 2: rlnImageName(.|\n)*0@a.mrcs"),
-        (OPTICS, with_cell(PARTICLES, "rlnImageName", 1, "x@a.mrcs"), r"row 2: rlnImageName(.|\n)*x@a.mrcs"),
-        (with_cell(OPTICS, "rlnVoltage", 1, "200000"), PARTICLES, r"row 2: the rlnVoltage in kV is not possible"),
-        (with_cell(OPTICS, "rlnImagePixelSize", 0, "0"), PARTICLES, "row 1: the pixel size in A is not possible"),
-        (with_cell(OPTICS, "rlnAmplitudeContrast", 0, "7"), PARTICLES, "row 1: the rlnAmplitudeContrast is"),
-        (with_cell(OPTICS, "rlnOpticsGroup", 1, "1"), PARTICLES, "row 2: optics group 1 is there twice"),
+        (OPTICS, given(PARTICLES, "rlnOpticsGroup", 2, "3"), r"row 3: (.|\n)*one of 1, 7(.|\n)*found: 3"),
+        (OPTICS, given(PARTICLES, "rlnOpticsGroup", 2, "1.5"), "row 3: rlnOpticsGroup is not a whole number"),
+        (OPTICS, given(PARTICLES, "rlnDefocusV", 1, "inf"), r"row 2: rlnDefocusV(.|\n)*found: inf"),
+        (OPTICS, given(PARTICLES, "rlnAngleRot", 1, "nan"), r"row 2: rlnAngleRot(.|\n)*found: nan"),
+        (OPTICS, given(PARTICLES, "rlnOriginXAngst", 0, "abc"), r"row 1: rlnOriginXAngst(.|\n)*found: abc"),
+        (OPTICS, given(PARTICLES, "rlnImageName", 1, "0@a.mrcs"), r"row 2: rlnImageName(.|\n)*0@a.mrcs"),
+        (OPTICS, given(PARTICLES, "rlnImageName", 1, "x@a.mrcs"), r"row 2: rlnImageName(.|\n)*x@a.mrcs"),
+        (given(OPTICS, "rlnVoltage", 1, "200000"), PARTICLES, r"row 2: the rlnVoltage in kV is not possible"),
+        (given(OPTICS, "rlnImagePixelSize", 0, "0"), PARTICLES, "row 1: the pixel size in A is not possible"),
+        (given(OPTICS, "rlnAmplitudeContrast", 0, "7"), PARTICLES, "row 1: the rlnAmplitudeContrast is"),
+        (given(OPTICS, "rlnOpticsGroup", 1, "1"), PARTICLES, "row 2: optics group 1 is there twice"),
         ({**OPTICS, "rlnImageDimensionality": ["2", "3"]}, PARTICLES, r"row 2: the particles are not 2D"),
         ({name: [] for name in OPTICS}, PARTICLES, "data_optics has no rows"),
         (OPTICS, {name: [] for name in PARTICLES}, "particles has no rows"),
@@ -177,7 +177,7 @@ def test_bad_single_table(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no pixel size(.|\n)*rlnMagnification and rlnDetectorPixelSize"):
         read_particles(star(tmp_path / "a.star", images=without(SINGLE, "rlnMagnification")))
     with pytest.raises(InputError, match="row 2: the magnification is not positive"):
-        read_particles(star(tmp_path / "b.star", images=with_cell(SINGLE, "rlnMagnification", 1, "0")))
+        read_particles(star(tmp_path / "b.star", images=given(SINGLE, "rlnMagnification", 1, "0")))
     with pytest.raises(InputError, match="several tables have the column"):
         read_particles(star(tmp_path / "c.star", images=SINGLE, more=SINGLE))
 
