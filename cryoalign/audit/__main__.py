@@ -37,7 +37,7 @@ def main(cfg: DictConfig) -> None:
             pixel_size=cfg.pixel_size,
             sample=cfg.sample,
             radius=cfg.radius,
-            poses=cfg.poses,
+            poses=cfg.check_poses,
             progress=cfg.progress,
         )
         if folder is not None:

@@ -16,10 +16,13 @@ from cryoalign.errors import InputError
 from cryoalign.io.mrc_header import read_header
 from cryoalign.io.mrc_volume import read_volume
 from cryoalign.io.mrc_write import StackWriter
+from cryoalign.io.wrapped import refuse_wrapped
 from cryoalign.reading import reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_LOOKED_AT = 5  # images whose values are looked at before the first is given out
 
 __all__ = ["MrcStack", "StackWriter", "read_volume"]
 
@@ -73,6 +76,7 @@ class MrcStack:
         self.box, self.pixel_size = columns, header.pixel_size
         self._offset, self._dtype = header.offset, header.dtype
         self._map: np.memmap[Any, np.dtype[Any]] | None = None
+        self._looked = self._dtype.kind != "i"
 
     def __len__(self) -> int:
         return self.count
@@ -97,7 +101,7 @@ class MrcStack:
         Raises
         ------
         InputError
-            If the stack has no such image.
+            If the stack has no such image, or unsigned values that it calls signed.
         """
         if not 0 <= slot < self.count:
             raise InputError(
@@ -111,6 +115,10 @@ class MrcStack:
             shape = (self.count, self.box, self.box)
             with reading(self.path):
                 self._map = np.memmap(self.path, self._dtype, mode="r", offset=self._offset, shape=shape)
+        if not self._looked:
+            some = np.unique(np.linspace(0, self.count - 1, _LOOKED_AT).astype(np.int64))
+            refuse_wrapped(self.path, np.asarray(self._map[some]))
+            self._looked = True
         return np.array(self._map[slot], dtype=np.float32)
 
     def close(self) -> None:

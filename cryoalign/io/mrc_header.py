@@ -199,7 +199,7 @@ def _warn(path: Path, problem: str, reading: str) -> None:
 def _check_length(
     path: Path, shape: tuple[int, int, int], offset: int, dtype: np.dtype[Any], size: int
 ) -> None:
-    """Refuse a file that is shorter than its header says."""
+    """Refuse a file that is shorter than its header says, warn of a longer one."""
     needed = offset + math.prod(shape) * dtype.itemsize
     if size < needed:
         whole = max(size - offset, 0) // (shape[0] * shape[1] * dtype.itemsize)
@@ -210,3 +210,11 @@ def _check_length(
             found=f"{size:,} bytes, {whole} whole sections",
             remedy="copy or write the file again",
         )
+    problem = "it is longer than its header says"
+    if size > needed and (problem, path.parent) not in _warned:
+        _warned.add((problem, path.parent))
+        _log.warning(
+            "%s: %s: %s bytes, where %s make %d sections of %d x %d px behind %d bytes of headers; "
+            "if images look shifted, the length of its extended header (nsymbt) is wrong",
+            path, problem, f"{size:,}", f"{needed:,}", shape[2], shape[0], shape[1], offset,
+        )  # fmt: skip

@@ -67,7 +67,7 @@ def test_no_number_is_cut(embedded: CachedSet, width: int, terminal: bool, bands
 
 def test_a_named_mistake(embedded: CachedSet, cli: Cli, tmp_path: Path) -> None:
     wrong = spoiled(embedded, tmp_path)
-    done = cli("audit", f"sim={wrong}", f"raw={embedded.raw}", "poses=false", "progress=false")
+    done = cli("audit", f"sim={wrong}", f"raw={embedded.raw}", "check_poses=false", "progress=false")
     assert done.code == 2
     assert "contrast is inverted" in done.out
     assert "remedy:" in done.out

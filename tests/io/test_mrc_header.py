@@ -108,3 +108,12 @@ def test_unsigned_bytes_as_found(shared_data: Path) -> None:
     stack = MrcStack(faults / "stack_imod_unsigned.mrcs")
     right = np.load(faults / "stack_imod_unsigned_right_values.npy")
     np.testing.assert_array_equal([stack.read(slot) for slot in range(len(stack))], right)
+
+
+def test_a_longer_file_is_warned_of_with_both_sizes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = damaged(tmp_path / "a.mrcs", "<", {}).path
+    assert "longer" not in caplog.text
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes() + bytes(5000))
+    MrcStack(path)
+    assert f"{size + 5000:,} bytes, where {size:,} make" in caplog.text
