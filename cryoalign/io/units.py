@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoalign.errors import InputError
+from cryoalign.io.cryosparc.table import from_cryosparc
 
 if TYPE_CHECKING:
     from cryoalign.particles import Particles
 
 _log = logging.getLogger(__name__)
+
+_LIMITS = (
+    ("defocus", ("rlnDefocusU", "rlnDefocusV"), ("ctf/df1_A", "ctf/df2_A"), 1e6),
+    ("shift", ("rlnOriginXAngst", "rlnOriginYAngst"), ("alignments3D/shift",) * 2, 1e6),
+    ("ctf_bfactor", ("rlnCtfBfactor",), ("ctf/bfactor",), 1e4),
+    ("ctf_scale", ("rlnCtfScalefactor",), ("ctf/scale",), 1e4),
+)
+"""Fields of particles, their columns in STAR and ``.cs`` files, and what none exceeds: in A, A^2, or 1."""
 
 _DEFOCUS = (100.0, 100_000.0)  # A; of the median of those that are not 0
 _FEW = 2_000.0  # A; rarely chosen without a phase plate, and 2 um in nm
@@ -20,7 +29,7 @@ _LARGEST_CS = 20.0  # mm
 
 
 def check_units(particles: Particles) -> None:
-    """Refuse a defocus or a spherical aberration that is written in another unit.
+    """Refuse a defocus or a spherical aberration that is written in another unit, and what no CTF has.
 
     Overfocus, phase plates, corrected microscopes and a defocus of exactly 0 pass.
 
@@ -32,9 +41,10 @@ def check_units(particles: Particles) -> None:
     ------
     InputError
         If the median of the defocus, without its sign, is below 100 A or above 100,000 A, or a spherical
-        aberration above 20 mm.
+        aberration above 20 mm; if a value is beyond what is possible by far.
     """
     _check_defocus(particles)
+    _check_limits(particles)
     aberration = np.abs(particles.optics_column("spherical_aberration"))
     wrong = np.flatnonzero(aberration > _LARGEST_CS)
     if len(wrong):
@@ -69,3 +79,20 @@ def _check_defocus(particles: Particles) -> None:
             "%s: the median defocus of %.0f A is very small without a phase plate; in nm?",
             particles.source, median,
         )  # fmt: skip
+
+
+def _check_limits(particles: Particles) -> None:
+    """Name the column and the first row of a value that no particle has."""
+    for field, in_star, in_cs, most in _LIMITS:
+        values = getattr(particles, field).reshape(len(particles), -1)
+        for column, name in enumerate(in_cs if from_cryosparc(particles) else in_star):
+            bad = np.flatnonzero(~(np.abs(values[:, column]) <= most))
+            if len(bad):
+                raise InputError(
+                    f"{name} is not possible ({len(bad)} of {len(particles)} rows)",
+                    file=particles.source,
+                    row=int(particles.row[bad[0]]),
+                    expected=f"-{most:,.0f} to {most:,.0f}",
+                    found=f"{values[bad[0], column]:g}",
+                    remedy="correct the cell or remove the row",
+                )

@@ -43,11 +43,11 @@ class Counting:
     Parameters
     ----------
     dose : float
-        Electrons per A^2.
+        Electrons per A^2, up to 10,000.
     mtf : float
-        m, the modulation transfer at Nyquist, above 0 and up to 1.
+        m, the modulation transfer at Nyquist, 0.001 to 1.
     dqe : tuple of float
-        Quantum efficiency at zero frequency and at Nyquist, each above 0 and up to 1.
+        Quantum efficiency at zero frequency and at Nyquist, each 0.001 to 1.
     gradient : float
         Standard deviation of the relative change of intensity from the box centre to its edge.
     invert : bool
@@ -72,10 +72,10 @@ class Counting:
             )
         low, high = self.dqe
         object.__setattr__(self, "dqe", (float(low), float(high)))
-        within("detector.dose", self.dose, above=0)
-        within("detector.gradient", self.gradient, 0)
+        within("detector.dose", self.dose, above=0, most=1e4, unit="electrons per A^2")
+        within("detector.gradient", self.gradient, 0, 1)
         for name, value in (("mtf", self.mtf), ("dqe", low), ("dqe", high)):
-            within(f"detector.{name}", value, above=0, most=1)
+            within(f"detector.{name}", value, 1e-3, 1)
 
     def expose(
         self, contrast: Tensor, pixel_size: Tensor, generators: Sequence[np.random.Generator]

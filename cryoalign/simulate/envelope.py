@@ -41,7 +41,7 @@ class Envelope:
     Raises
     ------
     InputError
-        If one of them is negative.
+        If one of them is negative or beyond what is possible by far.
     """
 
     bfactor: float = 0.0
@@ -49,8 +49,12 @@ class Envelope:
     focal_spread: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("bfactor", "convergence", "focal_spread"):
-            within(f"envelope.{name}", getattr(self, name), 0)
+        for name, most, unit in (
+            ("bfactor", 1e5, "A^2"),
+            ("convergence", 100, "mrad"),
+            ("focal_spread", 1e5, "A"),
+        ):
+            within(f"envelope.{name}", getattr(self, name), 0, most, unit=unit)
 
     def __call__(
         self, k2: Tensor, *, defocus: Tensor, voltage: Tensor, spherical_aberration: Tensor

@@ -51,8 +51,8 @@ class Ice(ABC):
     bfactor: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("thickness", "density", "bfactor"):
-            within(f"solvent.{name}", getattr(self, name), 0)
+        for name, most, unit in (("thickness", 1e5, "A"), ("density", 10, "g/cm^3"), ("bfactor", 1e5, "A^2")):
+            within(f"solvent.{name}", getattr(self, name), 0, most, unit=unit)
 
     @property
     def number_density(self) -> float:
@@ -175,6 +175,14 @@ class IceNoise(Ice):
     halo: float = 3.7
     halo_height: float = 1.0
     halo_width: float = 0.03
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within("solvent.compressibility", self.compressibility, 0, 10)
+        within("solvent.correlation", self.correlation, 0, 1e3, unit="A")
+        within("solvent.halo", self.halo, 0.1, 1e3, unit="A")
+        within("solvent.halo_height", self.halo_height, 0, 100)
+        within("solvent.halo_width", self.halo_width, 1e-4, 10, unit="1/A")
 
     def structure_factor(self, frequency: Tensor) -> Tensor:
         """Return S at frequencies in 1/A."""

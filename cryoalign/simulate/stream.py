@@ -312,6 +312,8 @@ def _check_images(images: NDArray[np.float32], particles: Particles) -> None:
             file=particles.source,
             row=int(particles.row[bad[0]]),
             expected="an image",
-            found=f"values from {low[bad[0]]:g} to {high[bad[0]]:g}",
-            remedy="look at the specimen's values, B-factors and the envelope",
+            found=f"values from {low[bad[0]]:g} to {high[bad[0]]:g}, with a CTF scale factor of "
+            f"{particles.ctf_scale[bad[0]]:g} and a CTF B-factor of {particles.ctf_bfactor[bad[0]]:g} A^2",
+            remedy="look at rlnCtfScalefactor and rlnCtfBfactor (ctf/scale, ctf/bfactor) in that row, the "
+            "specimen's values and B-factors, and the envelope",
         )

@@ -84,3 +84,10 @@ def test_a_pixel_size_is_given_to_star_files_alone(tmp_path: Path) -> None:
     path = save(tmp_path / "a.cs", cryosparc_particles())
     with pytest.raises(InputError, match="pixel_size belongs to STAR files"):
         read_particles(path, pixel_size=1.5)
+
+
+def test_what_no_ctf_has_is_named_by_its_column(tmp_path: Path) -> None:
+    table = cryosparc_particles()
+    table["ctf/bfactor"][2] = -1e6
+    with pytest.raises(InputError, match=r"a\.cs, row 3: ctf/bfactor is not possible \(1 of 8 rows\)"):
+        read_particles(save(tmp_path / "a.cs", table))

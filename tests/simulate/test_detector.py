@@ -78,7 +78,17 @@ def test_a_gradient_tilts_the_illumination() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"dose": 0.0}, {"mtf": 0.0}, {"mtf": 1.5}, {"dqe": (0.0, 0.5)}, {"dqe": (0.5,)}, {"gradient": -1.0}],
+    [
+        *(
+            {"dose": 0.0},
+            {"mtf": 0.0},
+            {"mtf": 1.5},
+            {"dqe": (0.0, 0.5)},
+            {"dqe": (0.5,)},
+            {"gradient": -1.0},
+        ),
+        *({"dose": 1e30}, {"mtf": 1e-40}, {"dqe": (0.5, 1e-40)}, {"gradient": 1e30}),
+    ],
 )
 def test_parameters_out_of_range(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=f"detector.{next(iter(wrong))}"):

@@ -56,6 +56,8 @@ def test_parts_multiply() -> None:
     torch.testing.assert_close(together, math.prod(column(part) for part in parts))
 
 
-def test_nothing_negative() -> None:
-    with pytest.raises(InputError, match=r"envelope\.convergence"):
-        Envelope(convergence=-0.1)
+@pytest.mark.parametrize("name", ["bfactor", "convergence", "focal_spread"])
+def test_nothing_negative_or_endless(name: str) -> None:
+    for value in (-0.1, 1e30):
+        with pytest.raises(InputError, match=rf"envelope\.{name}"):
+            Envelope(**{name: value})

@@ -71,6 +71,20 @@ def test_motion_blurs_the_molecules() -> None:
     torch.testing.assert_close(moving / still, expected, rtol=0.04, atol=0.0)
 
 
-def test_no_negative_ice() -> None:
-    with pytest.raises(InputError, match=r"solvent\.thickness"):
-        IceNoise(thickness=-1.0)
+NUMBERS = (
+    "thickness",
+    "density",
+    "bfactor",
+    "compressibility",
+    "correlation",
+    "halo",
+    "halo_height",
+    "halo_width",
+)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_no_negative_or_endless_ice(name: str) -> None:
+    for value in (-1.0, 1e30):
+        with pytest.raises(InputError, match=rf"solvent\.{name} is out of range"):
+            IceNoise(**{name: value})

@@ -84,6 +84,13 @@ def refused(particles: Particles, volume: Path, **options: Any) -> str:
     return str(caught.value)
 
 
+def test_a_scale_factor_of_zero_is_named(particles: Particles, volume: Path) -> None:
+    text = refused(replace(particles, ctf_scale=np.array([1.0, 0.0, 1.0])), volume)
+    assert text.startswith(f"{particles.source}, row 2: the simulated image is constant")
+    assert "with a CTF scale factor of 0 and a CTF B-factor of 0 A^2" in text
+    assert "rlnCtfScalefactor" in text
+
+
 def test_files_row_for_row(particles: Particles, volume: Path) -> None:
     star = run(particles, volume, batch_size=2)
     with mrcfile.open(star.parent / "sim.mrcs") as mrc:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cryoalign.errors import InputError
+from cryoalign.io.relion.star_text import is_writable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from cryoalign.io.cryosparc.table import CsTable
 
-_CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
+_LAST_LETTER, _HALVES = 0x10FFFF, (0xD800, 0xDFFF)  # of Unicode; halves of letters are none by themselves
 LIMITS = {
+    "blob/shape": (0.0, 16_384.0),
+    "blob/idx": (-1.0, 2.0**32),
+    "alignments3D/pose": (-1e4, 1e4),
     "blob/psize_A": (1e-3, 1e3),
     "alignments3D/psize_A": (1e-3, 1e3),
     "ctf/accel_kv": (1.0, 5e3),
@@ -95,20 +98,28 @@ def text(table: CsTable, name: str) -> NDArray[np.str_]:
         raise InputError(
             f"the column {name} is not text", file=table.place(name, 0)[0], found=f"type {values.dtype}"
         )
+    found = decoded(table, name)
+    refuse(table, name, found == "", "is empty", "a path")
+    return found
+
+
+def decoded(table: CsTable, name: str) -> NDArray[np.str_]:
+    """Return a column of text, of any shape, refusing what no STAR file can hold, as tabs."""
+    values = table[name]
     try:
         found: NDArray[np.str_] = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
     except UnicodeDecodeError as error:
         raise InputError(
             f"the column {name} is not UTF-8 text", file=table.place(name, 0)[0], found=error.reason
         ) from error
-    refuse(table, name, found == "", "is empty", "a path")
-    refuse_control(table, name, found)
-    return found
-
-
-def refuse_control(table: CsTable, name: str, found: NDArray[np.str_]) -> None:
-    """Refuse text with line breaks, tabs or other control characters: no STAR file can hold it."""
+    if found.dtype.itemsize:
+        letters = np.ascontiguousarray(found).reshape(len(table), -1).view(np.uint32)
+        bad = (letters > _LAST_LETTER) | ((letters >= _HALVES[0]) & (letters <= _HALVES[1]))
+        if bad.any():
+            file, row = table.place(name, int(bad.any(axis=1).argmax()))
+            raise InputError(f"{name} is not text", file=file, row=row, expected="letters of Unicode")
     distinct, inverse = np.unique(found, return_inverse=True)
-    bad = np.array([_CONTROL.search(value) is not None for value in distinct.tolist()])
-    rows = bad[inverse].reshape(len(table), -1).any(axis=1)
-    refuse(table, name, rows, "holds a control character", "letters and signs")
+    unwritable = np.array([not is_writable(value) for value in distinct.tolist()])
+    rows = unwritable[inverse].reshape(len(table), -1).any(axis=1)
+    refuse(table, name, rows, "holds a control character, or quotes of both kinds", "letters and signs")
+    return found

@@ -16,15 +16,15 @@ import torch
 from cryoalign.errors import InputError
 from cryoalign.io.cryosparc.columns import (
     choice_of,
+    decoded,
     numbers,
     optional,
     refuse,
-    refuse_control,
     require,
     text,
 )
 from cryoalign.io.cryosparc.optics import LENS, read_optics
-from cryoalign.io.cryosparc.table import UID, CsTable
+from cryoalign.io.cryosparc.table import UID, VECTOR, CsTable, vector_name
 from cryoalign.io.relion.read import MICROGRAPH
 from cryoalign.particles import Particles
 from cryoalign.physics.rotation import matrix_to_euler, rotation_vector_to_matrix
@@ -54,7 +54,8 @@ def read_cryosparc(path: Path, passthrough: Sequence[Path] = ()) -> Particles:
     -------
     Particles
         One optics group for each exposure group and each distinct set of its values. In `table` stand the
-        uid, every column under its name (those with several values as ``name[0]``, ``name[1]``, ...)
+        uid, every column under its name (those with several values as ``name[0]``, ``name[1]``, ..., or
+        ``name[0,0]``, ...)
         and, where micrographs are named, ``rlnMicrographName``.
 
     Raises
@@ -158,15 +159,17 @@ def _data_frame(table: CsTable, micrograph: NDArray[np.str_]) -> pd.DataFrame:
         columns[MICROGRAPH] = micrograph
     for name in table.names:
         values = table[name]
-        if name in columns or values.dtype.kind not in "fiubSU":
+        if name in columns:
             continue
-        if values.dtype.kind == "S":
-            values = np.char.decode(values, "utf-8", "replace")
-        if values.dtype.kind == "U":
-            refuse_control(table, name, values)
-        if values.ndim == 1:
-            columns[name] = values
-        else:
-            flat = values.reshape(len(table), -1)
-            columns |= {f"{name}[{i}]": flat[:, i] for i in range(flat.shape[1])}
+        if values.dtype.kind not in "fiubSU" or VECTOR.fullmatch(name):
+            raise InputError(
+                f"the column {name} cannot be kept",
+                file=table.place(name, 0)[0],
+                expected="numbers or text, under a name that does not end in [...]",
+                found=f"type {values.dtype}",
+                remedy="remove the column",
+            )
+        if values.dtype.kind in "SU":
+            values = decoded(table, name)
+        columns |= {vector_name(name, place): values[:, *place] for place in np.ndindex(values.shape[1:])}
     return pd.DataFrame(columns)

@@ -7,6 +7,7 @@ file of a job and its *passthrough* files, whose rows have the same uids in any 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,14 @@ MAGIC = {b"\x93NUMPY": "numpy", b"\x94CSDAT": "csdat", b"\x95CSDAT": "csdat"}
 """First bytes of the formats; CSDAT came in two versions."""
 
 _LARGEST_HEADER = 1 << 20  # NumPy stops at 10 kB by itself, and a file of many columns has more
+
+VECTOR = re.compile(r"(.+)\[(\d+(?:,\d+)*)\]")
+"""Name of one value of a column with several, in a table of plain columns."""
+
+
+def vector_name(name: str, place: tuple[int, ...]) -> str:
+    """Return the name of a value of a column: ``ctf/tilt_A[1]``, or of a column with one alone."""
+    return f"{name}[{','.join(map(str, place))}]" if place else name
 
 
 class CsTable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,13 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from cryoalign.io.cryosparc.optics import ABERRATIONS
-from cryoalign.io.cryosparc.table import UID, from_cryosparc
+from cryoalign.io.cryosparc.table import UID, VECTOR, from_cryosparc
 from cryoalign.io.output import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from cryoalign.particles import Particles
@@ -171,20 +171,31 @@ def _alignments(particles: Particles) -> dict[str, NDArray[Any]]:
 
 def _kept(particles: Particles) -> dict[str, NDArray[Any]]:
     """Return CryoSPARC's columns of the table, those that were taken apart put together again."""
-    parts: dict[str, list[NDArray[Any]]] = {}
+    parts: dict[str, dict[tuple[int, ...], NDArray[Any]]] = {}
     kept: dict[str, NDArray[Any]] = {}
     for column in particles.table.columns:
-        values = particles.table[column]
         if "/" not in column:
             continue
-        vector = re.fullmatch(r"(.+)\[\d+\]", column)
-        if vector is not None:
-            parts.setdefault(vector[1], []).append(values.to_numpy())
-        elif values.dtype.kind in "fiub":
-            kept[column] = values.to_numpy()
+        values = _plain(particles.table[column])
+        vector = VECTOR.fullmatch(column)
+        if vector is None:
+            kept[column] = values
         else:
-            kept[column] = np.char.encode(np.array(values.to_list(), dtype=np.str_), "utf-8")
-    return kept | {name: np.stack(values, axis=1) for name, values in parts.items()}
+            parts.setdefault(vector[1], {})[tuple(map(int, vector[2].split(",")))] = values
+    return kept | {name: _together(values) for name, values in parts.items()}
+
+
+def _plain(values: pd.Series[Any]) -> NDArray[Any]:
+    """Return numbers as they are, and text as bytes."""
+    if values.dtype.kind in "fiub":
+        return values.to_numpy()
+    return np.char.encode(np.array(values.to_list(), dtype=np.str_), "utf-8")
+
+
+def _together(values: dict[tuple[int, ...], NDArray[Any]]) -> NDArray[Any]:
+    """Return the values of a column in the shape that it had."""
+    shape = [most + 1 for most in map(max, zip(*values, strict=True))]
+    return np.stack([values[place] for place in np.ndindex(*shape)], axis=1).reshape(-1, *shape)
 
 
 def _field(values: NDArray[Any]) -> tuple[Any, ...]:

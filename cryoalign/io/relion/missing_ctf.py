@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Literal
 
-from cryoalign.errors import choice
+from cryoalign.errors import InputError, choice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,9 +52,10 @@ def fill_ctf(
     Raises
     ------
     InputError
-        If `missing` is neither.
+        If `missing` is neither, or some columns of the defocus are there and others are not.
     """
     choice("missing_ctf", missing, ("refuse", "neutral"))
+    _refuse_half(path, [name for name in DEFOCUS if name in particles])
     lens = particles if optics is None else optics
     if missing == "refuse":
         return particles, optics
@@ -70,3 +71,17 @@ def fill_ctf(
         lens = lens.assign(**{_CONTRAST: "0"})
         particles = lens if optics is None else particles
     return particles, None if optics is None else lens
+
+
+def _refuse_half(path: Path, found: list[str]) -> None:
+    """Refuse a part of a defocus, whatever is asked for."""
+    missing = ", ".join(name for name in DEFOCUS if name not in found)
+    if found and missing:
+        raise InputError(
+            "CTF columns are missing",
+            file=path,
+            expected=", ".join(DEFOCUS),
+            found=f"{', '.join(found)} without {missing}",
+            remedy=f"add {missing}; or remove {', '.join(found)}, to take the CTF for 1 by "
+            "missing_ctf=neutral",
+        )

@@ -189,14 +189,17 @@ def _check_limits(path: Path, lens: _Lens, where: str) -> None:
         ("pixel size in A", lens.pixel_size, *_PIXEL_SIZES),
         ("rlnVoltage in kV", lens.voltage, 1.0, 5e3),
         ("rlnAmplitudeContrast", lens.amplitude_contrast, 0.0, 1.0),
+        (OPTIONAL[0], lens.box_size, 0, 16_384),
+        (OPTIONAL[1], lens.premultiplied, 0, 1),
     ):
-        bad = np.flatnonzero((values < low) | (values > high))
+        fraction = (values != np.round(values)) & (what in OPTIONAL)
+        bad = np.flatnonzero((values < low) | (values > high) | fraction)
         if len(bad):
             raise InputError(
                 f"the {what} is not possible{f' in table {where}' if where else ''}",
                 file=path,
                 row=int(bad[0]) + 1,
-                expected=f"{low:g} to {high:g}",
+                expected=f"{'a whole number, ' if what in OPTIONAL else ''}{low:g} to {high:g}",
                 found=f"{values[bad[0]]:g}",
             )
 

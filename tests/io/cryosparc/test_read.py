@@ -163,6 +163,25 @@ BAD: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
     "oblong": (_set("blob/shape", 6, (16, 18)), r"row 7: blob/shape is not square[\s\S]*16 18"),
     "empty path": (_set("blob/path", 3, b""), r"row 4: blob/path is empty"),
     "path of two lines": (_set("blob/path", 3, b"a\nb.mrc"), r"row 4: blob/path holds a control character"),
+    "half a letter": (
+        lambda table: with_column(table, "ctf/x", np.array(["ab"] * 7 + ["a\ud800"])),
+        r"row 8: ctf/x is not text",
+    ),
+    "no letters": (
+        lambda table: with_column(table, "ctf/x", np.full(8, 2**31 - 1, "<u4").view("<U1")),
+        r"row 1: ctf/x is not text",
+    ),
+    "latin text": (lambda table: with_column(table, "ctf/x", np.full(8, b"\xe9")), "ctf/x is not UTF-8"),
+    "complex numbers": (
+        lambda table: with_column(table, "ctf/x", np.zeros((8, 2), "<c8")),
+        r"ctf/x cannot be kept[\s\S]*complex64",
+    ),
+    "times": (lambda table: with_column(table, "ctf/x", np.zeros(8, "<M8[s]")), r"ctf/x cannot be kept"),
+    "a name in brackets": (
+        lambda table: with_column(table, "ctf/x[0]", np.zeros(8)),
+        r"\[0\] cannot be",
+    ),
+    "a huge box": (_set("blob/shape", 1, 2**31), r"row 2: blob/shape is not possible"),
     "text with a tab": (_set("ctf/type", 2, b"a\tb"), r"row 3: ctf/type holds a control character"),
     "strange path": (_set("blob/path", 3, b"\xff\xfe"), "not UTF-8"),
 }

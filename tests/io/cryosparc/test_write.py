@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from cryoalign.io.cryosparc.read import read_cryosparc
 from cryoalign.io.cryosparc.write import cryosparc_columns, write_cryosparc, write_parts, write_table
 from cryoalign.particles import Particles
-from tests.io.cryosparc_files import ABERRATIONS, FIELDS, location, particles, save
+from tests.io.cryosparc_files import ABERRATIONS, FIELDS, location, particles, save, with_column
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,6 +89,24 @@ def test_aberrations_are_not_claimed_for_the_images(tmp_path: Path) -> None:
     raw = read_cryosparc(save(tmp_path / "raw.cs", table))
     write_cryosparc(tmp_path / "new.cs", raw, stack="sim.mrcs", box=16)
     assert not any(group.unmodelled for group in read_cryosparc(tmp_path / "new.cs").optics)
+
+
+def test_columns_of_any_shape_come_back(tmp_path: Path) -> None:
+    columns = {
+        "my/words": np.array([[f"ä {row}", "q'"] for row in range(8)]),
+        "my/matrix": np.arange(48, dtype="<f4").reshape(8, 2, 3),
+        "my/flags": np.arange(16).reshape(8, 2) % 3 == 0,
+        "my/name\u0085": np.array(["a\u2028b"] * 8),
+    }
+    table = particles()
+    for name, values in columns.items():
+        table = with_column(table, name, values)
+    write_cryosparc(tmp_path / "b.cs", read_cryosparc(save(tmp_path / "a.cs", table)), stack="s.mrcs", box=16)
+    back = np.load(tmp_path / "b.cs", allow_pickle=False)
+    for name, values in columns.items():
+        found = np.char.decode(back[name], "utf-8") if values.dtype.kind == "U" else back[name]
+        assert found.tolist() == values.tolist(), name
+        assert found.dtype == values.dtype, name
 
 
 def test_cryosparcs_own_reader_takes_it(tmp_path: Path, joined: Particles) -> None:

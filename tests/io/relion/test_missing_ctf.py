@@ -75,3 +75,17 @@ def test_half_a_ctf_is_refused_all_the_same(tmp_path: Path) -> None:
                 read_particles(path, missing_ctf="neutral")
     with pytest.raises(InputError, match=r"missing_ctf(.|\n)*refuse or neutral"):
         read_particles(files(tmp_path)[0], missing_ctf="none")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("found", [DEFOCUS[:1], DEFOCUS[2:], DEFOCUS[:2]])
+def test_half_a_defocus_is_refused_with_what_helps(tmp_path: Path, found: tuple[str, ...]) -> None:
+    missing = ", ".join(name for name in DEFOCUS if name not in found)
+    for path in files(tmp_path, *missing.split(", ")):
+        for asked in ("refuse", "neutral"):
+            with pytest.raises(InputError) as caught:
+                read_particles(path, missing_ctf=asked)  # type: ignore[arg-type]
+            assert str(caught.value.remedy).startswith(
+                f"add {missing}; or remove {', '.join(found)}, to take"
+            )
+    for path in files(tmp_path, *DEFOCUS):
+        assert not read_particles(path, missing_ctf="neutral").defocus.any(), "as the remedy says"
