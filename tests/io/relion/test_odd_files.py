@@ -32,8 +32,8 @@ def test_a_second_table_of_images_is_named(tmp_path: Path, caplog: pytest.LogCap
         (OPTICS, given(PARTICLES, "rlnDefocusV", 1, "1e300"), r"row 2: rlnDefocusV is not possible \(1 of 3"),
         (OPTICS, given(PARTICLES, "rlnOriginYAngst", 2, "-1e7"), "row 3: rlnOriginYAngst is not possible"),
         (OPTICS, {**PARTICLES, "rlnCtfBfactor": ["0", "1e6", "0"]}, "row 2: rlnCtfBfactor is not possible"),
-        (OPTICS, {**PARTICLES, "rlnCtfBfactor": ["-1e6"] * 3}, r"row 1: rlnCtfBfactor(.|\n)*-10,000 to 10,000"),
-        (OPTICS, {**PARTICLES, "rlnCtfScalefactor": ["1", "1", "1e9"]}, "row 3: rlnCtfScalefactor is not poss"),
+        (OPTICS, {**PARTICLES, "rlnCtfBfactor": ["-1e6"] * 3}, r"row 1: rlnCtfBfactor(.|\n)*-10,000 to"),
+        (OPTICS, {**PARTICLES, "rlnCtfScalefactor": ["1", "1", "1e9"]}, "row 3: rlnCtfScalefactor is not"),
     ],
 )  # fmt: skip
 def test_what_is_not_possible(tmp_path: Path, optics: Table, table: Table, message: str) -> None:
