@@ -223,5 +223,6 @@ def existing(path: Path, expected: str) -> Path:
     if not path.exists():
         raise InputError("there is no such file", file=path, expected=expected)
     if not path.is_file():
-        raise InputError("this is not a file", file=path, expected=expected, found="a folder")
+        found = "a folder" if path.is_dir() else "a device, a pipe or a socket"
+        raise InputError("this is not a file", file=path, expected=expected, found=found)
     return path

@@ -33,7 +33,7 @@ def explain_composition(error: HydraException, command: str) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         name, _, choice = error.missing_cfg_file.rpartition("/")
         group = catalogue.group(name)
-        refusal = _no_choice(group, choice) if group else None
+        refusal = no_choice(group, choice) if group else None
     elif found := _NO_KEY.search(text):
         resumed = any(word.startswith("resume=") for word in sys.argv[1:])
         refusal = _no_key_of_a_run(found[1]) if resumed else no_key(command, found[1])
@@ -97,7 +97,8 @@ def _names(catalogue: Catalogue) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _no_choice(group: Group, given: str) -> InputError:
+def no_choice(group: Group, given: str) -> InputError:
+    """Return the refusal of what is no choice of a group."""
     names = [choice.name for choice in group.choices]
     near = difflib.get_close_matches(given, names, 1)
     return InputError(

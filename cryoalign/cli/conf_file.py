@@ -19,6 +19,7 @@ CONF_DIR = str(_PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.p
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CHOICES = re.compile(r"\(([^()|]+(?: \| [^()|]+)+)\)")
 _PATH = re.compile(r" ?\((file|file or list|folder|run folder)\)")
+_MADE = {"out", "paths.outputs", "paths.cache"}  # keys of folders that a command makes
 _GLOBAL = "# @package _global_"
 
 
@@ -74,7 +75,7 @@ class Key:
     def path(self) -> str:
         """What has to be there, as a mark in the text says; ``out``: what the command makes."""
         found = _PATH.search(self.text)
-        return found[1] if found else "out" if self.name == "out" else ""
+        return found[1] if found else "out" if self.name in _MADE else ""
 
     @property
     def said(self) -> str:

@@ -7,6 +7,8 @@ import os
 
 from hydra.errors import InstantiationException
 from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
     InterpolationToMissingValueError,
     MissingMandatoryValue,
     OmegaConfBaseException,
@@ -70,6 +72,9 @@ def _message(error: BaseException, *, outermost: bool) -> str | None:
     if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):
         name = str(error).splitlines()[0].rpartition(": ")[2]
         return str(not_given(name))
+    if isinstance(error, ConfigAttributeError | ConfigKeyError) and error.full_key:
+        remedy = f"leave ~{error.full_key} out, or give {error.full_key}=VALUE"
+        error = InputError(f"{error.full_key} is needed and was taken away", remedy=remedy)
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return f"{str(error).splitlines()[0].rstrip(':')}\n  found: {error.__cause__}"
     text = str(error)

@@ -10,6 +10,7 @@ from omegaconf.errors import InterpolationKeyError
 
 from cryoalign.cli.catalogue import read_catalogue
 from cryoalign.cli.flatten import flatten
+from cryoalign.cli.literal import literal
 from cryoalign.cli.writing import written
 from cryoalign.errors import InputError, existing
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 def check_paths(cfg: DictConfig, command: str) -> None:
     """Refuse a command without what it needs, or with a file or folder that is not there.
 
-    Which keys name one says the mark in their comments in ``conf/``: ``(file)``, ``(file or list)``,
-    ``(folder)`` or ``(run folder)``.
+    A ``~`` that a path begins with becomes the home folder, in place. Which keys name one says the mark in
+    their comments in ``conf/``: ``(file)``, ``(file or list)``, ``(folder)`` or ``(run folder)``.
     """
     raw = flatten(OmegaConf.to_container(cfg, resolve=False))
     keys = {key.name: key for _, key in read_catalogue(command).all_keys()}
@@ -33,13 +34,45 @@ def check_paths(cfg: DictConfig, command: str) -> None:
         value = _value(cfg, name, raw.get(name)) if key.path else None
         if value is None:
             continue
-        for entry in value if isinstance(value, ListConfig) and key.path == "file or list" else [value]:
-            _check(key, entry)
+        several = isinstance(value, ListConfig) and key.path == "file or list"
+        entries: list[object] = list(value) if isinstance(value, ListConfig) and several else [value]
+        places = [_checked(key, entry) for entry in entries]
+        if any(str(entry).startswith("~") for entry in entries):
+            OmegaConf.update(cfg, name, literal(places if several else places[0]))
+
+
+def at_home(path: str | Path) -> Path:
+    """Return a path with the home folder in the place of ``~`` or ``~NAME``, if there is such a user.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Path
+        As it stands where there is no such user: a folder may be called so.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def not_given(name: str) -> InputError:
     """Return the refusal of a command without a key that it needs."""
     return InputError(f"{name} has no default and was not given", remedy=f"give it as {name}=VALUE")
+
+
+def no_path(key: Key, value: object) -> InputError:
+    """Return the refusal of a value that names no file or folder."""
+    number = isinstance(value, int) and not isinstance(value, bool)  # a name of digits
+    return InputError(
+        f"{key.name} cannot be used",
+        expected="one path, or several: [A,B]" if key.path == "file or list" else "one path",
+        found="nothing" if value == "" else value,
+        remedy=f"write {written(key.name, value) if number else f'{key.name}=PATH'}",
+    )
 
 
 def _value(cfg: DictConfig, name: str, raw: object) -> object:
@@ -55,17 +88,11 @@ def _value(cfg: DictConfig, name: str, raw: object) -> object:
         ) from error
 
 
-def _check(key: Key, entry: object) -> None:
-    """Check one entry of a key."""
+def _checked(key: Key, entry: object) -> str:
+    """Return one entry of a key, with the home folder in the place of ``~``; refuse what cannot be used."""
     if not isinstance(entry, str) or not entry:
-        number = isinstance(entry, int) and not isinstance(entry, bool)  # a name of digits
-        raise InputError(
-            f"{key.name} cannot be used",
-            expected="one path, or several: [A,B]" if key.path == "file or list" else "one path",
-            found="nothing" if entry == "" else entry,
-            remedy=f"write {written(key.name, entry) if number else f'{key.name}=PATH'}",
-        )
-    place, meaning = Path(entry).expanduser(), key.said.partition(";")[0]
+        raise no_path(key, entry)
+    place, meaning = at_home(entry), key.said.partition(";")[0]
     if key.path.startswith("file"):
         existing(place, meaning)
     elif key.path == "run folder":
@@ -73,6 +100,7 @@ def _check(key: Key, entry: object) -> None:
     elif key.path == "folder" and not place.is_dir():
         problem = "this is not a folder" if place.exists() else "there is no such folder"
         raise InputError(problem, file=place, expected=meaning)
+    return str(place)
 
 
 def existing_run(folder: Path) -> Path:

@@ -21,7 +21,7 @@ from cryoalign.cli.conf_file import CONF_DIR
 from cryoalign.cli.explain import explain
 from cryoalign.cli.fault import FAULT, fault_text, shows_traceback
 from cryoalign.cli.job import job_folder
-from cryoalign.cli.paths import check_paths
+from cryoalign.cli.paths import at_home, check_paths
 from cryoalign.cli.sweep import CommandError, Jobs, exit_with
 from cryoalign.cli.termination import Terminated, is_terminated
 from cryoalign.cli.words import check_words
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def _run_folder(resume: str | None, fresh: str) -> str:
     """Name the folder Hydra may create: a new one, or none where an old run is to be continued."""
-    return fresh if resume is None else "."
+    return str(at_home(fresh)) if resume is None else "."
 
 
 def _job_folder(number: int, overrides: Sequence[str], sweeper: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 
 from cryoalign.cli.catalogue import read_catalogue
+from cryoalign.cli.overrides import check_overrides
 from cryoalign.cli.writing import as_typed, written
 from cryoalign.errors import InputError
 
@@ -24,6 +25,8 @@ _SPACES = (
 
 def check_words(words: Sequence[str], command: str) -> None:
     """Refuse what neither Hydra's options nor its grammar can read, and show how to write it.
+
+    What can be read is looked at by `cryoalign.cli.overrides.check_overrides`.
 
     Raises
     ------
@@ -48,16 +51,17 @@ def check_words(words: Sequence[str], command: str) -> None:
             expected="options first, or behind all keys",
             remedy=f"write the options (-m) directly behind cryoalign {command}",
         )
-    parser = OverridesParser.create()
+    parser, overrides = OverridesParser.create(), []
     for word in known.overrides:
         try:
-            parser.parse_overrides([word])
+            overrides += parser.parse_overrides([word])
         except OverrideParseException as error:
             raise InputError(
                 f"cannot read the argument {word!r}",
                 expected="key=value",
                 remedy=_writing(word, words, command),
             ) from error
+    check_overrides(overrides, command)
 
 
 def _no_option(words: Sequence[str], place: int, command: str) -> InputError:
@@ -85,10 +89,8 @@ def _writing(word: str, words: Sequence[str], command: str) -> str:
     if word == "help":
         return f"cryoalign {command} --help"
     key, separator, value = word.partition("=")
-    if key and separator and value.startswith("~/"):
-        return f"write {key}=$HOME{value[1:]}: ~ is your home folder only at the beginning of a word"
     if key and separator:
-        return f"quote a value with special characters twice: {written(key, value)}"
+        return _quoting(key, value)
     place = words.index(word)
     before = words[place - 1] if place else ""
     after = words[place + 1] if place + 1 < len(words) else ""
@@ -98,3 +100,12 @@ def _writing(word: str, words: Sequence[str], command: str) -> str:
         value = after.removeprefix("=") or "".join(words[place + 2 : place + 3])
         return f"write {as_typed(word, value)}, no spaces round ="
     return _SPACES
+
+
+def _quoting(key: str, value: str) -> str:
+    """Return how to write a key and a value that Hydra's grammar cannot read."""
+    if value.startswith("~/"):
+        return f"write {key}=$HOME{value[1:]}: ~ is your home folder only at the beginning of a word"
+    if key != key.strip():
+        return f"write {as_typed(key.strip(), value.strip() or 'VALUE')}, no spaces round ="
+    return f"quote a value with special characters twice: {written(key, value)}"

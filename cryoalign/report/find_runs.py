@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cryoalign.cli.paths import at_home
 from cryoalign.cli.writing import written
 from cryoalign.errors import InputError
 from cryoalign.report.run_result import RunResult, read_result
@@ -87,7 +88,14 @@ def _folders(patterns: Sequence[str]) -> Iterator[tuple[Path, bool]]:
     """Every folder once, and whether it was named outright."""
     seen = set()
     for pattern in patterns:
-        place = Path(pattern).expanduser()
+        if not pattern:  # it would be the working folder
+            raise InputError(
+                "runs cannot be used",
+                expected="folders of runs, or patterns",
+                found="nothing",
+                remedy="write runs=PATH",
+            )
+        place = at_home(pattern)
         named = place.is_dir() or not any(sign in pattern for sign in "*?[")
         # Path.glob takes no absolute pattern.
         matches = [str(place)] if named else glob.glob(str(place), recursive=True)  # noqa: PTH207

@@ -13,13 +13,12 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from cryoalign.cli.literal import literal
-from cryoalign.cli.paths import existing_run
+from cryoalign.cli.paths import at_home, existing_run
 from cryoalign.data.background_share import background_share, bright_share
 from cryoalign.data.normalize import Normalization
 from cryoalign.errors import InputError
@@ -34,6 +33,7 @@ from cryoalign.runs.trust import check_targets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from cryoalign.data.datamodule import PairedDataModule
     from cryoalign.particles import Particles
@@ -70,10 +70,10 @@ def absolute_paths(cfg: DictConfig) -> None:
     for key in _DATA_PATHS:
         value = OmegaConf.select(cfg.data, key)
         if value is not None:
-            OmegaConf.update(cfg.data, key, literal(str(Path(value).expanduser().absolute())))
+            OmegaConf.update(cfg.data, key, literal(str(at_home(value).absolute())))
     others = passthrough_files(cfg.data.get("passthrough"))
     if others:
-        cfg.data.passthrough = literal([str(path.expanduser().absolute()) for path in others])
+        cfg.data.passthrough = literal([str(at_home(path).absolute()) for path in others])
 
 
 def describe(folder: Path, cfg: DictConfig, data: PairedDataModule, origin: Mapping[str, Any]) -> None:
@@ -149,7 +149,7 @@ def read_run(folder: str | Path, builds: Sequence[Slot] = (), trust: Collection[
     InputError
         If there is no such folder, it holds no run, or one that names what is neither known nor trusted.
     """
-    folder = existing_run(Path(folder).expanduser().absolute())
+    folder = existing_run(at_home(folder).absolute())
     with reading(folder / "config.yaml"):
         cfg = read_configuration(folder / "config.yaml")
         check_targets(cfg, builds, trust, folder / "config.yaml")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cryoalign.cli import choose_device, command
-from cryoalign.errors import InputError, within
+from cryoalign.errors import within
 from cryoalign.simulate.subjects import DRAWN, check_subjects, read_subjects
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ def main(cfg: DictConfig) -> None:
     if cfg.box is not None:
         remedy = "leave box out to take that of the raw images"
         within("the box size", cfg.box, 2, unit="px", remedy=remedy)
-    if cfg.specimen.file is None:
-        raise InputError(
-            "the specimen has no file", expected="a map or a model", remedy="give it with volume="
-        )
     parts = {name: instantiate(buildable(cfg[name]), _convert_="all") for name in PARTS}
     plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     named = [*PARTS, "seed", "passthrough", "ignore_aberrations"]

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from omegaconf import OmegaConf
 
 from cryoalign.cli.catalogue import read_catalogue
 from cryoalign.cli.command import COMMANDS
+from cryoalign.cli.device import choose_device
+from cryoalign.cli.paths import check_paths
+from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
     from tests.conftest import Cli
@@ -79,6 +83,82 @@ def test_a_path_that_cannot_be_used(words: str, message: str, cli: Cli, tmp_path
     assert "Traceback" not in done.err
     assert {path.name for path in tmp_path.iterdir()} <= {"a.star", "folder", "outputs"}
     assert not list(tmp_path.glob("outputs/train/*"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("simulate", 'particles="~no_such_user/x.star"', "volume=a.star", "out=x"),
+        ("export", 'run="~no_such_user/x"', "particles=a.star", "out=x"),
+        ("train", 'resume="~no_such_user/x"'),
+        ("report", 'runs="~no_such_user/x"', "out=x"),
+    ],
+)
+def test_the_home_of_nobody_is_a_name(words: tuple[str, ...], cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.star").touch()
+    done = cli(*words)
+    assert done.code == 1
+    assert "~no_such_user/x" in done.err
+    assert "there is no such file" in done.err or "this folder does not exist" in done.err
+    assert not list(tmp_path.glob("outputs/train/*"))
+
+
+def test_a_folder_that_looks_like_a_home(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "~no_such_user").mkdir()
+    (tmp_path / "~no_such_user" / "x.star").touch()
+    done = cli("simulate", 'particles="~no_such_user/x.star"', "volume=no.mrc", "out=x")
+    assert done.err.startswith("error: no.mrc: there is no such file")
+
+
+def test_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every path of a command may begin with it, also one that is made."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "x.star").touch()
+    cfg = OmegaConf.create(
+        {"particles": "~/x.star", "volume": "~/x.star", "out": "~/new", "passthrough": ["~/x.star"]}
+    )
+    cfg.specimen = {"file": "${volume}"}
+    check_paths(cfg, "simulate")
+    x = str(tmp_path / "x.star")
+    assert OmegaConf.to_container(cfg, resolve=True) == {
+        "particles": x, "volume": x, "out": str(tmp_path / "new"), "passthrough": [x],
+        "specimen": {"file": x},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("runs", "problem"), [("runs=", "runs cannot be used"), ("runs=['']", "runs cannot be used")]
+)
+def test_no_runs_are_not_all_runs(runs: str, problem: str, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "config.yaml").touch()
+    done = cli("report", runs)
+    assert done.code == 1
+    assert done.err.startswith(f"error: {problem}\n")
+    assert "remedy: write runs=PATH" in done.err
+
+
+def test_a_device_is_no_folder(cli: Cli) -> None:
+    done = cli("simulate", "particles=/dev/zero", "volume=v.mrc", "out=x")
+    assert done.err.startswith("error: /dev/zero: this is not a file\n")
+    assert "found: a device, a pipe or a socket\n" in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("gpu", "did you mean device=cuda?"),
+        ("GPU:1", "did you mean device=cuda:1?"),
+        ("cdua", "did you mean device=cuda?"),
+        ("abacus", "leave device= out"),
+    ],
+)
+def test_a_device_that_nobody_has(name: str, remedy: str) -> None:
+    with pytest.raises(InputError) as refused:
+        choose_device(name)
+    assert refused.value.expected == "auto, cpu, cuda or cuda:N"
+    assert refused.value.found == name
+    assert remedy in str(refused.value.remedy)
 
 
 def test_nothing_heavy_is_imported_before() -> None:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
         (["particles=run=3.star"], "'particles=\"run=3.star\"'"),
         (["particles=Peter's.star"], """ 'particles="Peter'"'"'s.star"'\n"""),
         (["particles=~/ribo.star"], "write particles=$HOME/ribo.star"),
+        (["particles = ribo.star"], "write particles=ribo.star, no spaces round ="),
+        (['particles =" ribo.star"'], "write 'particles=\" ribo.star\"', no spaces round ="),
+        (["particles =ribo.star"], "write particles=ribo.star, no spaces round ="),
     ],
 )
 def test_an_argument_that_cannot_be_read(arguments: list[str], shown: str) -> None:
