@@ -28,7 +28,9 @@ def main(overrides: list[str]) -> int:
     commands = []
     for name, options in ARMS.items():
         run = folder / name
-        commands.append(["train", *options, f"hydra.run.dir={run}", *overrides])
+        named = {entry.partition("=")[0] for entry in overrides}  # a key is given once
+        kept = [option for option in options if option.partition("=")[0] not in named]
+        commands.append(["train", *kept, f"hydra.run.dir={run}", *overrides])
         judged = [f"run={run}", "part=held_out", "baselines=[]", MEASURES, "progress=false"]
         commands.append(["evaluate", *judged])
     commands.append(["report", f"runs={folder}/*", f"out={folder}/report"])

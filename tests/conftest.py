@@ -7,7 +7,7 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,13 +103,26 @@ class Done:
 Cli = Callable[..., Done]
 
 
+def latest(words: Sequence[str]) -> list[str]:
+    """Return the words of a command without those that a later one replaces: a key may be given once.
+
+    So tests replace words of the lists that they share.
+    """
+    places = {word.partition("=")[0]: place for place, word in enumerate(words)}
+    return [
+        word
+        for place, word in enumerate(words)
+        if places[word.partition("=")[0]] == place or word[0] in "+~-"
+    ]
+
+
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Run a command in this process, in an empty folder."""
+    """Run a command in this process, in an empty folder; of a key that is given again the last counts."""
 
     def call(name: str, *arguments: str) -> Done:
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", [f"cryoalign.{name}", *arguments])
+        monkeypatch.setattr(sys, "argv", [f"cryoalign.{name}", *latest(arguments)])
         GlobalHydra.instance().clear()
         code = 0
         try:

@@ -40,6 +40,8 @@ _REFUSALS = {
     errno.ENFILE: ("too many files are open", "close other programs"),
     errno.ENOMEM: ("not enough memory", "use smaller batches or fewer workers"),
 }
+#: What torch says of the memory of a CPU.
+_NO_MEMORY = ("can't allocate memory", "Storage size calculation overflowed")
 _WHEREVER = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS})
 """Those that explain an error which a library raised while it handled them."""
 
@@ -53,8 +55,12 @@ def explain(error: BaseException) -> str | None:
         for link in chain:  # Hydra's instantiate wraps what a constructor raises
             if isinstance(link, known) and (message := _message(link, outermost=link is error)) is not None:
                 return message
-    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for it
-        return f"not enough memory on the device\n  found: {first_line(error)}\n  remedy: use smaller batches"
+    no_memory = isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
+    if no_memory or type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for it
+        where = "" if no_memory else " on the device"
+        return (
+            f"not enough memory{where}\n  found: {first_line(error)}\n  remedy: use smaller batches or boxes"
+        )
     return None
 
 

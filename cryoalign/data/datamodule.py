@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
+from cryoalign.cli.limits import MOST_WORKERS
 from cryoalign.data.dataset import Pair, PairedImages
 from cryoalign.data.groups import number_groups
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
@@ -111,7 +112,8 @@ class PairedDataModule(LightningDataModule):
         choice("data.check", check, ("read", "all"))
         choice("data.bad_images", bad_images, ("refuse", "leave_out"))
         within("data.batch_size", batch_size, 1)
-        within("data.workers", workers, 0)
+        within("data.workers", workers, 0, MOST_WORKERS)
+        within("data.fit_images", fit_images, 1, whole=True)
         if train_pairs is not None:
             within("data.train_pairs", train_pairs, 1)
         self.sim_star, self.raw_star = Path(sim), Path(raw)

@@ -73,13 +73,23 @@ class Normalization:
     raw_high: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "percentiles", (float(self.percentiles[0]), float(self.percentiles[1])))
+        given = tuple(self.percentiles)
+        if len(given) != 2 or not all(type(value) in (int, float) for value in given):
+            raise InputError(
+                "data.normalization.percentiles cannot be used",
+                expected="two numbers",
+                found=list(given),
+                remedy="write data.normalization.percentiles=[0.5,99.5]",
+            )
+        object.__setattr__(self, "percentiles", (float(given[0]), float(given[1])))
         choice("data.normalization.range", self.range, ("none", "minmax", "percentiles"))
         within("data.normalization.radius", self.radius, above=0, most=1)
         low, high = self.percentiles
         if not 0 <= low < high <= 100:
             raise InputError(
-                "percentiles out of order", expected="0 <= low < high <= 100", found=f"{low}, {high}"
+                "data.normalization.percentiles are out of order",
+                expected="0 <= low < high <= 100",
+                found=f"{low}, {high}",
             )
 
     @classmethod

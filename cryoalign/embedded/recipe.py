@@ -15,6 +15,7 @@ from cryoalign.particles import Optics, Particles
 from cryoalign.simulate.detector import Counting
 from cryoalign.simulate.envelope import Envelope
 from cryoalign.simulate.solvent import IceNoise
+from cryoalign.simulate.stacks import LARGEST_BOX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,6 +118,7 @@ class Recipe:
         object.__setattr__(self, "neighbour_distance", (float(near), float(far)))
         checks = {
             "1 <= micrographs <= particles": 1 <= self.micrographs <= self.particles,
+            f"a box of {LARGEST_BOX} px or less": self.box <= LARGEST_BOX,
             "a pixel size above 0": self.sampling > 0,
             "a specimen of 50 A at least, and a box 1.25 times as wide and 4 px wider on either side": 50
             <= self.diameter

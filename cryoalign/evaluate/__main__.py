@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cryoalign.cli import command
+from cryoalign.cli.limits import MOST_THREADS
 from cryoalign.errors import InputError, within
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def _of_stacks(cfg: DictConfig) -> float:
 def _check_numbers(cfg: DictConfig) -> None:
     """Refuse numbers out of range."""
     for key, value, low, high in (
-        ("seed", cfg.seed, 0, 2**32 - 1), ("threads", cfg.threads, 1, 1024), ("bins", cfg.bins, 1, 100)
+        ("seed", cfg.seed, 0, 2**32 - 1), ("bins", cfg.bins, 1, 100),
+        ("threads", cfg.threads, 1, MOST_THREADS),
     ):  # fmt: skip
         if value is not None:
             remedy = f"leave {key}= out, or give a number in that range"

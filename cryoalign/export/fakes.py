@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Literal
 
+from cryoalign.cli.limits import MOST_WORKERS
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.errors import InputError, choice, within
 from cryoalign.export.simulated import refuse_measured
@@ -93,7 +94,7 @@ def export_fakes(
         the run's sims, or `out` exists.
     """
     within("draws", draws, 1, remedy="leave it out for one fake of each sim")
-    within("workers", workers, 0)
+    within("workers", workers, 0, MOST_WORKERS)
     choice("measured", measured, ("refuse", "take"))
     choice("unlike", unlike, ("refuse", "take"))
     others, prefix = passthrough_files(passthrough), stack_prefix(out, names)

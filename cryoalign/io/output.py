@@ -112,6 +112,34 @@ def publish(folder: Path, out: Path, identity: str | None = None) -> None:
     sync(out.parent)
 
 
+def absolute(out: Path) -> Path:
+    """Return the absolute path of an output.
+
+    Parameters
+    ----------
+    out : Path
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If it is the root of all folders, beside which nothing can be written.
+    """
+    place = Path(out).absolute()
+    if not place.name:
+        raise InputError(
+            "this output cannot be written",
+            file=place,
+            expected="a new folder",
+            found="the root of all folders",
+            remedy="choose another place for the output",
+        )
+    return place
+
+
 @contextmanager
 def claimed(out: Path, overwrite: bool, inputs: Sequence[Path]) -> Iterator[None]:
     """Hold the lock of an output, once nothing is in its way.
@@ -172,7 +200,7 @@ def staged(out: Path, overwrite: bool = False, inputs: Sequence[Path] = ()) -> I
         If `out` exists and may not be replaced, holds an input, another process is writing it, or the disk
         is full or not writable.
     """
-    out = Path(out).absolute()
+    out = absolute(out)
     with claimed(out, overwrite, inputs):
         try:
             temporary = temporary_folder(out)

@@ -118,13 +118,16 @@ def check_free(out: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
             )
     if not (out.exists() or out.is_symlink()):
         return
-    if not overwrite:
-        raise InputError(
-            "the output exists already",
-            file=out,
-            remedy="choose another folder, or overwrite=true to replace this one",
-        )
-    _check_replaceable(out)
+    if overwrite:
+        _check_replaceable(out)
+        return
+    found: object = None
+    remedy = "choose another folder, or overwrite=true to replace this one"
+    try:
+        _check_replaceable(out)
+    except InputError as error:
+        found, remedy = error.found, "choose another folder: overwrite=true does not replace this one"
+    raise InputError("the output exists already", file=out, found=found, remedy=remedy)
 
 
 def _check_replaceable(out: Path) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import shutil
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryoalign.errors import InputError
-from cryoalign.io.output import NO_ROOM, claimed, place_error, publish, sync
+from cryoalign.io.output import NO_ROOM, absolute, claimed, place_error, publish, sync
 from cryoalign.io.ownership import MARKER, check_free, identity_of, is_empty, is_marked, mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def resumable(
     InputError
         As in `staged`, and if something else has the name of that folder.
     """
-    out = Path(out).absolute()
+    out = absolute(out)
     folder = out.with_name(f".{out.name}.unfinished")
     with claimed(out, overwrite, inputs):
         try:

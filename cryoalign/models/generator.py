@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, TypedDict, cast
 
 from torch import Tensor, nn
 
+from cryoalign.errors import within
 from cryoalign.models.layers import Dropout
 from cryoalign.models.noise import noise_maps
 
@@ -87,6 +88,7 @@ class Generator(nn.Module, ABC):
 
     def __init__(self, box: int, noise_channels: int) -> None:
         super().__init__()
+        within("generator.noise_channels", noise_channels, 0, whole=True)
         self.box, self.noise_channels = box, noise_channels
 
     @property

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm as normalized
 
-from cryoalign.errors import InputError, choice
+from cryoalign.errors import InputError, choice, within
 from cryoalign.models.discriminator import Discriminator, RingView
 from cryoalign.models.layers import init_normal
 from cryoalign.models.ring_critic import RingCritic
@@ -74,6 +74,7 @@ class PatchGAN(Discriminator):
     ) -> None:
         super().__init__(r1)
         choice("discriminator.norm", norm, ("instance", "batch", "none"))
+        within("discriminator.width", width, 1, whole=True)
         self.field = _fitting_field(box, field)
         if self.field == 1:
             layers = [

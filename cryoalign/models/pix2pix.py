@@ -7,7 +7,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from cryoalign.errors import InputError, choice
+from cryoalign.errors import InputError, choice, within
 from cryoalign.models.generator import Generator, Metadata
 from cryoalign.models.layers import Dropout, ReflectPad, init_normal, with_noise
 
@@ -83,6 +83,8 @@ class Pix2PixUNet(Generator):
     ) -> None:
         super().__init__(box, noise_channels)
         _check(box, size)
+        within("generator.width", width, 1, whole=True)
+        within("generator.dropout", dropout, 0, below=1)
         depth = size.bit_length() - 1
         channels = [width * min(2**level, WIDEST) for level in range(depth)]
         self.pad = ReflectPad(box, size)

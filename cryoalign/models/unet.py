@@ -113,7 +113,7 @@ class UNet(Generator):
     ) -> None:
         super().__init__(box, noise_channels)
         levels = _levels(box, depth)
-        _check(width, upsampling, head, noise_channels, dropout)
+        _check(width, upsampling, head, dropout)
         channels = [width * min(2**level, WIDEST) for level in range(levels + 1)]
         self.pad = ReflectPad(box, 2**levels)
         self.stem = _conv(1 + noise_channels, width)
@@ -179,7 +179,7 @@ def _levels(box: int, depth: int | Literal["auto"]) -> int:
     if depth == "auto":
         return min(int(math.log2(box / 8)), DEEPEST_AUTO)
     deepest = int(math.log2(box / 2))  # leaves a bottleneck of 2 px, the least that can be reflected
-    if not 1 <= depth <= deepest:
+    if type(depth) is not int or not 1 <= depth <= deepest:
         raise InputError(
             "the U-Net's depth does not suit the box",
             expected=f"1 to {deepest} for {box} px",
@@ -189,9 +189,8 @@ def _levels(box: int, depth: int | Literal["auto"]) -> int:
     return depth
 
 
-def _check(width: int, upsampling: str, head: str, noise_channels: int, dropout: float) -> None:
-    within("generator.width", width, 1)
+def _check(width: int, upsampling: str, head: str, dropout: float) -> None:
+    within("generator.width", width, 1, whole=True)
     choice("generator.upsampling", upsampling, ("resize", "transposed"))
     choice("generator.head", head, ("linear", "tanh"))
-    within("generator.noise_channels", noise_channels, 0)
     within("generator.dropout", dropout, 0, below=1)

@@ -26,6 +26,7 @@ def main(cfg: DictConfig) -> None:
 
     from cryoalign.cli.job import given_words  # noqa: PLC0415
     from cryoalign.cli.literal import buildable  # noqa: PLC0415
+    from cryoalign.simulate.stacks import LARGEST_BOX, SMALLEST_BOX  # noqa: PLC0415
     from cryoalign.simulate.stream import simulate_particles  # noqa: PLC0415
 
     check_subjects(cfg, given_words())
@@ -33,7 +34,7 @@ def main(cfg: DictConfig) -> None:
         within(name, cfg[name], least)
     if cfg.box is not None:
         remedy = "leave box out to take that of the raw images"
-        within("the box size", cfg.box, 2, unit="px", remedy=remedy)
+        within("the box size", cfg.box, SMALLEST_BOX, LARGEST_BOX, unit="px", remedy=remedy)
     parts = {name: instantiate(buildable(cfg[name]), _convert_="all") for name in PARTS}
     plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     named = [*PARTS, "seed", "passthrough", "ignore_aberrations"]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy.ndimage import center_of_mass, fourier_shift
 
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, within
 from cryoalign.io.mrc import read_volume
 from cryoalign.io.mrc_volume import SAME, never_set
 from cryoalign.io.structure import SUFFIXES, read_structure
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _log = logging.getLogger(__name__)
+
+_OWN_HEADER = "leave volume_pixel_size out to take that of the map's header"
 
 
 @dataclass(frozen=True)
@@ -115,15 +117,17 @@ class DensityMap:
                 expected="an MRC file",
                 remedy=f"specimen=atomic_model specimen.file={self.file}",
             )
+        if self.pixel_size is not None:
+            within("volume_pixel_size", self.pixel_size, above=0, unit="A", remedy=_OWN_HEADER)
         values, header = read_volume(self.file)
         voxel = header if self.pixel_size is None else self.pixel_size
         if voxel is None or not voxel > 0:
             raise InputError(
-                "the pixel size of the volume is unknown or not positive",
+                "the header of the volume does not say its voxel size",
                 file=self.file,
-                expected="a positive voxel size in the header",
+                expected="a number of A above 0",
                 found=voxel,
-                remedy="give it with volume_pixel_size=",
+                remedy="give it as volume_pixel_size=VALUE",
             )
         if self.pixel_size is not None and header is not None and not never_set(header):
             _warn_of_header(self.file, header, voxel)

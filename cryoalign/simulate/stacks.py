@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from cryoalign.particles import Particles
     from cryoalign.population.population import Population
 
-_SMALLEST = 2  # px
+SMALLEST_BOX, LARGEST_BOX = 2, 4096
+"""Limits of a box size in px; a volume of the larger one fits into no memory."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,19 @@ def stacks_by_box(particles: Particles | Population, box: int | None, root: Path
     Raises
     ------
     InputError
-        If a box size is unknown or too small, or an optics group has two.
+        If a box size is unknown, too small or too large, or an optics group has two.
     """
     boxes = np.full(len(particles), int(box)) if box is not None else _boxes(particles, root)
-    if boxes.min() < _SMALLEST:
+    outside = np.flatnonzero((boxes < SMALLEST_BOX) | (boxes > LARGEST_BOX))
+    if len(outside):
+        found = boxes[outside[0]]
         raise InputError(
-            "the box is too small",
+            "the box is too " + ("small" if found < SMALLEST_BOX else "large"),
             file=particles.source,
-            row=int(particles.row[boxes.argmin()]),
-            expected=f"{_SMALLEST} px or more",
-            found=f"{boxes.min()} px",
-            remedy="give it with box=",
+            row=int(particles.row[outside[0]]),
+            expected=f"{SMALLEST_BOX} to {LARGEST_BOX} px",
+            found=f"{found} px",
+            remedy="correct the file, or give the box size as box=VALUE",
         )
     sizes = np.unique(boxes).tolist()
     names = ["sim.mrcs"] if len(sizes) == 1 else [f"sim_{size:03d}px.mrcs" for size in sizes]

@@ -83,6 +83,7 @@ def interrupted_run(composed: DictConfig) -> Run:
     given = [override for override in given_words() if not override.startswith(("resume=", "trust="))]
     run = read_run(composed.resume, CONTINUING, trusted_names(composed.trust))
     _refuse_links(run.folder)
+    _refuse_files(run.folder)
     refuse_continuing(run)
     for override in given:
         key = override.lstrip("+").partition("=")[0]
@@ -230,6 +231,17 @@ def _is_tested(folder: Path, checkpoint: Path) -> bool:
     """Return whether the test came after the checkpoint."""
     tested = folder / "test" / "metrics.json"
     return tested.is_file() and tested.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns
+
+
+def _refuse_files(folder: Path) -> None:
+    """Refuse a file where a continued run writes into a folder."""
+    for place in (tensorboard_folder(folder), *(folder / name for name in _WRITTEN)):
+        if place.exists() and not place.is_dir():
+            raise InputError(
+                "a file stands where a continued run needs a folder",
+                file=place,
+                remedy="move it away",
+            )
 
 
 def _refuse_links(folder: Path) -> None:

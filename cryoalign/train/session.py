@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig, OmegaConf
 
 from cryoalign.cli.job import job_folder
-from cryoalign.cli.termination import Terminated
+from cryoalign.cli.limits import MOST_THREADS
 from cryoalign.errors import InputError, choice, within
 from cryoalign.io.lock import locked
 from cryoalign.io.output import place_error
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from cryoalign.train.stopping import Termination
 
 _COUNTS = ("trainer.max_steps", "trainer.val_check_interval", "log_every")
-_OPTIONAL_COUNTS = ("threads",)
 _SEEDS = ("seed", "data.split_seed")
 _MONITORED = tuple(f"val/{name}" for name in ("RPSD_L1", "RPSD_MSE", "pixel_L1", "pixel_MSE"))
 
@@ -83,17 +82,11 @@ def _train(cfg: DictConfig, termination: Termination) -> float:
     try:
         with _alone(folder):
             return _fit(cfg, folder, callbacks, run, termination)
-    except (
-        Exception,
-        Terminated,
-    ):  # whatever it is, it is raised again; an unusable folder must not look like a run
+    except BaseException:  # an interrupt too, which Lightning turns into an exit; it is raised again
+        # an unusable folder must not look like a run, nor be in the way of the same command given again
         if not any(folder.glob("checkpoints/*.ckpt")):  # there is nothing that could be continued
             for place in (tensorboard_folder(folder), folder):
                 shutil.rmtree(place, ignore_errors=True)
-        raise
-    except KeyboardInterrupt:  # during the training Lightning turns it into an exit
-        if {path.name for path in folder.iterdir()} <= {MARKER}:  # nothing was done yet
-            shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
@@ -134,19 +127,14 @@ def _claim(folder: Path) -> None:
 def _check(cfg: DictConfig) -> None:
     if cfg.get("trust"):
         raise InputError("trust is for resume=: what a new run names is your own", remedy="leave trust= out")
-    for keys, low, high in ((_COUNTS + _OPTIONAL_COUNTS, 1, None), (_SEEDS, 0, 2**32 - 1)):
+    for keys, low, high in ((_COUNTS, 1, None), (_SEEDS, 0, 2**32 - 1)):
         for key in keys:
-            value = OmegaConf.select(cfg, key)
-            if value is None and key in _OPTIONAL_COUNTS:
-                continue
-            within(key, value, low, high, whole=True)
+            within(key, OmegaConf.select(cfg, key), low, high, whole=True)
+    if cfg.threads is not None:
+        within("threads", cfg.threads, 1, MOST_THREADS, whole=True, remedy="leave threads= out")
     refuse_decided(cfg)
-    try:
-        Timer(cfg.trainer.max_time)
-    except (ValueError, MisconfigurationException) as error:
-        raise InputError(
-            "trainer.max_time is not a time", expected="DD:HH:MM:SS", found=cfg.trainer.max_time
-        ) from error
+    _check_time(cfg.trainer.max_time)
+    within("trainer.limit_val_batches", cfg.trainer.limit_val_batches, above=0)
     if cfg.trainer.devices not in (1, [0], "1") and "strategy" not in cfg.trainer:
         raise InputError(
             "several devices need a strategy",
@@ -156,6 +144,20 @@ def _check(cfg: DictConfig) -> None:
         )
     for key, choices in (("test_checkpoint", ("last", "best")), ("monitor", _MONITORED)):
         choice(key, cfg[key], choices)
+
+
+def _check_time(limit: object) -> None:
+    """Refuse what is no time."""
+    try:
+        if limit is not None:
+            Timer(str(limit) if isinstance(limit, str) else "")
+    except (ValueError, MisconfigurationException) as error:
+        raise InputError(
+            "trainer.max_time is not a time",
+            expected="DD:HH:MM:SS",
+            found=limit,
+            remedy="leave it out, or write e.g. trainer.max_time=00:08:00:00",
+        ) from error
 
 
 def _fit(

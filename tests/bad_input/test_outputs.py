@@ -43,6 +43,25 @@ def test_a_folder_of_somebody_else_is_never_replaced(
     refused(name, *needed(name, run), "overwrite=true", says=("new", "cryoalign did not write it", "by hand"))
 
 
+def test_what_is_never_replaced_is_not_offered(run: Path, pairs: Path, refused: Refused) -> None:
+    shutil.copytree(run, pairs / "one")
+    says = ("one: the output exists already", "overwrite=true does not replace this one")
+    refused("export", f"run={run}", "particles=sim/sim.star", "out=one", says=says)
+    (pairs / "mine").mkdir()
+    (pairs / "mine" / "thesis.txt").touch()
+    says = ("mine/thesis.txt", "overwrite=true does not replace this one")
+    refused("export", f"run={run}", "particles=sim/sim.star", "out=mine", says=says)
+
+
+@pytest.mark.parametrize("options", [[], ["overwrite=true"]])
+@pytest.mark.parametrize("name", ["simulate", "export"])
+def test_the_root_is_no_output(
+    name: str, options: list[str], run: Path, pairs: Path, refused: Refused
+) -> None:
+    arguments = [argument.replace("out=new", "out=/") for argument in needed(name, run)]
+    refused(name, *arguments, *options, says=("/: this output cannot be written", "the root of all folders"))
+
+
 @pytest.mark.parametrize("name", ["simulate", "export"])
 def test_an_output_that_holds_the_input(name: str, run: Path, pairs: Path, refused: Refused) -> None:
     arguments = [*needed(name, run), "overwrite=true"]

@@ -162,6 +162,29 @@ def test_what_a_continued_run_may_not_change(
     refused("train", "resume=copied", *options, says=tuple(says))
 
 
+@pytest.mark.parametrize("name", ["tensorboard", "csv", "figures", "checkpoints"])
+def test_a_file_where_a_continued_run_needs_a_folder(name: str, copied: Path, refused: Refused) -> None:
+    shutil.rmtree(copied / name, ignore_errors=True)
+    (copied / name).touch()
+    says = (f"copied/{name}", "a file stands where", "move it away")
+    refused("train", "resume=copied", "trainer.max_steps=8", says=says)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("trainer.max_time", 5, ("trainer.max_time is not a time", "found: 5")),
+        ("threads", 100000, ("threads is out of range", "found: 100000")),
+        ("trainer.limit_val_batches", 0, ("trainer.limit_val_batches is out of range",)),
+    ],
+)
+def test_a_stored_value_that_cannot_be(
+    key: str, value: object, says: tuple[str, ...], copied: Path, refused: Refused
+) -> None:
+    spoil_config(copied, key, value)
+    refused("train", "resume=copied", "trainer.max_steps=8", says=says)
+
+
 # what an export is given
 
 

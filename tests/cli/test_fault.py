@@ -128,3 +128,15 @@ def test_a_refusal_that_was_handled_does_not_explain_a_fault() -> None:
 
 def test_memory() -> None:
     assert "not enough memory" in str(explain(MemoryError()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory",
+        "Storage size calculation overflowed with sizes=[1000000002, 1000000002]",
+    ],
+)
+def test_too_little_memory_for_torch_is_no_fault(text: str) -> None:
+    assert str(explain(RuntimeError(text))).startswith(f"not enough memory\n  found: {text}\n  remedy: ")
+    assert explain(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None

@@ -126,6 +126,23 @@ def test_boxes_of_raw_stacks_and_a_group_of_two(folder: Path) -> None:
         stacks_by_box(joined, None, None)
 
 
+@pytest.mark.parametrize(("box", "problem"), [(1, "too small"), (4097, "too large"), (10**30, "too large")])
+def test_a_box_that_cannot_be(box: int, problem: str, folder: Path) -> None:
+    raw = read_particles(folder / "raw.star")
+    wrong = replace(raw, optics=(raw.optics[0], replace(raw.optics[1], box_size=box), raw.optics[2]))
+    row = int(np.flatnonzero(raw.optics_index == 1)[0]) + 1
+    with pytest.raises(InputError, match=f"raw.star, row {row}: the box is {problem}(.|\n)*found: {box} px"):
+        stacks_by_box(wrong, None, None)
+
+
+def test_a_box_that_cannot_be_of_cryosparc(tmp_path: Path) -> None:
+    table = cryosparc_particles(3, 32, 3.0)
+    table["blob/shape"][1] = 2**31
+    raw = read_cryosparc(save(tmp_path / "raw.cs", table))
+    with pytest.raises(InputError, match=r"raw.cs, row 2: the box is too large(.|\n)*2 to 4096 px"):
+        stacks_by_box(raw, None, None)
+
+
 def test_a_map_whose_pixel_size_nobody_set(folder: Path) -> None:
     """Taken for that of the images of its own box, it would be 3 A for those and 1 A for the others."""
     mrcfile.write(folder / "map.mrc", phantom(32), voxel_size=1.0, overwrite=True)

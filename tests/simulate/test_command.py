@@ -138,7 +138,9 @@ def test_a_map_without_volts_has_no_electrons(
         ("box=0", "box size is out of range"),
         ("scattering.padding=100", "scattering.padding"),
         ("envelope.focal_spread=1e9", "constant or not finite"),
-        ("volume_pixel_size=-1", "not positive"),
+        ("volume_pixel_size=-1", "volume_pixel_size is out of range"),
+        ("volume_pixel_size=0", "remedy: leave volume_pixel_size out"),
+        ("box=1000000", "expected: 2 to 4096 px"),
     ],
 )
 def test_absurd_values(density: np.ndarray, cli: Cli, tmp_path: Path, option: str, said: str) -> None:

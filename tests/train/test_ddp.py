@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import SMALL, Cli, read_csv
+from tests.conftest import SMALL, Cli, latest, read_csv
 
 
 def test_two_processes_in_a_sweep(cache: Path, tmp_path: Path, cli: Cli) -> None:
@@ -29,7 +29,7 @@ def test_two_processes_in_a_sweep(cache: Path, tmp_path: Path, cli: Cli) -> None
         f"paths.cache={cache}", "data.split.fractions={train: 0.6, validation: 0.3, test: 0.1}",
         "data.batch_size=2", "callbacks.figures.every=2", "log_every=1", "threads=1",
     ]  # fmt: skip
-    command = [sys.executable, str(script), "train", "-m", "seed=1,2", *arguments]
+    command = [sys.executable, str(script), "train", "-m", "seed=1,2", *latest(arguments)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "outputs").glob("*/*"))) == 1  # the second process made none of its own
@@ -58,7 +58,7 @@ def test_terminated_processes_stop_together_and_no_further_job_starts(cache: Pat
         f"paths.cache={cache}", "data.batch_size=2", "log_every=1", "threads=1", "audit=off", "test=false",
         "trainer.max_steps=100000", "trainer.val_check_interval=2", "callbacks.figures.every=100000",
     ]  # fmt: skip
-    command = [sys.executable, "-m", "cryoalign.train", "-m", "seed=1,2", *options]
+    command = [sys.executable, "-m", "cryoalign.train", "-m", "seed=1,2", *latest(options)]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         try:
             deadline = time.monotonic() + 300
