@@ -35,6 +35,7 @@ def main(cfg: DictConfig) -> None:
             passthrough=cfg.passthrough,
             missing_ctf=cfg.missing_ctf,
             pixel_size=cfg.pixel_size,
+            check_header=cfg.check_header,
             sample=cfg.sample,
             radius=cfg.radius,
             poses=cfg.check_poses,

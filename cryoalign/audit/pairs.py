@@ -47,6 +47,7 @@ def audit_pairs(
     passthrough: str | Path | Sequence[str | Path] | None = None,
     missing_ctf: MissingCtf = "refuse",
     pixel_size: float | None = None,
+    check_header: bool = True,
     sample: int = 300,
     radius: float = 0.9,
     poses: bool = True,
@@ -66,6 +67,8 @@ def audit_pairs(
         Of a STAR file of measured particles without a CTF; see `cryoalign.read_particles`.
     pixel_size : float, optional
         Of the images of a STAR file of measured particles in A, where its columns are wrong.
+    check_header : bool
+        Refuse stacks whose headers contradict the metadata about the pixel size, as a training does.
     sample : int
         About this many pairs, evenly over the rows; 0 for all.
     radius : float
@@ -100,6 +103,7 @@ def audit_pairs(
         passthrough=passthrough,
         missing_ctf=missing_ctf,
         pixel_size=pixel_size,
+        check_header=check_header,
         count=sample,
         progress=progress,
     )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from cryoalign.data.groups import number_groups
+from cryoalign.data.hot_pixel import hot_pixel
 from cryoalign.data.images import ParticleImages
 from cryoalign.data.matching_rows import matching_rows, refuse_swapped
 from cryoalign.data.pairs import check_agreement
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 #: Boxes are Fourier-cropped to this: right pairs differ from wrong ones at low frequencies.
 WORKING_BOX = 64
 FEWEST = 20
+_SCALED = 10  # images that the scale of a set is taken from
+_USUAL = 1e8  # standard deviations up to this, and down to its inverse, are left as they are
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def read_sample(
     passthrough: str | Path | Sequence[str | Path] | None = None,
     missing_ctf: MissingCtf = "refuse",
     pixel_size: float | None = None,
+    check_header: bool = True,
     count: int = 300,
     box: int = WORKING_BOX,
     progress: bool = False,
@@ -97,6 +101,8 @@ def read_sample(
         Of a STAR file of measured particles without a CTF; see `cryoalign.read_particles`.
     pixel_size : float, optional
         Of the images of a STAR file of measured particles in A, where its columns are wrong.
+    check_header : bool
+        Refuse stacks whose headers contradict the metadata about the pixel size, as a training does.
     count : int
         About this many pairs; 0 for all.
     box : int
@@ -113,8 +119,8 @@ def read_sample(
     refuse_swapped(sims, raws)
     sims, raws, disagreement = match_anyway(sims, raws)
     images = (
-        ParticleImages(sims, locate_stacks(sims), resample=True, check_header=False),
-        ParticleImages(raws, locate_stacks(raws, root=root), resample=True, check_header=False),
+        ParticleImages(sims, locate_stacks(sims), resample=True, check_header=check_header),
+        ParticleImages(raws, locate_stacks(raws, root=root), resample=True, check_header=check_header),
     )
     rows = choose_rows(len(raws), count)
     return sample_images(images[0], images[1], rows, box=box, disagreement=disagreement, progress=progress)
@@ -192,7 +198,25 @@ def _read(
     images: ParticleImages, rows: NDArray[np.int64], size: int, what: str, progress: bool
 ) -> list[torch.Tensor]:
     bar = progress_bar(rows.tolist(), f"reading {what}", shown=progress)
-    return [fourier_resize(torch.from_numpy(images.image(row)), size) for row in bar]
+    factor = _factor(images, rows)
+    return [fourier_resize(torch.from_numpy(_sound(images, row) * factor), size) for row in bar]
+
+
+def _factor(images: ParticleImages, rows: NDArray[np.int64]) -> np.float32:
+    """Return 1, or a power of 2 that makes squares of their Fourier transforms numbers of float32."""
+    some = rows[np.unique(np.linspace(0, len(rows) - 1, _SCALED).astype(np.int64))]
+    spreads = [images.image(int(row)).astype(np.float64).std() for row in some]
+    spread = float(np.median(spreads))
+    usual = 1 / _USUAL < spread < _USUAL
+    return np.float32(1.0 if usual else 2.0 ** np.clip(-np.round(np.log2(spread)), -126, 127))
+
+
+def _sound(images: ParticleImages, row: int) -> NDArray[np.float32]:
+    values = images.image(row)
+    reason = hot_pixel(values)
+    if reason is not None:
+        raise images.unusable(row, reason)
+    return values
 
 
 def choose_rows(total: int, count: int) -> NDArray[np.int64]:

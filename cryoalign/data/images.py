@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from cryoalign.data.hot_pixel import hot_pixel
 from cryoalign.data.metadata import particle_metadata
 from cryoalign.errors import InputError
 from cryoalign.io.mrc import MrcStack
@@ -145,16 +146,20 @@ class ParticleImages:
         values = self._read(row)
         reason = _fault(values)
         if reason is not None:
-            particles = self.particles
-            raise InputError(
-                f"image {particles.slot[row] + 1} of {self._stacks[self._stack_of[row]].path} {reason}",
-                file=particles.source,
-                row=int(particles.row[row]),
-                expected="finite values that vary",
-                remedy="leave such images out of the metadata; a training does so with "
-                "data.bad_images=leave_out, and data.check=all lists them all",
-            )
+            raise self.unusable(row, reason)
         return self._bring_to_box(values, row)
+
+    def unusable(self, row: int, reason: str) -> InputError:
+        """Return the error that names an image and why it cannot be used."""
+        particles = self.particles
+        return InputError(
+            f"image {particles.slot[row] + 1} of {self._stacks[self._stack_of[row]].path} {reason}",
+            file=particles.source,
+            row=int(particles.row[row]),
+            expected="finite values that vary",
+            remedy="leave such images out of the metadata; a training does so with "
+            "data.bad_images=leave_out, and data.check=all lists them all",
+        )
 
     def scan(self, progress: bool = False) -> list[tuple[int, str]]:
         """Read every image and report those that cannot be used.
@@ -172,7 +177,8 @@ class ParticleImages:
         order = np.lexsort((self.particles.slot, self._stack_of)).tolist()
         found: list[tuple[int, str]] = []
         for row in progress_bar(order, "looking at every image", shown=progress):
-            reason = _fault(self._read(row))
+            values = self._read(row)
+            reason = _fault(values) or hot_pixel(values)
             if reason is not None:
                 found.append((row, reason))
         return sorted(found)
@@ -245,7 +251,8 @@ class ParticleImages:
                 row=int(self.particles.row[row]),
                 expected=f"{self._group_pixel_size:g} A/px within {SAME_PIXEL_SIZE:.0%}",
                 found=f"{group.pixel_size:g} A/px",
-                remedy="data.resample=true brings all groups to the pixel size of the first",
+                remedy="data.resample=true (in an evaluation resample=true) brings all groups to the "
+                "pixel size of the first",
             )
 
     def _check_headers(self, first: NDArray[np.int64]) -> None:
@@ -264,7 +271,8 @@ class ParticleImages:
                     row=int(self.particles.row[row]),
                     expected=f"{group.pixel_size:g} A/px within {SAME_PIXEL_SIZE:.0%}",
                     found=f"{written:g} A/px in the header of the stack",
-                    remedy="correct one of them, or trust the metadata with data.check_header=false",
+                    remedy="correct one of them, or trust the metadata with check_header=false "
+                    "(in a training data.check_header=false)",
                 )
 
     def _check_boxes(self, first: NDArray[np.int64]) -> int:
@@ -279,7 +287,10 @@ class ParticleImages:
                 remedy = "use the stack that belongs to these metadata"
             elif stack.box != common.box and not self._resample:
                 expected = f"{common.box} px, as in {common.path}"
-                remedy = "data.resample=true brings all groups to the box and pixel size of the first"
+                remedy = (
+                    "data.resample=true (in an evaluation resample=true) brings all groups to the "
+                    "box and pixel size of the first"
+                )
             else:
                 continue
             raise InputError(

@@ -30,8 +30,14 @@ _SAME = 0.03  # distance of two poses that are one: 1.2 degrees, or 0.03 px
 _NONE = -1
 
 
-def refuse_swapped(sim: Particles, raw: Particles) -> None:
+def refuse_swapped(sim: Particles, raw: Particles, kind: str = "sim") -> None:
     """Refuse tables that were given in each other's place, or one given twice.
+
+    Parameters
+    ----------
+    sim, raw : Particles
+    kind : str
+        What the first is called in errors.
 
     Raises
     ------
@@ -39,13 +45,13 @@ def refuse_swapped(sim: Particles, raw: Particles) -> None:
         If both come from one file, or the raw table alone names images, and those are of the other one.
     """
     if sim.source.resolve() == raw.source.resolve():
-        raise InputError("sim and raw are one file", file=raw.source, remedy="give both STAR files")
+        raise InputError(f"{kind} and raw are one file", file=raw.source, remedy="give both STAR files")
     named = _named_images(raw) if ORIGINAL not in sim.table else None
     if named is not None and (_image_numbers(named, (sim.stack, sim.slot))[0] != _NONE).any():
         raise InputError(
-            "sim and raw look swapped",
+            f"{kind} and raw look swapped",
             file=raw.source,
-            expected=f"measured particles, and {ORIGINAL} in the file given as sim",
+            expected=f"measured particles, and {ORIGINAL} in the file given as {kind}",
             found=f"{ORIGINAL} in the file given as raw",
             remedy="exchange them",
         )

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 _OF_RUNS = {"checkpoint", "part", "baselines", "trust"}
 _OF_STACKS = {
     "raw", "sim", "second_draw", "empty", "without_domain", "train", "root", "passthrough", "missing_ctf",
-    "pixel_size",    "box", "resample", "by", "pattern", "normalize",
+    "pixel_size", "check_header", "box", "resample", "by", "pattern", "normalize",
 }  # fmt: skip
 #: Keys that are arguments of `cryoalign.evaluate.given_stacks.evaluate_stacks`.
 _SHARED = (
     "by", "pattern", "box", "resample", "normalize", "root", "passthrough", "missing_ctf", "pixel_size",
-    "bins", "draws", "seed", "overwrite", "progress",
+    "check_header", "bins", "draws", "seed", "overwrite", "progress",
 )  # fmt: skip
 
 

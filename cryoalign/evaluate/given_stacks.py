@@ -84,6 +84,7 @@ def evaluate_stacks(
     passthrough: str | Path | Sequence[str | Path] | None = None,
     missing_ctf: MissingCtf = "refuse",
     pixel_size: float | None = None,
+    check_header: bool = True,
     bins: int = 4,
     draws: int = 1000,
     seed: int = 0,
@@ -122,6 +123,8 @@ def evaluate_stacks(
         Of a STAR file of raw without a CTF; see `cryoalign.read_particles`.
     pixel_size : float, optional
         Of the images of a STAR file of measured particles in A, where its columns are wrong.
+    check_header : bool
+        Refuse stacks whose headers contradict the metadata about the pixel size.
     bins : int
         Defocus bins, at the most.
     draws : int
@@ -170,6 +173,7 @@ def evaluate_stacks(
         passthrough=passthrough,
         missing_ctf=missing_ctf,
         pixel_size=pixel_size,
+        check_header=check_header,
         box=box,
         resample=resample,
         by=by,

@@ -46,6 +46,8 @@ class Reader:
         Of a STAR file of raw without a CTF; see `cryoalign.read_particles`.
     pixel_size : float, optional
         Of the images of a STAR file of measured particles in A, where its columns are wrong.
+    check_header : bool
+        Refuse stacks whose headers contradict the metadata about the pixel size.
     box : int or None
         Fourier-crop every image to this box in px.
     resample : bool
@@ -73,6 +75,7 @@ class Reader:
     passthrough: str | Path | Sequence[str | Path] | None = None
     missing_ctf: MissingCtf = "refuse"
     pixel_size: float | None = None
+    check_header: bool = True
     box: int | None = None
     resample: bool = False
     by: str = MICROGRAPH
@@ -146,7 +149,7 @@ class Reader:
             if path is None:
                 continue
             table = read_particles(path)
-            refuse_swapped(table, measured)
+            refuse_swapped(table, measured, kind)
             try:
                 table, of_raw = match_pairs(table, measured, **tolerances)
             except InputError as error:
@@ -202,7 +205,11 @@ class Reader:
         return Probe(stack)
 
     def _images(self, table: Particles, root: Path | None = None) -> ParticleImages:
-        return ParticleImages(table, locate_stacks(table, root=root), box=self.box, resample=self.resample)
+        return self._opened(table, root, self.box)
+
+    def _opened(self, table: Particles, root: Path | None, box: int | None) -> ParticleImages:
+        stacks = locate_stacks(table, root=root)
+        return ParticleImages(table, stacks, box=box, resample=self.resample, check_header=self.check_header)
 
     def _fit(self, stack: ParticleImages) -> Normalization:
         """Fit one scale to a stack, from images evenly over it."""
@@ -216,10 +223,8 @@ class Reader:
 
     def _uncropped(self, measured: Particles, fakes: Particles) -> ParticleImages:
         """Read raw at the fakes' own box, to be normalized there, as they were, and only then cropped."""
-        stacks = locate_stacks(measured, root=self.root)
-        raw = ParticleImages(measured, stacks, resample=self.resample)
-        box = ParticleImages(fakes, locate_stacks(fakes), resample=self.resample).box
-        return ParticleImages(measured, stacks, box=min(box, raw.box), resample=self.resample)
+        raw, fake = self._opened(measured, self.root, None), self._opened(fakes, None, None)
+        return self._opened(measured, self.root, min(fake.box, raw.box))
 
     def _groups(self, particles: Particles) -> NDArray[np.int64]:
         lacking = self.by == MICROGRAPH and self.pattern is None and not (particles.micrograph != "").any()

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 
-from cryoalign.audit.sample import choose_rows, match_anyway
+from cryoalign.audit.sample import choose_rows, match_anyway, read_sample
 from cryoalign.errors import InputError
+from cryoalign.io.mrc_write import StackWriter
+from cryoalign.io.relion import write_particles
 from cryoalign.particles import Particles
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_rows_are_spread_evenly() -> None:
@@ -75,3 +82,54 @@ def test_symmetry_expanded_rows_are_told_apart_by_their_poses(known: Particles) 
     assert len(sim) == len(raw)
     np.testing.assert_array_equal(sim.angles, matched.angles)
     assert sorted(matched.row.tolist()) == raw.row.tolist()
+
+
+def written(folder: Path, name: str, table: Particles, images: np.ndarray, pixel_size: float = 4.0) -> Path:
+    with StackWriter(folder / f"{name}.mrcs", len(images), images.shape[-1], pixel_size) as writer:
+        writer.write(images)
+    names = [f"{slot + 1:06d}@{name}.mrcs" for slot in range(len(images))]
+    write_particles(folder / f"{name}.star", table, image_names=names)
+    return folder / f"{name}.star"
+
+
+def noise(table: Particles) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(len(table), 32, 32)).astype(np.float32)
+
+
+@pytest.mark.parametrize("factor", [1e37, 1e-36])
+def test_images_of_any_scale_are_looked_at(factor: float, known: Particles, tmp_path: Path) -> None:
+    """Squares of huge values are infinite in float32, those of tiny ones 0."""
+    images = noise(known)
+    sim = written(tmp_path, "sim", known, images)
+    raw = written(tmp_path, "raw", known, images * np.float32(factor))
+    found = read_sample(sim, raw)
+    ratio = found.raws / found.sims
+    assert bool(torch.isfinite(found.raws.square().sum()))
+    torch.testing.assert_close(ratio, ratio.mean().expand_as(ratio), rtol=1e-4, atol=0)
+    assert 0.5 < float(ratio.mean()) < 2
+
+
+def test_images_of_a_usual_scale_stay_as_they_are(known: Particles, tmp_path: Path) -> None:
+    images = noise(known)
+    found = read_sample(
+        written(tmp_path, "sim", known, images), written(tmp_path, "raw", known, images * 1000)
+    )
+    np.testing.assert_array_equal(found.raws.numpy(), images * 1000)
+
+
+def test_a_hot_pixel_is_named(known: Particles, tmp_path: Path) -> None:
+    images = noise(known)
+    sim = written(tmp_path, "sim", known, images)
+    images[3, 4, 5] = 1e30
+    raw = written(tmp_path, "raw", known, images)
+    with pytest.raises(InputError, match=r"row 4: image 4 of .*raw\.mrcs has a pixel of 1e\+30 at x 5, y 4"):
+        read_sample(sim, raw)
+
+
+def test_a_header_of_another_pixel_size_is_refused(known: Particles, tmp_path: Path) -> None:
+    images = noise(known)
+    sim = written(tmp_path, "sim", known, images)
+    raw = written(tmp_path, "raw", known, images, pixel_size=2.2)
+    with pytest.raises(InputError, match=r"2\.2 A/px in the header(.|\n)*check_header=false"):
+        read_sample(sim, raw)
+    assert read_sample(sim, raw, check_header=False).pixel_size == 4.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import mrcfile
 import numpy as np
 import pytest
 import torch
@@ -154,3 +155,21 @@ def test_what_does_not_belong_together(
         raw, fake = fake, raw
     with pytest.raises(InputError, match=message):
         Reader().pairs(raw, fake=fake, sim=sim)
+
+
+def test_a_file_given_twice_is_called_by_its_name(small_folder: Path) -> None:
+    files = {"fake": small_folder / "fake.star", "truth": small_folder / "raw.star"}
+    with pytest.raises(InputError, match="truth and raw are one file"):
+        Reader().pairs(small_folder / "raw.star", **files)
+
+
+def test_a_header_may_be_trusted_less_than_the_metadata(
+    small: Known, small_folder: Path, tmp_path: Path
+) -> None:
+    raw = small.write(tmp_path, "raw", small.raw[small.judged], small.particles.take(small.judged))
+    with mrcfile.open(tmp_path / "raw.mrcs", "r+") as file:
+        file.voxel_size = 2 * small.pixel_size
+    with pytest.raises(InputError, match="check_header=false"):
+        Reader().pairs(raw, sim=small_folder / "sim.star")
+    pairs = Reader(check_header=False, box=24).pairs(raw, fake=small_folder / "fake.star")
+    assert pairs.box == 24
