@@ -184,12 +184,7 @@ def evaluate_stacks(
     )
     settings = settings_of(volume=others.get("volume"), draws=draws, seed=seed, progress=progress)
     with nullcontext() if place is None else staged(place, overwrite, inputs) as folder:
-        case = Case(
-            reader.pairs(
-                raw, fake=fake, sim=sim, truth=others.get("truth"), second_draw=others.get("second_draw")
-            ),
-            **settings,
-        )
+        case = Case(reader.pairs(**files), **settings)
         _add_others(case, reader, others)
         document = describe_case({MAIN: judge(case, chosen)}, facts, case)
         if folder is not None:
