@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from argparse import ArgumentError
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra._internal.utils import get_args_parser
@@ -33,6 +34,7 @@ def check_words(words: Sequence[str], command: str) -> None:
     InputError
         At the first of them.
     """
+    _refuse_bytes(words, command)
     options = get_args_parser()
     options.allow_abbrev = options.exit_on_error = False
     try:
@@ -62,6 +64,18 @@ def check_words(words: Sequence[str], command: str) -> None:
                 remedy=_writing(word, words, command),
             ) from error
     check_overrides(overrides, command)
+
+
+def _refuse_bytes(words: Sequence[str], command: str) -> None:
+    """Refuse names of bytes that are no text: no configuration, table or page can hold them."""
+    places = [("an argument", word) for word in words]
+    if command == "train":  # a run writes of its place
+        places.append(("the working directory", str(Path.cwd())))
+    for what, text in places:
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise InputError(
+                f"{what} is not UTF-8 text", found=ascii(text), remedy="rename the file or folder"
+            )
 
 
 def _no_option(words: Sequence[str], place: int, command: str) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from cryoalign.cli.writing import written
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Cli
 
 
@@ -92,3 +95,15 @@ def test_the_quoting_shown_works(cli: Cli) -> None:
     done = cli("simulate", 'particles="a dir/run=3.star"', "volume=v.mrc", "out=x")
     assert done.code == 1
     assert done.err.startswith("error: a dir/run=3.star: there is no such file\n")
+
+
+def test_names_that_are_no_text_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before any work: no configuration and no page could hold them."""
+    odd = os.fsdecode(b"latin\xe9")
+    with pytest.raises(InputError, match=r"an argument is not UTF-8 text\n.*'particles=latin\\udce9/p'"):
+        check_words([f"particles={odd}/p"], "simulate")
+    (tmp_path / odd).mkdir()
+    monkeypatch.chdir(tmp_path / odd)
+    check_words(["particles=p.star"], "simulate")
+    with pytest.raises(InputError, match="the working directory is not UTF-8"):
+        check_words(["seed=1"], "train")
