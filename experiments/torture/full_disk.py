@@ -42,6 +42,8 @@ def torture(place: Path, command: str, times: int) -> list[str]:
     out, draw = place / "out", np.random.default_rng(COMMANDS.index(command))
     shutil.rmtree(out, ignore_errors=True)
     whole = start(place, command, options(command, place, out))
+    if whole.code:
+        raise SystemExit(whole.text)
     wanted = result(command, out)
     used = sorted(path.stat().st_size for path in out.rglob("*") if path.is_file())
     all_wrong: list[str] = []
@@ -60,6 +62,7 @@ def torture(place: Path, command: str, times: int) -> list[str]:
             if fault == "read-only":
                 break
         print(f"| {command} | {fault} | {starts} | {refused} | {done} | {len(wrong)} |", flush=True)
+        sys.stderr.writelines(f"{words}\n" for words in wrong)  # now: the rest takes long
         all_wrong += wrong
     return all_wrong
 

@@ -39,7 +39,10 @@ def main(kills: int, only: str | None) -> int:
 def torture(place: Path, command: str, kills: int) -> list[str]:
     """Kill one command again and again; print its line of the table, and return what went wrong."""
     out, draw, wrong, seconds = place / "out", np.random.default_rng(COMMANDS.index(command)), [], 0.0
+    shutil.rmtree(out, ignore_errors=True)  # of the command before
     whole = start(place, command, options(command, place, out))
+    if whole.code:
+        raise SystemExit(whole.text)
     wanted = result(command, out)
     ends = dict.fromkeys(("done", "resumed", "the same line", "anew"), 0)
     for kill in range(kills):
@@ -52,7 +55,9 @@ def torture(place: Path, command: str, kills: int) -> list[str]:
         done, way = start_again(place, command, out)
         ends[way] += 1
         seconds += done.seconds
-        wrong += [f"{command}, {name}: {fault}" for fault in faults(place, command, done, way, wanted)]
+        found = [f"{command}, {name}: {fault}" for fault in faults(place, command, done, way, wanted)]
+        sys.stderr.writelines(f"{fault}\n" for fault in found)  # now: the rest takes long
+        wrong += found
     again = ends["resumed"] + ends["the same line"]
     row = (command, kills, ends["done"], again, ends["anew"], len(wrong), round(seconds))
     print(f"| {' | '.join(map(str, row))} |", flush=True)
