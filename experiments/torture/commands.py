@@ -17,6 +17,10 @@ COMMANDS = ("train", "simulate", "export", "evaluate")
 _OF_THE_START = re.compile(rb'"(created|command|run|sim|raw|title|files)":.*')
 
 
+#: What a training answers to resume= that has nothing left to do.
+_FINISHED = "this run has reached its last step"
+
+
 class Done(NamedTuple):
     """A process that ended.
 
@@ -117,11 +121,13 @@ def start(
 def start_again(place: Path, command: str, out: Path) -> tuple[Done, str]:
     """Start what was broken off as its user would; return how it ended and what was done.
 
-    A training is resumed, or begun anew if it was killed before its first checkpoint; all others are started
-    by the same line.
+    A training is resumed, unless all of it was done, or begun anew if it was killed before its first
+    checkpoint; all others are started by the same line.
     """
     if command == "train" and out.exists():
         done = start(place, command, [f"resume={out}"])
+        if done.code == 1 and _FINISHED in done.text:  # killed behind its last word
+            return done._replace(code=0), "done"
         if done.code == 0 or (out / "checkpoints" / "last.ckpt").exists():
             return done, "resumed"
         return start(place, command, options(command, place, out.with_name("anew"))), "anew"
