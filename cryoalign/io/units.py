@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoalign.errors import InputError
+from cryoalign.io.angle_units import refuse_angles, refuse_phase_shift
 from cryoalign.io.cryosparc.table import from_cryosparc
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _LIMITS = (
 _DEFOCUS = (100.0, 100_000.0)  # A; of the median of those that are not 0
 _FEW = 2_000.0  # A; rarely chosen without a phase plate, and 2 um in nm
 _LARGEST_CS = 20.0  # mm
+_CS_IN_METRES = (0.0011, 0.0065)  # what lenses have, in m; corrected ones are given as 0.001 and 0.01 mm
+_ASTIGMATIC = 1.0  # difference of U and V over their mean
 
 
 def check_units(particles: Particles) -> None:
@@ -41,9 +44,12 @@ def check_units(particles: Particles) -> None:
     ------
     InputError
         If the median of the defocus, without its sign, is below 100 A or above 100,000 A, or a spherical
-        aberration above 20 mm; if a value is beyond what is possible by far.
+        aberration above 20 mm or of what lenses have in m; if angles are in another unit; if a value is
+        beyond what is possible by far.
     """
     _check_defocus(particles)
+    refuse_angles(particles)
+    refuse_phase_shift(particles)
     _check_limits(particles)
     aberration = np.abs(particles.optics_column("spherical_aberration"))
     wrong = np.flatnonzero(aberration > _LARGEST_CS)
@@ -56,6 +62,18 @@ def check_units(particles: Particles) -> None:
             found=f"{group.spherical_aberration:g}",
             remedy=f"write it in mm: {group.spherical_aberration:g} um are "
             f"{group.spherical_aberration / 1000:g} mm",
+        )
+    low, high = _CS_IN_METRES
+    wrong = np.flatnonzero((low < aberration) & (aberration < high))
+    if len(wrong):
+        group = particles.optics[particles.optics_index[wrong[0]]]
+        raise InputError(
+            f"the spherical aberration of optics group {group.name} is not possible; in m?",
+            file=particles.source,
+            expected=f"mm, and not between {low:g} and {high:g}",
+            found=f"{group.spherical_aberration:g}",
+            remedy=f"write it in mm: {group.spherical_aberration:g} m are "
+            f"{group.spherical_aberration * 1000:g} mm",
         )
 
 
@@ -74,6 +92,14 @@ def _check_defocus(particles: Particles) -> None:
             found=f"a median of {median:.4g}, values from {defocus.min():.4g} to {defocus.max():.4g}",
             remedy="write it in A: 1 um are 10,000 A, 1 nm is 10 A",
         )
+    between = np.abs(particles.defocus[:, 0] - particles.defocus[:, 1])
+    apart = (between > _ASTIGMATIC * defocus) & (defocus > 0)
+    if apart.any():
+        row = int(np.flatnonzero(apart)[0])
+        _log.warning(
+            "%s, row %d: defocus U %.0f A and V %.0f A are far apart (%d of %d rows); are they right?",
+            particles.source, particles.row[row], *particles.defocus[row, :2], apart.sum(), len(defocus),
+        )  # fmt: skip
     if median < _FEW and not particles.phase_shift.any():
         _log.warning(
             "%s: the median defocus of %.0f A is very small without a phase plate; in nm?",

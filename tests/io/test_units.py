@@ -91,3 +91,23 @@ def test_what_no_ctf_has_is_named_by_its_column(tmp_path: Path) -> None:
     table["ctf/bfactor"][2] = -1e6
     with pytest.raises(InputError, match=r"a\.cs, row 3: ctf/bfactor is not possible \(1 of 8 rows\)"):
         read_particles(save(tmp_path / "a.cs", table))
+
+
+@pytest.mark.parametrize("cs", [0.0027, 0.0012, 0.004])
+def test_a_spherical_aberration_in_m(cs: float) -> None:
+    with pytest.raises(InputError, match=rf"not possible; in m\?(.|\n)*{1000 * cs:g} mm"):
+        check_units(particles(15000, cs))
+
+
+def test_corrected_lenses_pass() -> None:
+    for cs in (0.001, 0.01, 0.05):
+        check_units(particles(15000, cs))
+
+
+def test_u_and_v_far_apart_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    given = particles([15000.0, 14000.0, 10000.0])
+    check_units(given)
+    assert not caplog.text
+    given.defocus[1, 0] = 140000.0
+    check_units(given)
+    assert "row 2: defocus U 140000 A and V 14000 A are far apart (1 of 3 rows)" in caplog.text

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOB = ("blob/path", "blob/idx", "blob/shape", "blob/psize_A")
+_LARGEST_TURN = 4 * np.pi  # radians; programs keep to one turn
 POSE = ("alignments3D/pose", "alignments3D/shift", "alignments3D/psize_A")
 CTF = (*LENS, "ctf/df1_A", "ctf/df2_A", "ctf/df_angle_rad")
 
@@ -147,7 +148,14 @@ def _angles(table: CsTable) -> NDArray[np.float64]:
     The rotation of the vector ``alignments3D/pose`` (axis times angle in radians, right-handed) is the
     matrix of `cryoalign.physics.rotation.euler_to_matrix`, from the image's frame to the map's.
     """
-    vectors = torch.from_numpy(numbers(table, "alignments3D/pose", 3))
+    given = numbers(table, "alignments3D/pose", 3)
+    turned = np.linalg.norm(given, axis=1)
+    bad = turned > _LARGEST_TURN
+    refuse(
+        table, "alignments3D/pose", bad, "turns by more than two turns; in degrees?",
+        "axis times angle in radians",
+    )  # fmt: skip
+    vectors = torch.from_numpy(given)
     angles: NDArray[np.float64] = matrix_to_euler(rotation_vector_to_matrix(vectors)).numpy()
     return angles
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 POSE = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 ORIGIN_ANGST = ("rlnOriginXAngst", "rlnOriginYAngst")
 ORIGIN_PIXELS = ("rlnOriginX", "rlnOriginY")
+_SAME_ORIGIN = 0.05  # A
 IMAGE, ORIGINAL, MICROGRAPH, HALF = (
     "rlnImageName",
     "rlnImageOriginalName",
@@ -183,11 +184,31 @@ def _shift(path: Path, table: pd.DataFrame, pixel_size: NDArray[np.float64]) -> 
     for in_angst, in_pixels in zip(ORIGIN_ANGST, ORIGIN_PIXELS, strict=True):
         if in_angst in table:
             columns.append(numbers(table, in_angst, path))
+            if in_pixels in table:
+                other = numbers(table, in_pixels, path) * pixel_size
+                _refuse_two_origins(path, (in_angst, in_pixels), columns[-1], other)
         elif in_pixels in table:
             columns.append(numbers(table, in_pixels, path) * pixel_size)
         else:
             columns.append(np.zeros(len(table)))
     return np.column_stack(columns)
+
+
+def _refuse_two_origins(
+    path: Path, names: tuple[str, str], angst: NDArray[np.float64], other: NDArray[np.float64]
+) -> None:
+    """Refuse two columns, both in A, that say different origins."""
+    apart = np.flatnonzero(np.abs(angst - other) > _SAME_ORIGIN)
+    if len(apart):
+        row = int(apart[0])
+        raise InputError(
+            f"{names[0]} contradicts {names[1]} ({len(apart)} of {len(angst)} rows)",
+            file=path,
+            row=row + 1,
+            expected=f"one origin, within {_SAME_ORIGIN:g} A",
+            found=f"{angst[row]:g} A, and {other[row]:g} A by the pixel size",
+            remedy=f"remove the wrong column; RELION takes {names[0]}",
+        )
 
 
 def _optional(path: Path, table: pd.DataFrame, name: str, default: float) -> NDArray[np.float64]:

@@ -164,6 +164,8 @@ def test_columns_that_would_not_come_back_stay_text(tmp_path: Path) -> None:
         ({**OPTICS, "rlnImageDimensionality": ["2", "3"]}, PARTICLES, r"row 2: the particles are not 2D"),
         ({name: [] for name in OPTICS}, PARTICLES, "data_optics has no rows"),
         (OPTICS, {name: [] for name in PARTICLES}, "particles has no rows"),
+        (OPTICS, {**PARTICLES, "rlnOriginX": ["1", "1", "-2"]},
+         r"row 2: rlnOriginXAngst contradicts rlnOriginX \(1 of 3(.|\n)*1.5 A by the pixel size"),
     ],
 )  # fmt: skip
 def test_bad_table(tmp_path: Path, optics: Table, table: Table, message: str) -> None:
@@ -171,6 +173,11 @@ def test_bad_table(tmp_path: Path, optics: Table, table: Table, message: str) ->
     with pytest.raises(InputError, match=message) as caught:
         read_particles(path)
     assert str(caught.value).startswith(str(path))
+
+
+def test_two_origins_that_agree(tmp_path: Path) -> None:
+    table = {**PARTICLES, "rlnOriginX": ["0.993377", "0", "-1.986755"]}
+    assert read_particles(star(tmp_path / "a.star", optics=OPTICS, particles=table)).shift[2, 0] == -3
 
 
 def test_bad_single_table(tmp_path: Path) -> None:
