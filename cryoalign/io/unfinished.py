@@ -24,6 +24,8 @@ def resumable(
 ) -> Iterator[Path]:
     """Fill a folder as `staged` does, but keep what was done when it fails, for the next attempt.
 
+    Nothing is kept where a row of an input is refused: of another input nothing could be continued.
+
     Parameters
     ----------
     out : Path
@@ -56,7 +58,7 @@ def resumable(
             check_free(out, overwrite, inputs)
             publish(folder, out, identity)
         except BaseException as error:
-            _keep_or_remove(folder)
+            _keep_or_remove(folder, at_fault=isinstance(error, InputError) and error.row is not None)
             if isinstance(error, OSError) and (isinstance(error, PermissionError) or error.errno in NO_ROOM):
                 raise place_error(out, error) from error
             raise
@@ -90,12 +92,12 @@ def _remove_cut_off(folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _keep_or_remove(folder: Path) -> None:
-    """Keep what the next attempt can continue; a folder in which nothing was done goes."""
+def _keep_or_remove(folder: Path, at_fault: bool) -> None:
+    """Keep what the next attempt can continue: nothing where a row of an input has to change first."""
     if not folder.is_dir():
         return
     _remove_cut_off(folder)
-    if [path.name for path in folder.iterdir()] == [MARKER]:
+    if at_fault or [path.name for path in folder.iterdir()] == [MARKER]:
         shutil.rmtree(folder, ignore_errors=True)
     else:
         _log.info("what was made is kept; the same command given again goes on")

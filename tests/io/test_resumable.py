@@ -111,6 +111,21 @@ def failed_behind_the_stack(out: Path, error: BaseException) -> None:
         raise error
 
 
+def test_a_row_that_has_to_change_leaves_nothing_to_go_on_with(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    def fill(folder: Path) -> None:
+        (folder / "half").touch()
+        raise InputError("no image", file="a.star", row=3)
+
+    with pytest.raises(InputError, match="row 3"), resumable(tmp_path / "out", "one") as place:
+        fill(place)
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
+    assert "goes on" not in caplog.text
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
 def test_a_finished_stack_outlives_what_comes_after_it(tmp_path: Path, error: BaseException) -> None:
     out = tmp_path / "out"
