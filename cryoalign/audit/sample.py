@@ -17,6 +17,7 @@ from cryoalign.errors import InputError
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
 from cryoalign.io.progress import progress_bar
+from cryoalign.io.simulated import is_of_cryoalign
 from cryoalign.physics.conditions import without_aberrations
 from cryoalign.physics.fourier import fourier_resize
 
@@ -56,6 +57,9 @@ class Sample:
         Where the metadata of the pairs differ.
     whole : bool
         Whether there are no other pairs.
+    follows : bool
+        cryoalign states that it simulated these images, and their metadata do not differ from those of raw:
+        they have the CTF that the metadata claim.
     """
 
     sim: Particles
@@ -67,6 +71,7 @@ class Sample:
     pixel_size: float
     disagreement: str | None = None
     whole: bool = False
+    follows: bool = False
 
     @property
     def box(self) -> int:
@@ -191,6 +196,7 @@ def sample_images(
         pixel_size=raw.pixel_size * raw.box / size,
         disagreement=disagreement,
         whole=len(rows) == len(table),
+        follows=disagreement is None and is_of_cryoalign(sim.particles.source),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from cryoalign.data.background_share import background_share
 from cryoalign.errors import InputError
+from cryoalign.io.simulated import is_of_cryoalign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +50,7 @@ def refuse_measured(run: Run, images: ParticleImages, stacks: Mapping[str, Path]
     if _is_raw_of(run, images, stacks):
         raise _error(particles.source, "images that the run was trained on as measured ones")
     shares = run.data.get("background_share")
-    if not isinstance(shares, dict) or _is_of_cryoalign(particles.source):
+    if not isinstance(shares, dict) or is_of_cryoalign(particles.source):
         return
     sim, raw, found = float(shares["sim"]), float(shares["raw"]), background_share(images)
     if raw - sim > _APART and found > sim + _MEASURED * (raw - sim):
@@ -86,9 +87,3 @@ def _is_raw_of(run: Run, images: ParticleImages, stacks: Mapping[str, Path]) -> 
     if not files.issuperset(path.resolve() for path in stacks.values()):
         return False
     return bool(np.isin(images.particles.image_name, list(names)).mean() > 0.5)
-
-
-def _is_of_cryoalign(source: Path) -> bool:
-    """Return whether a STAR file states what cryoalign simulated it with."""
-    with source.open("rb") as file:
-        return any(line.startswith(b"data_simulation") for line in file)

@@ -9,6 +9,8 @@ import numpy as np
 from cryoalign.io.cryosparc.table import UID, from_cryosparc
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from cryoalign.particles import Particles
@@ -47,3 +49,12 @@ def simulated_uids(particles: Particles) -> NDArray[np.uint64] | None:
 
 CS_MICROGRAPH, CS_PARTICLE, CS_SEED = "simulated/micrograph_path", "simulated/particle", "simulated/seed"
 """The same in a ``.cs`` file."""
+
+
+def is_of_cryoalign(source: Path) -> bool:
+    """Return whether metadata, or the STAR file beside a ``.cs``, state what cryoalign simulated with."""
+    star = source.with_suffix(".star") if source.suffix == ".cs" else source
+    if not star.is_file():
+        return False
+    with star.open("rb") as file:
+        return any(line.startswith(b"data_simulation") for line in file)

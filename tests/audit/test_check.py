@@ -142,6 +142,15 @@ def test_mistakes_of_the_simulator(
     assert line in found.line
 
 
+def test_wrong_metadata_that_were_simulated_with(known: Particles, truth: torch.Tensor) -> None:
+    """To simulate anew with the same metadata would change nothing."""
+    given = made.pairs(made.images(premultiplied(known)), truth, known)
+    found = verdict(replace(given, follows=True))
+    assert found.exit_code == 2, found.line
+    assert "the CTF of the metadata looks wrong (amplitude contrast, phase shift" in found.line
+    assert "correct amplitude contrast" in str(found.remedy)
+
+
 @pytest.mark.parametrize(
     ("change", "key", "line"),
     [

@@ -13,6 +13,7 @@ from cryoalign.audit.sample import choose_rows, match_anyway, read_sample
 from cryoalign.errors import InputError
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.relion import write_particles
+from cryoalign.io.simulated import is_of_cryoalign
 from cryoalign.particles import Particles
 
 if TYPE_CHECKING:
@@ -133,3 +134,16 @@ def test_a_header_of_another_pixel_size_is_refused(known: Particles, tmp_path: P
     with pytest.raises(InputError, match=r"2\.2 A/px in the header(.|\n)*check_header=false"):
         read_sample(sim, raw)
     assert read_sample(sim, raw, check_header=False).pixel_size == 4.0
+
+
+def test_who_simulated_is_known_by_the_metadata(known: Particles, tmp_path: Path) -> None:
+    """Where they agree with those of raw: else the images have another CTF."""
+    images = noise(known)
+    sim, raw = written(tmp_path, "sim", known, images), written(tmp_path, "raw", known, images)
+    assert not read_sample(sim, raw).follows
+    text = sim.read_text()
+    sim.write_text(text + "\ndata_simulation\n\nloop_\n_cryoalignParameter #1\n_cryoalignValue #2\nseed 0\n")
+    assert read_sample(sim, raw).follows
+    assert is_of_cryoalign(sim.with_suffix(".cs"))
+    written(tmp_path, "raw", replace(known, defocus=known.defocus + 50), images)
+    assert not read_sample(sim, raw).follows

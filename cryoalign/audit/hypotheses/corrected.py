@@ -34,7 +34,15 @@ class CorrectedCtf(Hypothesis):
     wanted: Transfer
     name = "sim with the CTF of its metadata"
     family = "CTF"
-    remedy = "simulate anew with the CTF of the metadata"
+
+    @property
+    def remedy(self) -> str:
+        if self.basis.sample.follows:
+            return (
+                "correct amplitude contrast, phase shift and defocus in the metadata of raw (mostly 0.07 to "
+                "0.1, and 0 degrees without a phase plate), and simulate anew"
+            )
+        return "simulate anew with the CTF of the metadata"
 
     @property
     def mistake(self) -> str:
@@ -45,6 +53,15 @@ class CorrectedCtf(Hypothesis):
 
     @property
     def line(self) -> str:
+        if self.basis.sample.follows:
+            return (
+                "the CTF of the metadata looks wrong (amplitude contrast, phase shift or defocus): cryoalign "
+                f"simulated with it, and {self._seen}"
+            )
+        return self._seen
+
+    @property
+    def _seen(self) -> str:
         carried = self.basis.carried
         if self.certain:
             # At a tenth of the defocus the CTF is smooth and alike in all images, as if there were none.
