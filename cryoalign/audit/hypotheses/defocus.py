@@ -51,7 +51,7 @@ class Defocus(Hypothesis):
     def remedy(self) -> str:
         if self.by == -1:
             return "give underfocus as positive, and simulate anew"
-        return "check the unit of the defocus (A), voltage, amplitude contrast and phase shift, and simulate anew"
+        return "check defocus (A), voltage, amplitude contrast and phase shift, and simulate anew"
 
     @property
     def treatment(self) -> Treatment:
