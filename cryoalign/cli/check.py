@@ -35,8 +35,12 @@ def check_types(cfg: DictConfig, command: str) -> None:
     groups = [entry for entry in given if entry.lstrip("+~").partition("=")[0] in hydra_cfg.runtime.choices]
     if len(groups) == len(given):
         return
-    defaults = flatten(OmegaConf.to_container(compose(hydra_cfg.job.config_name, groups)), into_lists=True)
-    found = flatten(OmegaConf.to_container(cfg, resolve=True), into_lists=True)
+    trees = (
+        OmegaConf.to_container(compose(hydra_cfg.job.config_name, groups)),
+        OmegaConf.to_container(cfg, resolve=True),
+    )
+    _check_shape(*trees)
+    defaults, found = (flatten(tree, into_lists=True) for tree in trees)
     for key, value in found.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{key} cannot be used", expected="a finite number", found=value)
@@ -53,6 +57,31 @@ def check_types(cfg: DictConfig, command: str) -> None:
         fitting, expected = _KINDS[kind]
         if type(value) not in fitting:
             raise InputError(f"{key} cannot be used", expected=expected, found=value)
+
+
+def _check_shape(default: object, found: object, name: str = "") -> None:
+    """Refuse what does not hold keys, or not as many numbers, where the default does; null was looked at."""
+    if isinstance(default, dict) and found is not None:
+        if not isinstance(found, dict):
+            raise InputError(
+                f"{name} cannot be used",
+                expected="names and values, {KEY: VALUE}",
+                found=found,
+                remedy=f"leave {name} out, or give what it holds as {name}.KEY=VALUE",
+            )
+        for key, value in default.items():
+            _check_shape(value, found.get(key), f"{name}.{key}" if name else str(key))
+        return
+    if not isinstance(default, list) or not default or found is None:
+        return
+    numbers = all(type(value) in (int, float) for value in default)
+    if numbers and (not isinstance(found, list) or len(found) != len(default)):
+        raise InputError(
+            f"{name} cannot be used",
+            expected=f"a list of {len(default)} numbers",
+            found=found,
+            remedy=f"write {name}=[{','.join(map(str, default))}], say",
+        )
 
 
 def check_added(cfg: DictConfig, command: str) -> None:

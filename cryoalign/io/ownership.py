@@ -126,7 +126,8 @@ def check_free(out: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
     try:
         _check_replaceable(out)
     except InputError as error:
-        found, remedy = error.found, "choose another folder: overwrite=true does not replace this one"
+        found = "the folder of a run" if error.found == out else error.found
+        remedy = "choose another folder: overwrite=true does not replace this one"
     raise InputError("the output exists already", file=out, found=found, remedy=remedy)
 
 

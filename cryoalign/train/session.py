@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from cryoalign.runs.folder import Run
     from cryoalign.train.stopping import Termination
 
-_COUNTS = ("trainer.max_steps", "trainer.val_check_interval", "log_every")
+_COUNTS = ("trainer.max_steps", "trainer.val_check_interval", "trainer.num_nodes", "log_every")
 _SEEDS = ("seed", "data.split_seed")
 _MONITORED = tuple(f"val/{name}" for name in ("RPSD_L1", "RPSD_MSE", "pixel_L1", "pixel_MSE"))
 
@@ -135,15 +136,37 @@ def _check(cfg: DictConfig) -> None:
     refuse_decided(cfg)
     _check_time(cfg.trainer.max_time)
     within("trainer.limit_val_batches", cfg.trainer.limit_val_batches, above=0)
-    if cfg.trainer.devices not in (1, [0], "1") and "strategy" not in cfg.trainer:
-        raise InputError(
-            "several devices need a strategy",
-            expected="trainer=ddp beside trainer.devices",
-            found=f"trainer.devices={cfg.trainer.devices}",
-            remedy=f"give trainer=ddp trainer.devices={cfg.trainer.devices}",
-        )
+    _check_devices(cfg.trainer)
     for key, choices in (("test_checkpoint", ("last", "best")), ("monitor", _MONITORED)):
         choice(key, cfg[key], choices)
+
+
+def _check_devices(trainer: DictConfig) -> None:
+    """Refuse no device, and several without what makes them work together."""
+    if trainer.devices == 0:
+        raise InputError(
+            "trainer.devices is out of range", expected="1 or more", found=0, remedy="leave it out"
+        )
+    for name, one in (("devices", (1, [0], "1")), ("num_nodes", (1,))):
+        if trainer[name] not in one and "strategy" not in trainer:
+            raise InputError(
+                f"several {'devices' if name == 'devices' else 'machines'} need a strategy",
+                expected=f"trainer=ddp beside trainer.{name}",
+                found=f"trainer.{name}={trainer[name]}",
+                remedy=f"give trainer=ddp trainer.{name}={trainer[name]}",
+            )
+
+
+def _check_validation(cfg: DictConfig, pairs: int) -> None:
+    """Refuse a part of the validation set that is less than a batch."""
+    limit, batches = cfg.trainer.limit_val_batches, math.ceil(pairs / cfg.data.batch_size)
+    if batches and isinstance(limit, float) and limit * batches < 1:
+        raise InputError(
+            "trainer.limit_val_batches leaves nothing to validate",
+            expected=f"{1 / batches:.2g} or more: the validation set has {batches} batches",
+            found=limit,
+            remedy="leave it out for all of them",
+        )
 
 
 def _check_time(limit: object) -> None:
@@ -164,4 +187,5 @@ def _fit(
     cfg: DictConfig, folder: Path, callbacks: list[Callback], run: Run | None, termination: Termination
 ) -> float:
     data = build_data(cfg, None if run is None else run.normalization)
+    _check_validation(cfg, len(data.rows["validation"]))
     return fit_and_test(Job(cfg, folder, data, callbacks, termination, run))

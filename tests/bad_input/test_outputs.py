@@ -45,7 +45,11 @@ def test_a_folder_of_somebody_else_is_never_replaced(
 
 def test_what_is_never_replaced_is_not_offered(run: Path, pairs: Path, refused: Refused) -> None:
     shutil.copytree(run, pairs / "one")
-    says = ("one: the output exists already", "overwrite=true does not replace this one")
+    says = (
+        "one: the output exists already",
+        "found: the folder of a run",
+        "overwrite=true does not replace this one",
+    )
     refused("export", f"run={run}", "particles=sim/sim.star", "out=one", says=says)
     (pairs / "mine").mkdir()
     (pairs / "mine" / "thesis.txt").touch()

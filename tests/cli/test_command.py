@@ -149,6 +149,11 @@ def test_a_mistyped_key_is_refused(cli: Cli) -> None:
         ("threads=1.5", "a whole number"),
         ("callbacks.step_checkpoints.every=some", "a whole number"),
         ("test=1", "true or false"),
+        ("data.normalization.percentiles=5", "a list of 2 numbers"),
+        ("optimizer.algorithm.betas=[0.5]", "a list of 2 numbers"),
+        ("optimizer.algorithm=5", "names and values, {KEY: VALUE}"),
+        ("loss.adversarial=5", "names and values, {KEY: VALUE}"),
+        ("data.split=5", "names and values, {KEY: VALUE}"),
     ],
 )
 def test_a_value_of_another_kind_is_refused(given: str, expected: str, cli: Cli) -> None:

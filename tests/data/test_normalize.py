@@ -84,8 +84,12 @@ def test_survives_json(sims: list[np.ndarray], raws: list[np.ndarray]) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"range": "tanh"}, {"radius": 0.0}, {"radius": 1.2}, {"range": "percentiles", "percentiles": (90, 10)}],
-)
+    [
+        {"range": "tanh"}, {"radius": 0.0}, {"radius": 1.2},
+        {"range": "percentiles", "percentiles": (90, 10)},
+        {"percentiles": [5]}, {"percentiles": (1, 2, 3)}, {"percentiles": ("low", "high")},
+    ],
+)  # fmt: skip
 def test_settings_that_make_no_sense(settings: dict[str, object]) -> None:
     with pytest.raises(InputError):
         Normalization(**settings)  # type: ignore[arg-type]
