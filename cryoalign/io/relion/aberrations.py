@@ -80,13 +80,14 @@ def _check_magnification(path: Path, columns: dict[str, AberrationColumn], rows:
         for name in MAGNIFICATION_MATRIX
     ]
     xx, xy, yx, yy = elements
-    area = xx * yy - xy * yx
-    bad = np.flatnonzero((area < 0.5) | (area > 2))
+    with np.errstate(over="ignore", invalid="ignore"):
+        area = xx * yy - xy * yx
+    bad = np.flatnonzero(~((area >= 0.5) & (area <= 2)) | (np.abs(elements) > 2).any(axis=0))
     if rows and len(bad):
         raise InputError(
             "the magnification matrix is not possible",
             file=path,
             row=int(bad[0]) + 1,
-            expected="a determinant of 0.5 to 2",
+            expected="elements of -2 to 2, with a determinant of 0.5 to 2",
             found=f"{', '.join(f'{element[bad[0]]:g}' for element in elements)}: {area[bad[0]]:g}",
         )

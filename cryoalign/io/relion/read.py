@@ -15,7 +15,7 @@ import pandas as pd
 from cryoalign.errors import InputError
 from cryoalign.io.relion.missing_ctf import DEFOCUS, fill_ctf
 from cryoalign.io.relion.optics import read_optics
-from cryoalign.io.relion.star import numbers, read_star, whole_numbers
+from cryoalign.io.relion.star import LARGEST_WHOLE, numbers, read_star, whole_numbers
 from cryoalign.io.relion.subtomograms import refuse_subtomograms
 from cryoalign.particles import Particles
 
@@ -224,5 +224,7 @@ def _native(column: pd.Series[str]) -> pd.Series[str] | pd.Series[float]:
     if "Name" in str(column.name) or column.str.match(r"[-+]?0\d").any():
         return column
     values = pd.to_numeric(column, errors="coerce")
-    no_number = values.isna() & (column != "nan")
+    no_number = (values.isna() & (column != "nan")) | (
+        column.str.fullmatch(r"[-+]?[0-9]+") & (values.abs() > LARGEST_WHOLE)
+    )
     return column if no_number.any() or values.isna().all() else values

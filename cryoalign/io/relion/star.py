@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_LARGEST_WHOLE = 2**53  # beyond, a float64 does not tell whole numbers apart
+LARGEST_WHOLE = 2**53
+"""Beyond it, a float64 does not tell whole numbers apart."""
 
 
 def read_star(path: Path) -> dict[str, pd.DataFrame]:
@@ -128,7 +129,7 @@ def numbers(table: pd.DataFrame, column: str, path: Path, *, where: str = "") ->
 def whole_numbers(table: pd.DataFrame, column: str, path: Path, *, where: str = "") -> NDArray[np.int64]:
     """Convert a column of strings, refusing what is not a whole number; otherwise as `numbers`."""
     values = numbers(table, column, path, where=where)
-    bad = np.flatnonzero((values != np.round(values)) | (np.abs(values) > _LARGEST_WHOLE))
+    bad = np.flatnonzero((values != np.round(values)) | (np.abs(values) > LARGEST_WHOLE))
     if len(bad):
         raise InputError(
             f"{column} is not a whole number",

@@ -41,3 +41,11 @@ def test_what_is_not_possible(tmp_path: Path, optics: Table, table: Table, messa
     with pytest.raises(InputError, match=message) as caught:
         read_particles(path)
     assert str(caught.value).startswith(str(path))
+
+
+def test_numbers_that_no_float_holds_stay_text(tmp_path: Path) -> None:
+    names = ["12345678901234567890123", "18446744073709551615", "7"]
+    table = read_particles(
+        star(tmp_path / "a.star", optics=OPTICS, particles={**PARTICLES, "myId": names})
+    ).table
+    assert table["myId"].tolist() == names

@@ -103,6 +103,7 @@ def test_an_old_file_has_a_group_for_each_beam_tilt(tmp_path: Path) -> None:
         ("rlnMagMat00", "1.01,0", "rlnMagMat00 cannot be read"),
         ("rlnMagMat00", "0", "magnification matrix is not possible(.|\n)*0, 0, 0, 1: 0"),
         ("rlnMagMat11", "-1", "magnification matrix is not possible"),
+        ("rlnMagMat01", "1e200", "magnification matrix is not possible(.|\n)*elements of -2 to 2"),
     ],
 )
 def test_malformed_aberrations(tmp_path: Path, column: str, cell: str, message: str) -> None:
