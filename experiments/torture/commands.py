@@ -155,11 +155,11 @@ def faults(place: Path, command: str, done: Done, way: str, wanted: dict[str, by
         return [f"exit code {done.code} of {way}: {done.text[-1500:]}"]
     found = result(command, place / ("anew" if way == "anew" else "out"))
     different = [f"{file} differs, {way}" for file in wanted if wanted[file] != found.get(file)]
-    return different + [f"left behind: {path}" for path in left_behind(place)]
+    return different + [f"left behind: {path}" for path in left_behind(place, way)]
 
 
-def left_behind(place: Path) -> list[str]:
-    """Name what nobody asked for beside and in the outputs."""
-    inside = [path for out in ("out", "anew") for path in (place / out).rglob(".*")]
+def left_behind(place: Path, way: str) -> list[str]:
+    """Name what nobody asked for beside and in the output; what was given up is the user's to remove."""
+    inside = (place / ("anew" if way == "anew" else "out")).rglob(".*")
     found = [path for path in (*place.iterdir(), *inside) if path.name.startswith(".")]
     return sorted(str(path.relative_to(place)) for path in found if path.name != ".cryoalign")
