@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _LAST_LETTER, _HALVES = 0x10FFFF, (0xD800, 0xDFFF)  # of Unicode; halves of letters are none by themselves
 LIMITS = {
-    "blob/shape": (0.0, 16_384.0),
     "blob/idx": (-1.0, 2.0**32),
     "alignments3D/pose": (-1e4, 1e4),
     "blob/psize_A": (1e-3, 1e3),

@@ -189,7 +189,7 @@ def _check_limits(path: Path, lens: _Lens, where: str) -> None:
         ("pixel size in A", lens.pixel_size, *_PIXEL_SIZES),
         ("rlnVoltage in kV", lens.voltage, 1.0, 5e3),
         ("rlnAmplitudeContrast", lens.amplitude_contrast, 0.0, 1.0),
-        (OPTIONAL[0], lens.box_size, 0, 16_384),
+        (OPTIONAL[0], lens.box_size, 0, 2**31),
         (OPTIONAL[1], lens.premultiplied, 0, 1),
     ):
         fraction = (values != np.round(values)) & (what in OPTIONAL)

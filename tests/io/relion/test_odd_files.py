@@ -26,7 +26,7 @@ def test_a_second_table_of_images_is_named(tmp_path: Path, caplog: pytest.LogCap
         (OPTICS, given(PARTICLES, "rlnOpticsGroup", 2, "1e30"), r"row 3: rlnOpticsGroup(.|\n)*found: 1e30"),
         (OPTICS, given(PARTICLES, "rlnRandomSubset", 1, "-1e30"), r"row 2: rlnRandomSubset(.|\n)*-1e30"),
         (OPTICS, given(PARTICLES, "rlnImageName", 1, "\u0663@a.mrcs"), r"row 2: rlnImageName(.|\n)*@a.mrcs"),
-        (given(OPTICS, "rlnImageSize", 1, "1e9"), PARTICLES, r"row 2: the rlnImageSize(.|\n)*0 to 16384"),
+        (given(OPTICS, "rlnImageSize", 1, "1e30"), PARTICLES, r"row 2: the rlnImageSize(.|\n)*found: 1e.30"),
         (given(OPTICS, "rlnImageSize", 1, "63.5"), PARTICLES, r"row 2: the rlnImageSize(.|\n)*whole number"),
         (given(OPTICS, "rlnCtfDataAreCtfPremultiplied", 0, "2"), PARTICLES, "row 1: the rlnCtfDataAreCtfPre"),
         (OPTICS, given(PARTICLES, "rlnDefocusV", 1, "1e300"), r"row 2: rlnDefocusV is not possible \(1 of 3"),
