@@ -20,6 +20,7 @@ _PACKAGES = (
     "numpy",
     "scipy",
     "mrcfile",
+    "starfile",
 )
 
 

@@ -6,11 +6,11 @@ should be a number can be quoted when it is not one.
 
 from __future__ import annotations
 
-import csv
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from starfile.writer import StarWriter
 
 from cryoalign.errors import InputError, existing
 from cryoalign.io.output import atomic_write
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_HEAD = 3  # lines before a table's labels
 LARGEST_WHOLE = 2**53
 """Beyond it, a float64 does not tell whole numbers apart."""
 
@@ -68,24 +69,23 @@ def write_star(path: Path, tables: Mapping[str, pd.DataFrame | Iterable[pd.DataF
         If the disk is full, the place cannot be written, or a cell holds what no STAR file can hold.
     """
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        # without starfile's first line, which holds the time: the same content makes the same file
         file.write("# Written by cryoalign\n\n\n")
         for name, given in tables.items():
+            end = []
             for number, part in enumerate([given] if isinstance(given, pd.DataFrame) else given):
-                if number == 0:
-                    labels = (f"_{label} #{place}\n" for place, label in enumerate(part, start=1))
-                    file.write(f"data_{name}\n\nloop_\n{''.join(labels)}")
-                # significant digits, not decimals: small numbers in columns that others wrote survive too
-                quoted(path, part).to_csv(
-                    file,
-                    sep="\t",
-                    header=False,
-                    index=False,
-                    float_format="%.12g",
-                    na_rep="nan",
-                    quoting=csv.QUOTE_NONE,
-                    lineterminator="\n",
-                )
-            file.write("\n\n")
+                *lines, first, second = _block_lines(name, quoted(path, part))
+                end = [first, second]
+                file.writelines(f"{line}\n" for line in (lines[_HEAD + part.shape[1] :] if number else lines))
+            file.writelines(f"{line}\n" for line in end)
+
+
+def _block_lines(name: str, table: pd.DataFrame) -> list[str]:
+    """Return the lines of a table: ``data_NAME``, a blank one, ``loop_``, labels, rows, two blank ones."""
+    written: dict[str, Any] = {name: table}
+    # significant digits, not decimals: small numbers in columns that others wrote survive too
+    writer = StarWriter(written, float_format="%.12g", na_rep="nan", quote_character="")  # quoted already
+    return list(writer.data_block_generator())
 
 
 def numbers(table: pd.DataFrame, column: str, path: Path, *, where: str = "") -> NDArray[np.float64]:

@@ -29,8 +29,10 @@ _VALUE = re.compile(
 _BLANKS = " \t\r\v\f"
 _BLANK = re.compile(f"[{_BLANKS}]+")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f]")
-_UNWRITABLE = re.compile("[\x00-\x1f\ud800-\udfff]")
-_ODD = re.compile("""^$|^['"#_]|[\x00- \ud800-\udfff]""")
+_UNREADABLE = re.compile("[\x00-\x1f\ud800-\udfff]")
+# Also what starfile's writer takes for the end of a line.
+_UNWRITABLE = re.compile("[\x00-\x1f\x85\u2028\u2029\ud800-\udfff]")
+_ODD = re.compile("""^$|^['"#_]|[\x00- \x85\u2028\u2029\ud800-\udfff]""")
 _SEPARATOR = "\x1f"  # never inside a value: `parse` refuses it
 _MISSING = ["nan", "NaN", "<NA>"]
 
@@ -65,7 +67,7 @@ def values(line: str) -> list[str]:
         if unclosed:
             raise ValueError("No closing quotation")
         value = single or double or plain
-        if _UNWRITABLE.search(value):
+        if _UNREADABLE.search(value):
             raise ValueError("a control character within quotes")
         found.append(value)
     return found

@@ -96,7 +96,7 @@ def test_columns_of_any_shape_come_back(tmp_path: Path) -> None:
         "my/words": np.array([[f"ä {row}", "q'"] for row in range(8)]),
         "my/matrix": np.arange(48, dtype="<f4").reshape(8, 2, 3),
         "my/flags": np.arange(16).reshape(8, 2) % 3 == 0,
-        "my/name\u0085": np.array(["a\u2028b"] * 8),
+        "my/name\u0085": np.array(["a\u3000b"] * 8),
     }
     table = particles()
     for name, values in columns.items():

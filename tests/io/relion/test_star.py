@@ -105,7 +105,12 @@ def test_only_blanks_and_line_ends_of_ascii_count(tmp_path: Path, letter: str) -
     table = _read(tmp_path / "a.star", HEADER + rows)["particles"]
     assert table["rlnA"].tolist() == [*names, f"{names[0]} x"]
     assert table["rlnB"].tolist() == list("1234")
-    assert _read_back(tmp_path / "b.star", table) == table["rlnA"].tolist()
+    if len(f"a{letter}b".splitlines()) > 1:  # starfile would cut the row there
+        with pytest.raises(InputError, match="rlnA cannot be written into a STAR file"):
+            _read_back(tmp_path / "b.star", table)
+        assert not (tmp_path / "b.star").exists()
+    else:
+        assert _read_back(tmp_path / "b.star", table) == table["rlnA"].tolist()
 
 
 @pytest.mark.parametrize(
