@@ -30,6 +30,7 @@ from cryoalign.train.build import build_system, load_system
 from cryoalign.train.closed_form import fit_run
 from cryoalign.train.finite import NotFiniteError
 from cryoalign.train.hyperparameters import RESULTS, hyperparameters
+from cryoalign.train.log_table import table_file
 from cryoalign.train.loggers import build_loggers, finish_loggers, first_process, log_hyperparameters
 from cryoalign.train.naming import find_origin, read_origin, tensorboard_folder
 from cryoalign.train.quiet import without_known_warnings
@@ -226,10 +227,11 @@ def _says_how_to_go_on(folder: Path, step: Callable[[], int]) -> Iterator[None]:
         if (folder / "checkpoints" / "last.ckpt").is_file():
             _log.info("interrupted at step %d; %s", step(), _to_go_on(folder))
         else:
+            kept = f"; remove {folder} before, or name another" if table_file(folder).is_file() else ""
             _log.info(
-                "interrupted at step %d, before the first checkpoint: nothing to continue, start it again",
-                step(),
-            )
+                "interrupted at step %d, before the first checkpoint: nothing to continue, start it again%s",
+                step(), kept,
+            )  # fmt: skip
         raise
 
 

@@ -54,6 +54,11 @@ class _Appending(ExperimentWriter):
         _write(path, fieldnames, rows)
 
 
+def table_file(folder: Path) -> Path:
+    """Name the file of the table in a run's folder."""
+    return folder.joinpath(*_FILE)
+
+
 def check_table(folder: Path) -> None:
     """Refuse to go on with a table that cannot be cut.
 
@@ -67,7 +72,7 @@ def check_table(folder: Path) -> None:
     InputError
         If what is there is no table of logged values.
     """
-    _read_table(folder.joinpath(*_FILE))
+    _read_table(table_file(folder))
 
 
 def cut_behind(folder: Path, step: int, *, validated: bool) -> None:
@@ -87,7 +92,7 @@ def cut_behind(folder: Path, step: int, *, validated: bool) -> None:
     InputError
         If it is no table of logged values.
     """
-    path = folder.joinpath(*_FILE)
+    path = table_file(folder)
     names, found = _read_table(path)
     last = ("test/",) if validated else ("test/", "val/")
     kept = [

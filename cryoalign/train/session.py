@@ -21,6 +21,7 @@ from cryoalign.io.ownership import MARKER
 from cryoalign.runs.folder import absolute_paths
 from cryoalign.train.build import build_data
 from cryoalign.train.fit import Job, fit_and_test
+from cryoalign.train.log_table import table_file
 from cryoalign.train.loggers import first_process
 from cryoalign.train.naming import tensorboard_folder
 from cryoalign.train.resume import interrupted_run
@@ -83,9 +84,11 @@ def _train(cfg: DictConfig, termination: Termination) -> float:
     try:
         with _alone(folder):
             return _fit(cfg, folder, callbacks, run, termination)
-    except BaseException:  # an interrupt too, which Lightning turns into an exit; it is raised again
-        # an unusable folder must not look like a run, nor be in the way of the same command given again
-        if not any(folder.glob("checkpoints/*.ckpt")):  # there is nothing that could be continued
+    except BaseException as error:  # an interrupt too, which Lightning turns into an exit; it is raised again
+        # an unusable folder must not look like a run, nor be in the way of the same command given again;
+        # what was logged before an interrupt is its user's to look at
+        logged = not isinstance(error, Exception) and table_file(folder).is_file()
+        if not logged and not any(folder.glob("checkpoints/*.ckpt")):  # nothing could be continued
             for place in (tensorboard_folder(folder), folder):
                 shutil.rmtree(place, ignore_errors=True)
         raise

@@ -113,7 +113,8 @@ def test_a_name_that_is_a_path(name: str, cli: Cli, settings: Tree, tmp_path: Pa
 
 def test_a_link_inside_the_folder_and_to_it(settings: Tree, tmp_path: Path, cli: Cli) -> None:
     """Such links do no harm: what is missing here is the split."""
-    folder = write(tmp_path / "elsewhere" / "run", settings)
+    few = {"box": 32, "particles": 40, "micrographs": 10}
+    folder = write(tmp_path / "elsewhere" / "run", settings, "data.embedded", few)
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "last.ckpt").symlink_to("best.ckpt")
     (tmp_path / "run").symlink_to(folder)

@@ -137,7 +137,7 @@ def test_a_map_without_volts_has_no_electrons(
         ("volume=null", "volume="),
         ("box=0", "box size is out of range"),
         ("scattering.padding=100", "scattering.padding"),
-        ("envelope.focal_spread=1e9", "constant or not finite"),
+        ("envelope.focal_spread=1e9", "envelope.focal_spread is out of range"),
         ("volume_pixel_size=-1", "volume_pixel_size is out of range"),
         ("volume_pixel_size=0", "remedy: leave volume_pixel_size out"),
         ("box=1000000", "expected: 2 to 4096 px"),

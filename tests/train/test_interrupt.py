@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
 from cryoalign.train import session
+from cryoalign.train.system import PairedGAN
 from tests.conftest import SMALL, Cli, read_csv
 
 
@@ -57,6 +58,27 @@ def test_an_interrupt_before_anything_was_done_leaves_no_folder(
     done = cli("train", "+debug=smoke", *SMALL, f"paths.cache={cache}", "hydra.run.dir=early")
     assert done.code == 130
     assert not (tmp_path / "early").exists()
+
+
+def test_what_was_logged_before_an_interrupt_is_kept(
+    cache: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = (
+        "+debug=smoke", *SMALL, f"paths.cache={cache}", "hydra.run.dir=early", "trainer.max_steps=9",
+        "trainer.val_check_interval=9", "log_every=1",
+    )  # fmt: skip
+    step = PairedGAN.training_step
+
+    def interrupted_late(self: PairedGAN, batch: Any, batch_idx: int) -> None:
+        if self.global_step == 5:
+            raise KeyboardInterrupt
+        step(self, batch, batch_idx)
+
+    monkeypatch.setattr(PairedGAN, "training_step", interrupted_late)
+    done = cli("train", *command)
+    assert done.code != 0
+    assert f"start it again; remove {tmp_path / 'early'} before" in done.out + done.err
+    assert [int(row["step"]) for row in read_csv(tmp_path / "early")][-1] == 5
 
 
 def test_after_an_interrupt_before_the_first_checkpoint_the_same_command_starts_anew(

@@ -10,7 +10,13 @@ import sys
 
 import pytest
 
-from tests.tutorial.page import DOCS, Walk, check_what_the_page_says, walk
+from tests.tutorial.page import (
+    DOCS,
+    Walk,
+    check_what_the_page_says,
+    check_what_the_page_says_of_the_run,
+    walk,
+)
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +27,7 @@ def relion(tmp_path_factory: pytest.TempPathFactory) -> Walk:
 @pytest.mark.slow
 def test_the_commands_do_what_the_page_says(relion: Walk) -> None:
     check_what_the_page_says(relion.folder, relion.printed, "star")
+    check_what_the_page_says_of_the_run(relion.folder)
 
 
 @pytest.mark.slow
