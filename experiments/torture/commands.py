@@ -17,8 +17,8 @@ COMMANDS = ("train", "simulate", "export", "evaluate")
 _OF_THE_START = re.compile(rb'"(created|command|run|sim|raw|title|files)":.*')
 
 
-#: What a training answers to resume= that has nothing left to do.
-_FINISHED = "this run has reached its last step"
+#: What commands answer where nothing is left to do: a training to resume=, the others to the same line.
+_FINISHED = ("this run has reached its last step", "the output exists already")
 
 
 class Done(NamedTuple):
@@ -126,12 +126,18 @@ def start_again(place: Path, command: str, out: Path) -> tuple[Done, str]:
     """
     if command == "train" and out.exists():
         done = start(place, command, [f"resume={out}"])
-        if done.code == 1 and _FINISHED in done.text:  # killed behind its last word
+        if _was_finished(done):
             return done._replace(code=0), "done"
         if done.code == 0 or (out / "checkpoints" / "last.ckpt").exists():
             return done, "resumed"
         return start(place, command, options(command, place, out.with_name("anew"))), "anew"
-    return start(place, command, options(command, place, out)), "the same line"
+    done = start(place, command, options(command, place, out))
+    return (done._replace(code=0), "done") if _was_finished(done) else (done, "the same line")
+
+
+def _was_finished(done: Done) -> bool:
+    """Return whether what was killed had said its last word already; its bytes are still compared."""
+    return done.code == 1 and any(words in done.text for words in _FINISHED)
 
 
 def result(command: str, out: Path) -> dict[str, bytes]:
