@@ -85,6 +85,7 @@ class Job:
     run: Run | None = None
 
 
+@without_known_warnings()
 def fit_and_test(job: Job) -> float:
     """Train and test in a run's folder.
 
@@ -158,7 +159,6 @@ def _trained(
     trainer = build_trainer(cfg, folder, loggers, callbacks, max_steps=most)
     stopped = None
     with (
-        without_known_warnings(),
         _one_job(folder),
         _says_how_to_go_on(folder, lambda: trainer.global_step),
         _processes(trainer),

@@ -21,7 +21,7 @@ from cryoalign.train.log_table import LogTable
 from cryoalign.train.naming import read_origin, tensorboard_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from omegaconf import DictConfig
@@ -68,7 +68,21 @@ def tensorboard(folder: Path, begun: int | None) -> TensorBoardLogger:
     """
     purge: dict[str, Any] = {} if begun is None else {"purge_step": begun + 1}
     place = tensorboard_folder(folder)
-    return TensorBoardLogger(place.parent, name=place.name, version="", default_hp_metric=False, **purge)
+    return _Events(place.parent, name=place.name, version="", default_hp_metric=False, **purge)
+
+
+class _Events(TensorBoardLogger):
+    """Lightning's, which takes a full disk or a folder that is gone for a value that cannot be logged."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log values."""
+        try:
+            super().log_metrics(metrics, step)
+        except ValueError as error:
+            if isinstance(error.__cause__, OSError):
+                raise error.__cause__ from None
+            raise
 
 
 def table(folder: Path, begun: int | None) -> CSVLogger:  # noqa: ARG001

@@ -129,7 +129,8 @@ def start_again(place: Path, command: str, out: Path) -> tuple[Done, str]:
         done = start(place, command, [f"resume={out}"])
         if _was_finished(done):
             return done._replace(code=0), "done"
-        if done.code == 0 or (out / "checkpoints" / "last.ckpt").exists():
+        usable = (out / "config.yaml").exists() and (out / "checkpoints" / "last.ckpt").exists()
+        if done.code == 0 or usable:
             return done, "resumed"
         return start(place, command, options(command, place, out.with_name("anew"))), "anew"
     done = start(place, command, options(command, place, out))

@@ -7,7 +7,8 @@ import os
 import shlex
 import shutil
 import signal
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -173,6 +174,27 @@ def test_a_resumed_run_whose_table_is_none(name: str, copied: Path, cli: Cli) ->
     assert f"{table}: these logged values cannot be read" in done.err
     assert "put the file back, or move it away" in done.err
     assert tree(copied) == before
+
+
+def test_a_run_whose_folder_goes_before_its_test_is_logged(
+    cache: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorBoard's thread writes the first row in vain, Lightning makes a ValueError of the second."""
+
+    def values(*given: Any, **_: object) -> dict[str, float]:
+        shutil.rmtree(tmp_path / "outputs")
+        for _ in range(50):
+            given[4]({"RPSD_L1": 1.0})
+            time.sleep(0.01)
+        return {}
+
+    monkeypatch.setattr("cryoalign.train.fit.run_test", values)
+    monkeypatch.setattr("cryoalign.train.fit.load_system", lambda *_: None)
+    monkeypatch.setattr("cryoalign.train.fit.load_refiner", lambda *_: None)
+    done = cli("train", "+debug=smoke", *SMALL, f"paths.cache={cache}", "logger.csv=null")
+    assert done.code == 1, done.err
+    assert "no such file or folder" in done.err
+    assert "Traceback" not in done.err
 
 
 def test_what_goes_on_is_written_for_a_shell(
