@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from cryoalign.errors import InputError
 from cryoalign.io.lock import locked
-from cryoalign.io.ownership import check_free, left_behind, mark, replace, temporary_folder
+from cryoalign.io.ownership import check_free, is_marked, left_behind, mark, replace, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -101,7 +101,14 @@ def publish(folder: Path, out: Path, identity: str | None = None) -> None:
         Its place; what `check_free` let pass there is replaced.
     identity : str, optional
         All that decides what is in it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder was removed meanwhile: what was written since is not the whole of it.
     """
+    if not is_marked(folder):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
     mark(folder, identity=identity, finished=True)
     for place, _, files in os.walk(folder):
         for path in (Path(place) / name for name in files):

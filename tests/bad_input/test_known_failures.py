@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cryoalign.cli.writing import written
+from cryoalign.io.relion.star import write_star
 from tests.bad_input.conftest import RAW, SIMULATE, Refused, Spoil, needed, tree
 from tests.conftest import SMALL
 from tests.io import cryosparc_files
@@ -123,6 +124,25 @@ def test_a_folder_that_goes_while_it_is_filled(
     assert "no such file or folder" in done.err, done.err
     assert "moved or removed while the command ran" in done.err
     assert tree(pairs) == before
+
+
+@pytest.mark.parametrize("command", ["simulate", "export"])
+def test_a_folder_that_goes_and_is_made_again(
+    command: str, run: Path, pairs: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The metadata alone, without the images, would look like an output."""
+
+    def goes_before(path: Path, *given: Any, **more: Any) -> None:
+        _goes(path)
+        write_star(path, *given, **more)
+
+    monkeypatch.setattr("cryoalign.io.relion.write.write_star", goes_before)
+    before = tree(pairs)
+    done = cli(command, *needed(command, run))
+    assert done.code == 1, done.err
+    assert "moved or removed while the command ran" in done.err
+    left = set(tree(pairs)) - set(before)
+    assert not any(path.split("/")[0] == "new" for path in left), left
 
 
 @pytest.mark.parametrize("more", [[], ["logger.tensorboard=null"]], ids=["tensorboard", "table alone"])
