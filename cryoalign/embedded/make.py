@@ -122,6 +122,7 @@ def _expose(
     grid: dict[str, Any] = {"pixel_size": pixel_size, "box": box, "envelope": recipe.envelope}
     scattering = Multislice(volume, slice_thickness=recipe.slice_thickness, **grid)
     parts: dict[str, Any] = {"scattering": scattering, "detector": recipe.detector, "seed": recipe.seed}
+    parts["identity"] = lambda some: some.row
     noisy, clean = Experiment(solvent=recipe.ice, **parts), Experiment(**parts)
     neighbour = WeakPhase(volume, **grid)
     with (

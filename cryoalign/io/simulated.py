@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,10 +52,31 @@ CS_MICROGRAPH, CS_PARTICLE, CS_SEED = "simulated/micrograph_path", "simulated/pa
 """The same in a ``.cs`` file."""
 
 
+MAPS = "maps_fingerprint"
+"""Among what a STAR file states of a simulation, the fingerprint of the maps or models."""
+
+
 def is_of_cryoalign(source: Path) -> bool:
     """Return whether metadata, or the STAR file beside a ``.cs``, state what cryoalign simulated with."""
+    return bool(_statements(source))
+
+
+def maps_of(source: Path) -> str:
+    """Return the fingerprint of the maps that images were simulated of; empty where none is stated.
+
+    Parameters
+    ----------
+    source : Path
+        The metadata file; of a ``.cs`` the STAR file beside it is asked.
+    """
+    words = (line.split() for line in _statements(source))
+    return next((pair[1] for pair in words if len(pair) == 2 and pair[0] == MAPS), "")
+
+
+def _statements(source: Path) -> list[str]:
+    """Return the lines of what images were simulated with, from its title on."""
     star = source.with_suffix(".star") if source.suffix == ".cs" else source
     if not star.is_file():
-        return False
-    with star.open("rb") as file:
-        return any(line.startswith(b"data_simulation") for line in file)
+        return []
+    with star.open(encoding="utf-8", errors="replace") as file:
+        return list(dropwhile(lambda line: not line.startswith("data_simulation"), file))

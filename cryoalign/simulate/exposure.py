@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
-from cryoalign.io.simulated import simulated_uids
+from cryoalign.io.identity import identities
 from cryoalign.physics.conditions import conditions, multiply_by_ctf
 from cryoalign.physics.multislice import interaction_constant
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
@@ -56,8 +58,7 @@ class Scattering(Protocol):
 class Experiment:
     """Simulate images of particles.
 
-    Random numbers of a particle come from (seed, its row in the metadata file), those of one that was never
-    measured from (seed, its uid), whatever the batch.
+    Random numbers of a particle come from (seed, who it is), whatever its row and the batch.
 
     Parameters
     ----------
@@ -69,12 +70,15 @@ class Experiment:
         The contrast itself, noise-free, if not given.
     seed : int
         Of solvent and detector.
+    identity : callable
+        From N particles to (N,) numbers that say who they are.
     """
 
     scattering: Scattering
     solvent: Ice | None = None
     detector: Counting | None = None
     seed: int = 0
+    identity: Callable[[Particles], NDArray[np.integer]] = identities
 
     def __call__(self, particles: Particles, rows: ArrayLike | None = None) -> Tensor:
         """Simulate images.
@@ -167,7 +171,6 @@ class Experiment:
     def _generators(
         self, particles: Particles, index: NDArray[np.int64], stream: int
     ) -> list[np.random.Generator]:
-        """Start the random numbers of each row: of a particle that was never measured by its uid."""
-        uids = simulated_uids(particles)
-        numbers = (particles.row if uids is None else uids)[index]
+        """Start the random numbers of each row."""
+        numbers = self.identity(particles)[index]
         return [np.random.default_rng([self.seed, number, stream]) for number in numbers.tolist()]

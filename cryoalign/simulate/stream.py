@@ -14,10 +14,12 @@ import numpy as np
 
 from cryoalign.errors import InputError
 from cryoalign.io.fingerprint import fingerprint
+from cryoalign.io.identity import identities, simulated_identities
 from cryoalign.io.metadata import passthrough_files, read_particles
 from cryoalign.io.mrc import StackWriter
 from cryoalign.io.output import staged
 from cryoalign.io.progress import progress_bar
+from cryoalign.io.simulated import MAPS
 from cryoalign.io.stack_names import stack_prefix
 from cryoalign.io.unfinished import resumable
 from cryoalign.particles import Particles
@@ -31,7 +33,8 @@ from cryoalign.simulate.tables import STAR, write_metadata
 from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -135,11 +138,11 @@ def simulate_particles(
         inputs, read = (*inputs, *particles.poses.files), (*read, *particles.poses.files)
         options = parameters or {"parts": repr((specimen, scattering, solvent, detector, envelope, seed))}
         particles = particles.made_of(specimen.file, options, read)
-    if parameters is None:
-        place = staged(out, overwrite, inputs=read)
-    else:
-        place = resumable(out, _identity(parameters, read, stacks), overwrite, inputs=read)
-    with place as folder:
+    contents = fingerprint([specimen.file] if parameters is None else read, whole=True)
+    maps = contents[str(specimen.file)]
+    who = simulated_identities(particles, maps) if isinstance(particles, Particles) else identities
+    known = None if parameters is None else _identity(parameters, contents, stacks)
+    with _place(out, known, overwrite, read) as folder:
         for stack in stacks:
             some = _of_box(particles, stack)
             volume = volume or _volume(specimen, some, stack.box)
@@ -155,12 +158,12 @@ def simulate_particles(
             if not volume.volts and not (simulator.linear and solvent is None and detector is None):
                 _refuse_unknown_scale(specimen)
             volume = None  # the simulator has its own
-            experiment = Experiment(scattering=simulator, solvent=solvent, detector=detector, seed=seed)
+            noise: dict[str, Any] = {"solvent": solvent, "detector": detector, "seed": seed}
+            experiment = Experiment(scattering=simulator, **noise, identity=who)
             rows, size = stack.rows, float(some.optics_column("pixel_size")[0])
-            resume = parameters is not None
-            with StackWriter(folder / stack.name, len(rows), stack.box, size, resume=resume) as writer:
+            with StackWriter(folder / stack.name, len(rows), stack.box, size, resume=bool(known)) as writer:
                 _write_images(writer, experiment, particles, rows, batch_size=batch_size, progress=progress)
-        notes = None if parameters is None else _notes(parameters, inputs)
+        notes = None if parameters is None else {**_notes(parameters, inputs), MAPS: maps}
         write_metadata(folder, particles, stacks, notes, prefix)
     return out / STAR
 
@@ -212,18 +215,22 @@ def _volume(specimen: Specimen, particles: Particles, box: int) -> Volume:
     return fitting_volume(specimen, box, particles.optics_column("pixel_size"), stated - {None})
 
 
+def _place(
+    out: Path, identity: str | None, overwrite: bool, inputs: Sequence[Path]
+) -> AbstractContextManager[Path]:
+    """Make the folder: one that an interrupted attempt left is continued where an identity is known."""
+    if identity is None:
+        return staged(out, overwrite, inputs)
+    return resumable(out, identity, overwrite, inputs)
+
+
 def _notes(parameters: Mapping[str, Any], inputs: tuple[Path, ...]) -> dict[str, Any]:
     return {"cryoalign": version("cryoalign"), **parameters, **fingerprint(inputs)}
 
 
-def _identity(parameters: Mapping[str, Any], inputs: tuple[Path, ...], stacks: list[ImageStack]) -> str:
+def _identity(parameters: Mapping[str, Any], contents: Mapping[str, str], stacks: list[ImageStack]) -> str:
     """Return a hash of all that decides the images: every input whole, since a row may differ anywhere."""
-    decides = [
-        version("cryoalign"),
-        dict(parameters),
-        fingerprint(inputs, whole=True),
-        [stack.box for stack in stacks],
-    ]
+    decides = [version("cryoalign"), dict(parameters), dict(contents), [stack.box for stack in stacks]]
     return sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
