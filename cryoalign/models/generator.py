@@ -14,8 +14,6 @@ from cryoalign.models.noise import noise_maps
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cryoalign.models.baseline import Baseline
-
 
 class Metadata(TypedDict, total=False):
     """What is known of the particles of a batch beside their images; one particle's lacks the first axis.
@@ -103,11 +101,6 @@ class Generator(nn.Module, ABC):
     def is_random(self) -> bool:
         """Whether two draws of one sim can differ."""
         return self.noise_channels > 0 or self.drops_at_inference
-
-    @property
-    def closed_part(self) -> Baseline | None:
-        """What of it is fitted in closed form before the rest is trained."""
-        return None
 
     @abstractmethod
     def forward(self, sim: Tensor, noise: Tensor | None = None, metadata: Metadata | None = None) -> Tensor:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 
 from cryoalign.data.dataset import PairedImages
-from cryoalign.train.closed_form import fit_baseline, log_description
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from cryoalign.data.normalize import Normalization
     from cryoalign.train.system import PairedGAN
 
-_log = logging.getLogger(__name__)
 #: How many pairs are read at the most: enough for the mean power of a ring to a few percent.
 IMAGES = 256
 
@@ -26,8 +23,7 @@ IMAGES = 256
 def fit_to_sample(system: PairedGAN, data: PairedDataModule) -> None:
     """Fit what is not trained but follows from the data, from the same pairs whenever a run is continued.
 
-    What is whitened by the data sees some of them, the closed part of a generator all. Nothing is read where
-    nothing has to be fitted.
+    What is whitened by the data sees some of them. Nothing is read where nothing has to be fitted.
 
     Parameters
     ----------
@@ -40,13 +36,6 @@ def fit_to_sample(system: PairedGAN, data: PairedDataModule) -> None:
     InputError
         If an image cannot be used.
     """
-    closed = system.generator.closed_part
-    if closed is not None:
-        fit_baseline(closed, data, images=None).train()  # as the rest: Lightning warns of a mixture
-        _log.info("fitted      the closed form")
-        log_description(closed)
-        if system.average is not None:
-            system.average.module.load_state_dict(system.generator.state_dict())
     fitted = [system.objective, system.discriminator]
     if not any(part is not None and part.needs_fit for part in fitted):
         return

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from cryoalign.data.dataset import Pair
     from cryoalign.losses.objective import Objective
-    from cryoalign.models.baseline import Baseline
     from cryoalign.models.discriminator import Discriminator
     from cryoalign.models.generator import Generator, Metadata
 
@@ -190,17 +189,9 @@ class PairedGAN(LightningModule):
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        """Move the average towards the generator; what is fitted in closed form is no matter of steps."""
-        if self.average is None:
-            return
-        self.average.update_parameters(self.generator)
-        closed = self.generator.closed_part
-        if closed is None:
-            return
-        # An average of equal numbers is another one: infinite ones become NaN, and large names are rounded.
-        kept = cast("Generator", self.average.module).closed_part
-        for values, fitted in zip(cast("Baseline", kept).buffers(), closed.buffers(), strict=True):
-            values.copy_(fitted)
+        """Move the average towards the generator."""
+        if self.average is not None:
+            self.average.update_parameters(self.generator)
 
     def _discriminator_turn(
         self, batch: Pair, fake: Tensor, optimizer: LightningOptimizer, *, update: bool

@@ -142,7 +142,7 @@ def test_no_command_runs_it(
     "overrides",
     [
         ("generator=unet", "loss=proper", "+callbacks=[early_stopping,learning_rate]", "+logger=wandb"),
-        ("generator=residual", "discriminator=ring_critic", "loss/adversarial=hinge", "trainer=ddp"),
+        ("generator=unet", "discriminator=ring_critic", "loss/adversarial=hinge", "trainer=ddp"),
         ("generator=physical", "data=stars", "data.sim=a", "data.raw=b", "loss/adversarial=vanilla"),
         ("generator=unet_128", "optimizer.algorithm._target_=torch.optim.SGD", "~optimizer.algorithm.betas"),
         ("generator=transplant", "optimizer.algorithm._target_=torch.optim.adamw.AdamW", "trainer=gpu"),

@@ -41,7 +41,7 @@ LIST = "  remedy: cryoalign train --help all lists every key\n"
             ["generator=spectrl"],
             (
                 "there is no generator=spectrl\n"
-                "  expected: unet, identity, physical, residual, spectral, transplant, unet_128, unet_256, "
+                "  expected: unet, identity, physical, spectral, transplant, unet_128, unet_256, "
                 "white_noise\n"
                 "  remedy: did you mean generator=spectral?\n"
             ),

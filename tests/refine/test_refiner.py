@@ -24,7 +24,6 @@ from cryoalign.models.baselines import Spectral, WhiteNoise
 from cryoalign.models.generator import Generator, Metadata
 from cryoalign.models.physical.generator import Physical
 from cryoalign.models.pix2pix import Pix2PixUNet
-from cryoalign.models.residual import Residual
 from cryoalign.models.transplant import Transplant
 from cryoalign.models.unet import UNet
 from cryoalign.physics.conditions import conditions
@@ -103,10 +102,9 @@ def generators() -> dict[str, Generator]:
     spectral.fit([pairs])
     white.fit([pairs])
     sim, raw = torch.randn(2, 40, 1, BOX, BOX)
-    physical, transplant, residual = Physical(BOX), Transplant(BOX), Residual(BOX, width=4)
-    for closed in (physical, transplant, residual.closed_part):
+    physical, transplant = Physical(BOX), Transplant(BOX)
+    for closed in (physical, transplant):
         closed.fit([(sim, 0.5 * sim + raw, known(40), torch.arange(40) // 4)])
-    torch.nn.init.normal_(residual.convolutions[-1].weight, std=0.1)  # type: ignore[arg-type]
     return {
         "unet": UNet(BOX, 4, noise_channels=1),
         "transposed": UNet(BOX, 8, upsampling="transposed"),
@@ -115,7 +113,6 @@ def generators() -> dict[str, Generator]:
         "white_noise": white,
         "physical": physical,
         "transplant": transplant,
-        "residual": residual,
     }
 
 
@@ -131,7 +128,7 @@ def four_threads() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "name",
-    ["unet", "transposed", "pix2pix", "spectral", "white_noise", "physical", "transplant", "residual"],
+    ["unet", "transposed", "pix2pix", "spectral", "white_noise", "physical", "transplant"],
 )
 def test_a_fake_does_not_depend_on_what_is_refined_with_it(name: str) -> None:
     """Nor on the number of threads: alone, among others, as the last of all."""

@@ -107,28 +107,6 @@ def test_something_else_is_no_discriminator() -> None:
         system("discriminator._target_=torch.nn.Identity")
 
 
-def test_a_network_on_a_closed_form_is_fitted_trained_averaged_and_tested(
-    cli: Cli, cache: Path, tmp_path: Path
-) -> None:
-    done = cli(
-        "train", "+debug=smoke", *SMALL, f"paths.cache={cache}", "generator=residual", "generator.width=4",
-        "discriminator.width=4", "loss=proper", "trainer.max_steps=2", "optimizer.ema_decay=0.9",
-    )  # fmt: skip
-    assert done.code == 0, done.err
-    assert "fitted      " in done.out + done.err
-    (run,) = (tmp_path / "outputs" / "train").iterdir()
-    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-    for place in ("generator", "average.module"):
-        assert state[f"{place}.physical.constant"].isfinite().all()
-        assert state[f"{place}.convolutions.4.weight"].abs().sum() > 0
-    fitted = {name for name in state if name.startswith("generator.physical.")}
-    assert any(state[name].isinf().any() for name in fitted)
-    for name in fitted:  # it is no average: inf knots would be NaN, and names of micrographs other ones
-        average = state[f"average.module.{name.removeprefix('generator.')}"]
-        torch.testing.assert_close(average, state[name], rtol=0, atol=0, equal_nan=True)
-    assert (run / "test" / "fake.star").is_file()
-
-
 def test_a_continued_run_fits_and_trains_as_an_unbroken_one(cli: Cli, cache: Path, tmp_path: Path) -> None:
     """What is fitted to the data, and the state of every choice of the discriminator, are the same again."""
     options = [
