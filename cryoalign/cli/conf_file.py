@@ -18,7 +18,7 @@ CONF_DIR = str(_PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.p
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CHOICES = re.compile(r"\(([^()|]+(?: \| [^()|]+)+)\)")
-_PATH = re.compile(r" ?\((file|file or list|folder|run folder)\)")
+_PATH = re.compile(r" ?\((file|file or list|file, folder or list|folder|run folder)\)")
 _MADE = {"out", "paths.outputs", "paths.cache"}  # keys of folders that a command makes
 _GLOBAL = "# @package _global_"
 

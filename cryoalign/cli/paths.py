@@ -24,7 +24,8 @@ def check_paths(cfg: DictConfig, command: str) -> None:
     """Refuse a command without what it needs, or with a file or folder that is not there.
 
     A ``~`` that a path begins with becomes the home folder, in place. Which keys name one says the mark in
-    their comments in ``conf/``: ``(file)``, ``(file or list)``, ``(folder)`` or ``(run folder)``.
+    their comments in ``conf/``: ``(file)``, ``(file or list)``, ``(file, folder or list)``, ``(folder)`` or
+    ``(run folder)``.
     """
     raw = flatten(OmegaConf.to_container(cfg, resolve=False))
     keys = {key.name: key for _, key in read_catalogue(command).all_keys()}
@@ -34,7 +35,7 @@ def check_paths(cfg: DictConfig, command: str) -> None:
         value = _value(cfg, name, raw.get(name)) if key.path else None
         if value is None:
             continue
-        several = isinstance(value, ListConfig) and key.path == "file or list"
+        several = isinstance(value, ListConfig) and key.path.endswith("or list")
         entries: list[object] = list(value) if isinstance(value, ListConfig) and several else [value]
         places = [_checked(key, entry) for entry in entries]
         if any(str(entry).startswith("~") for entry in entries):
@@ -69,7 +70,7 @@ def no_path(key: Key, value: object) -> InputError:
     number = isinstance(value, int) and not isinstance(value, bool)  # a name of digits
     return InputError(
         f"{key.name} cannot be used",
-        expected="one path, or several: [A,B]" if key.path == "file or list" else "one path",
+        expected="one path, or several: [A,B]" if key.path.endswith("or list") else "one path",
         found="nothing" if value == "" else value,
         remedy=f"write {written(key.name, value) if number else f'{key.name}=PATH'}",
     )
@@ -93,7 +94,7 @@ def _checked(key: Key, entry: object) -> str:
     if not isinstance(entry, str) or not entry:
         raise no_path(key, entry)
     place, meaning = at_home(entry), key.said.partition(";")[0]
-    if key.path.startswith("file"):
+    if key.path.startswith("file") and not ("folder" in key.path and place.is_dir()):
         existing(place, meaning)
     elif key.path == "run folder":
         existing_run(place)

@@ -65,8 +65,8 @@ def bright_share(images: ParticleImages, rows: NDArray[np.int64] | None = None) 
 def some_images(
     images: ParticleImages, rows: NDArray[np.int64] | None = None
 ) -> Iterator[NDArray[np.float64]]:
-    """Yield up to 100 images, evenly from `rows` or from all."""
-    rows = np.arange(len(images)) if rows is None else rows
+    """Yield up to 100 images, evenly from `rows` or from all that are not known to show nothing."""
+    rows = np.flatnonzero(~images.without_particle) if rows is None else rows
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _IMAGES)).astype(np.int64))]
     for row in chosen:
         yield images.image(int(row)).astype(np.float64)

@@ -15,6 +15,7 @@ from cryoalign.errors import InputError
 from cryoalign.io.mrc import MrcStack
 from cryoalign.io.progress import progress_bar
 from cryoalign.io.relion.read import IMAGE
+from cryoalign.io.simulated import without_particle
 from cryoalign.physics.fourier import fourier_resize
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class ParticleImages:
         Side in px of the images that are given out.
     pixel_size : float
         Their pixel size in A.
+    without_particle : (N,) bool
+        Which are known to show none: see `cryoalign.io.simulated.without_particle`.
 
     Raises
     ------
@@ -86,6 +89,7 @@ class ParticleImages:
         self._stacks = [MrcStack(paths[name]) for name in names.tolist()]
         self._stack_of = index.reshape(-1).astype(np.int64)
         self._open: OrderedDict[int, MrcStack] = OrderedDict()
+        self.without_particle = without_particle(particles)
         self._check_slots()
         used = np.unique(particles.optics_index)
         self._group_pixel_size = particles.optics[used[0]].pixel_size
@@ -141,10 +145,11 @@ class ParticleImages:
         Raises
         ------
         InputError
-            If the image holds NaN or infinite values, or is constant.
+            If the image holds NaN or infinite values, or is constant, which only those may be that are
+            simulated without a particle.
         """
         values = self._read(row)
-        reason = _fault(values)
+        reason = self._fault(values, row)
         if reason is not None:
             raise self.unusable(row, reason)
         return self._bring_to_box(values, row)
@@ -178,10 +183,17 @@ class ParticleImages:
         found: list[tuple[int, str]] = []
         for row in progress_bar(order, "looking at every image", shown=progress):
             values = self._read(row)
-            reason = _fault(values) or hot_pixel(values)
+            reason = self._fault(values, row) or hot_pixel(values)
             if reason is not None:
                 found.append((row, reason))
         return sorted(found)
+
+    def _fault(self, values: NDArray[np.float32], row: int) -> str | None:
+        """Return why an image cannot be used, None if it can."""
+        low, high = float(values.min()), float(values.max())
+        if not (np.isfinite(low) and np.isfinite(high)):  # NaN passes through min and max
+            return "holds NaN or infinite values"
+        return "is constant" if low == high and not self.without_particle[row] else None
 
     def _read(self, row: int) -> NDArray[np.float32]:
         """Copy an image out of its stack, keeping the latest stacks mapped."""
@@ -302,14 +314,6 @@ class ParticleImages:
                 remedy=remedy,
             )
         return int(common.box)
-
-
-def _fault(values: NDArray[np.float32]) -> str | None:
-    """Return why an image cannot be used, None if it can."""
-    low, high = float(values.min()), float(values.max())
-    if not (np.isfinite(low) and np.isfinite(high)):  # NaN passes through min and max
-        return "holds NaN or infinite values"
-    return "is constant" if low == high else None
 
 
 def _resize(values: NDArray[np.float32], box: int) -> NDArray[np.float32]:

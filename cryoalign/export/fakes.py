@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from cryoalign.cli.limits import MOST_WORKERS
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.errors import InputError, choice, within
@@ -101,6 +103,7 @@ def export_fakes(
     particles = read_particles(star, others)
     stacks = locate_stacks(particles, root=root)
     images = _in_the_runs_box(refiner, particles, stacks, reading or {})
+    _refuse_constant(refiner, images)
     if run is not None and measured == "refuse":
         refuse_measured(run, images, stacks)
     if run is not None:
@@ -124,6 +127,20 @@ def export_fakes(
                 prefix=prefix,
             )
     return [out / f"{name}.star" for name in stems]
+
+
+def _refuse_constant(refiner: Refiner, images: ParticleImages) -> None:
+    """Refuse images without a particle that are constant, where a range is brought to that of the network."""
+    empty = np.flatnonzero(images.without_particle)
+    if len(empty) and refiner.normalization.range != "none" and not np.ptp(images.image(int(empty[0]))):
+        raise InputError(
+            "images without a particle are constant, and this run brings each image's range to [-1, 1]",
+            file=images.particles.source,
+            row=int(images.particles.row[empty[0]]),
+            expected="rlnClassNumber above 0, or a run with data.normalization.range=none",
+            found=f"rlnClassNumber 0 in {len(empty)} rows",
+            remedy="leave these rows out, or simulate with a solvent or a detector",
+        )
 
 
 def _in_the_runs_box(

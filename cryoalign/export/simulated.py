@@ -50,7 +50,7 @@ def refuse_measured(run: Run, images: ParticleImages, stacks: Mapping[str, Path]
     if _is_raw_of(run, images, stacks):
         raise _error(particles.source, "images that the run was trained on as measured ones")
     shares = run.data.get("background_share")
-    if not isinstance(shares, dict) or is_of_cryoalign(particles.source):
+    if not isinstance(shares, dict) or is_of_cryoalign(particles.source) or images.without_particle.all():
         return
     sim, raw, found = float(shares["sim"]), float(shares["raw"]), background_share(images)
     if raw - sim > _APART and found > sim + _MEASURED * (raw - sim):

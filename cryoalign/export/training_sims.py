@@ -61,6 +61,8 @@ def _differences(run: Run, images: ParticleImages) -> Iterator[tuple[str, str, s
         states = ("images that are not CTF-premultiplied", "CTF-premultiplied images")
         found = states[1 - int(trained)] if given in (0, 1) else "images some of which are CTF-premultiplied"
         yield found, states[int(trained)], "simulate with rlnCtfDataAreCtfPremultiplied as in the training"
+    if images.without_particle.all():  # of which nothing is to be compared
+        return
     trained = run.data.get("bright_share")
     if trained is not None and max(trained, 1 - trained) >= _CLEAR:
         given = bright_share(images)

@@ -66,6 +66,9 @@ class StackWriter:
         Pixel size in A.
     resume : bool
         Continue an unfinished stack, and leave one when interrupted.
+    order : (count,) int64, optional
+        0-based places of the images in the stack, in the order in which they will come; their own order if
+        not given.
 
     Raises
     ------
@@ -76,14 +79,22 @@ class StackWriter:
     """
 
     def __init__(
-        self, path: Path | str, count: int, box: int, pixel_size: float, *, resume: bool = False
+        self,
+        path: Path | str,
+        count: int,
+        box: int,
+        pixel_size: float,
+        *,
+        resume: bool = False,
+        order: NDArray[np.int64] | None = None,
     ) -> None:
         if count < 1 or box < 1 or not pixel_size > 0:
             raise ValueError(
                 f"a stack needs images, a box and a pixel size, not {count}, {box}, {pixel_size}"
             )
         self.path, self.count, self.box, self.pixel_size = Path(path), count, box, pixel_size
-        self._size = HEADER_DTYPE.itemsize + count * box**2 * 4
+        self._order = order
+        self._size = self._place(count)
         self._done, self._noted = _Written(), -math.inf
         self._file: IO[bytes] | None = None
         part = self.path.with_name(f"{self.path.name}.part")
@@ -115,7 +126,7 @@ class StackWriter:
         try:
             os.posix_fallocate(self._file.fileno(), 0, self._size)
             self._temporary.chmod(0o644)
-            self._file.seek(HEADER_DTYPE.itemsize + self.written * self.box**2 * 4)
+            self._file.seek(self._place(self.written))
         except OSError as error:
             self._discard()
             raise place_error(self.path, error) from error
@@ -146,7 +157,7 @@ class StackWriter:
         return self._part.open("r+b" if self.written else "w+b")
 
     def write(self, images: ArrayLike) -> None:
-        """Append images.
+        """Append images, or put them where their order says.
 
         Parameters
         ----------
@@ -163,10 +174,20 @@ class StackWriter:
             announced = f"{self.count} images of {self.box} px with {self.written} written"
             raise ValueError(f"a block of shape {np.shape(images)} does not fit into {announced}")
         if len(block) and self._file is not None:
-            self._file.write(block.tobytes())
+            if self._order is None:
+                self._file.write(block.tobytes())
+            else:
+                places = self._order[self.written : self.written + len(block)].tolist()
+                for place, image in zip(places, block, strict=True):
+                    self._file.seek(self._place(place))
+                    self._file.write(image.tobytes())
             self._accumulate(block)
             if time.monotonic() - self._noted > _SECONDS_BETWEEN_NOTES:
                 self._note()
+
+    def _place(self, number: int) -> int:
+        """Return where an image begins in the file."""
+        return HEADER_DTYPE.itemsize + number * self.box**2 * 4
 
     def _note(self) -> None:
         """Have the disk take what was written, then say so in the journal."""

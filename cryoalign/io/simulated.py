@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import dropwhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cryoalign.io.cryosparc.table import UID, from_cryosparc
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,6 +27,10 @@ MEASURED_MICROGRAPH = "rlnMicrographMovieName"
 SEED = "rlnRandomSeed"
 MAP = "rlnReferenceImage"
 """The map or model that a new particle is an image of."""
+CLASS = "rlnClassNumber"
+"""The number of that map, from 1; 0 of an image without a particle."""
+NO_MAP = "None"
+"""What RELION writes where there is no file."""
 
 
 def simulated_uids(particles: Particles) -> NDArray[np.uint64] | None:
@@ -50,6 +55,40 @@ def simulated_uids(particles: Particles) -> NDArray[np.uint64] | None:
 
 CS_MICROGRAPH, CS_PARTICLE, CS_SEED = "simulated/micrograph_path", "simulated/particle", "simulated/seed"
 """The same in a ``.cs`` file."""
+CS_CLASS, CS_MAP = "alignments3D/class", "simulated/reference_path"
+"""CryoSPARC's column, which counts from 0, and the map, whose name is empty where there is none."""
+
+
+def map_names(classes: NDArray[np.int64], maps: Sequence[str]) -> NDArray[np.str_]:
+    """Return (N,) the name of each one's map, `NO_MAP` where there is none.
+
+    Parameters
+    ----------
+    classes : (N,) int64
+        Numbers of maps from 1; 0: none.
+    maps : sequence of str
+        Their names.
+    """
+    return np.array([NO_MAP, *maps], dtype=np.str_)[classes]
+
+
+def cryosparc_classes(classes: NDArray[np.int64], maps: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return the columns of a ``.cs``: what has no particle has the number behind that of the last map."""
+    numbers = np.where(classes == 0, len(maps), classes - 1).astype(np.uint32)
+    return {CS_CLASS: numbers, CS_MAP: np.array(["", *maps], dtype=np.str_)[classes]}
+
+
+def relion_classes(numbers: NDArray[np.int64], maps: NDArray[np.str_]) -> dict[str, NDArray[Any]]:
+    """Return the columns of a STAR file for those that `cryosparc_classes` gave."""
+    empty = maps == ""
+    return {CLASS: np.where(empty, 0, numbers.astype(np.int64) + 1), MAP: np.where(empty, NO_MAP, maps)}
+
+
+def without_particle(particles: Particles) -> NDArray[np.bool_]:
+    """Return (N,) whether each is known to show no particle: simulated so, and labelled."""
+    if CLASS not in particles.table or simulated_uids(particles) is None:
+        return np.zeros(len(particles), dtype=np.bool_)
+    return (particles.table[CLASS] == 0).to_numpy(dtype=np.bool_)
 
 
 MAPS = "maps_fingerprint"

@@ -32,12 +32,13 @@ _LARGEST = 2**31  # bytes; of some 20 million atoms
 def read_structure(
     path: Path | str,
     *,
+    model: int = 1,
     assembly: str | int | None = None,
     hydrogens: bool = True,
     waters: bool = False,
     ligands: bool = True,
 ) -> Atoms:
-    """Read the first model of an atomic structure.
+    """Read one model of an atomic structure.
 
     All alternate locations are kept: their occupancies share out the atom. Atoms of occupancy zero are left
     out, and those of an unknown element (X) with a warning.
@@ -46,6 +47,8 @@ def read_structure(
     ----------
     path : Path or str
         A ``.pdb``, ``.ent``, ``.cif`` or ``.mmcif`` file, plain or ``.gz``.
+    model : int
+        Its place among the models of the file, from 1.
     assembly : str or int, optional
         Name of the biological assembly to build, "1" in most files; the atoms as deposited if not given.
     hydrogens : bool
@@ -63,14 +66,17 @@ def read_structure(
     Raises
     ------
     InputError
-        If the file is missing, is not a structure, lacks the assembly, most of its atoms are of unknown
-        element, or no atoms are left.
+        If the file is missing, is not a structure, lacks the model or the assembly, most of its atoms are of
+        unknown element, or no atoms are left.
     """
     path = Path(path)
     with reading(path):
         structure = _parse(path)
-        while len(structure) > 1:
-            del structure[-1]
+        if not 1 <= model <= len(structure):
+            raise InputError(f"there is no model {model}", file=path, expected=f"1 to {len(structure)}")
+        for place in reversed(range(len(structure))):
+            if place != model - 1:
+                del structure[place]
         structure.setup_entities()
         if assembly is not None:
             _assemble(structure, str(assembly), path)
@@ -92,6 +98,19 @@ def read_structure(
             bfactor=np.array([atom.b_iso for atom in atoms], dtype=np.float64),
             occupancy=np.array([atom.occ for atom in atoms], dtype=np.float64),
         )
+
+
+def model_count(path: Path | str) -> int:
+    """Return how many models a file holds.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not a structure.
+    """
+    path = Path(path)
+    with reading(path):
+        return len(_parse(path))
 
 
 def _present(path: Path, atoms: list[gemmi.Atom]) -> list[gemmi.Atom]:

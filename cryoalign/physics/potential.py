@@ -16,6 +16,7 @@ from cryoalign.physics.fourier import fourier_resize_volume
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -104,7 +105,7 @@ def potential(
         raise InputError("there are no atoms to make a potential of", expected="at least one")
     within("the additional B-factor", bfactor, 0, 1e4, unit="A^2")
     placed = place(atoms, centre)
-    _check_fit(placed, box, pixel_size)
+    check_fit(placed, box, pixel_size)
 
     fine = 2 * math.ceil(_OVERSAMPLING * box / 2)
     step = pixel_size * box / fine
@@ -133,28 +134,35 @@ def place(atoms: Atoms, centre: str | Sequence[float] | None) -> NDArray[np.floa
     InputError
         If `centre` is none of those.
     """
+    placed: NDArray[np.float64] = atoms.positions - origin(atoms, centre)
+    return placed
+
+
+def origin(atoms: Atoms, centre: str | Sequence[float] | None) -> NDArray[np.float64]:
+    """Return the point that `place` brings to the map's origin: (3,) x, y, z in A, in the atoms' frame."""
     if centre == "mass":
         weight = atoms.occupancy * [gemmi.Element(name).weight for name in atoms.elements]
-        origin = np.average(atoms.positions, axis=0, weights=weight)
+        centred = np.average(atoms.positions, axis=0, weights=weight)
     elif centre == "extent":
-        origin = (atoms.positions.min(axis=0) + atoms.positions.max(axis=0)) / 2
+        centred = (atoms.positions.min(axis=0) + atoms.positions.max(axis=0)) / 2
     elif centre is None or isinstance(centre, str) or len(centre) != 3:
         raise InputError(
             "the centre of the atoms is not understood", expected="mass, extent or x, y, z in A", found=centre
         )
     else:
-        origin = np.asarray(centre, dtype=np.float64)
-    placed: NDArray[np.float64] = atoms.positions - origin
-    return placed
+        centred = np.asarray(centre, dtype=np.float64)
+    return centred
 
 
-def _check_fit(placed: NDArray[np.float64], box: int, pixel_size: float) -> None:
+def check_fit(placed: NDArray[np.float64], box: int, pixel_size: float, file: Path | None = None) -> None:
+    """Refuse atoms, in the frame of a map, that lie outside its box."""
     low, high = -(box // 2) * pixel_size, (box - 1 - box // 2) * pixel_size
     outside = ((placed < low) | (placed > high)).any(axis=1)
     if outside.any():
         needed = 2 * (math.ceil(np.abs(placed).max() / pixel_size) + 1)
         raise InputError(
             f"{np.count_nonzero(outside):,} of {len(placed):,} atoms lie outside the box",
+            file=file,
             expected=f"all atoms within {low:.1f} to {high:.1f} A of its centre",
             found=f"atoms up to {np.abs(placed).max():.1f} A from it",
             remedy=f"use a box of at least {needed} px at {pixel_size:g} A, or another centre",

@@ -13,6 +13,7 @@ from cryoalign.errors import within
 from cryoalign.io.cryosparc.table import UID, from_cryosparc
 from cryoalign.io.relion.read import MICROGRAPH
 from cryoalign.io.simulated import (
+    CLASS,
     CS_MICROGRAPH,
     CS_PARTICLE,
     CS_SEED,
@@ -21,8 +22,11 @@ from cryoalign.io.simulated import (
     MEASURED_PARTICLE,
     PARTICLE_NAME,
     SEED,
+    cryosparc_classes,
+    map_names,
 )
 from cryoalign.population.blocks import SIZE, Block
+from cryoalign.population.classes import Classes
 from cryoalign.population.conditions import Like as LikeConditions
 from cryoalign.population.conditions import measured_rows
 from cryoalign.population.identity import (
@@ -70,11 +74,13 @@ class Population:
         What they are drawn from.
     shifts : Shifts, optional
         Likewise; None: all particles are centred.
+    classes : Classes
+        Which of several maps each is an image of, and which show none.
     identity : str
         Of `cryoalign.population.identity.population_fingerprint`: it makes the uids and the names of the
         micrographs.
-    map_name : str
-        Of the map or model that they are images of.
+    maps : tuple of str
+        Names of the maps or models that they are images of, as many as `classes` has shares.
 
     Raises
     ------
@@ -97,8 +103,9 @@ class Population:
     poses: Poses = field(default_factory=Uniform)
     conditions: Conditions = field(default_factory=LikeConditions)
     shifts: Shifts | None = field(default_factory=LikeShifts)
+    classes: Classes = field(default_factory=Classes)
     identity: str = ""
-    map_name: str = ""
+    maps: tuple[str, ...] = ("",)
 
     def __post_init__(self) -> None:
         within("count", self.count, 1, whole=True, remedy="give the number of particles to be made")
@@ -134,13 +141,22 @@ class Population:
         index: NDArray[np.int64] = np.concatenate(parts)[: self.count]
         return index
 
-    def made_of(self, volume: Path, options: Mapping[str, object], files: Sequence[Path]) -> Population:
-        """Return them as images of a map, with an identity that no other data set has.
+    @cached_property
+    def class_numbers(self) -> NDArray[np.int64]:
+        """(N,) number of each one's map from 1, 0 where there is no particle."""
+        blocks = [Block(self.seed, number) for number in range(-(-self.count // SIZE))]
+        numbers: NDArray[np.int64] = np.concatenate([self.classes.draw(block) for block in blocks])
+        return numbers[: self.count]
+
+    def made_of(
+        self, maps: Sequence[str], options: Mapping[str, object], files: Sequence[Path]
+    ) -> Population:
+        """Return them as images of maps, with an identity that no other data set has.
 
         Parameters
         ----------
-        volume : Path
-            The map or model.
+        maps : sequence of str
+            Names of the maps or models.
         options : mapping
             What else decides the images; ``count`` in it does not.
         files : sequence of Path
@@ -148,9 +164,11 @@ class Population:
         """
         decides = {name: value for name, value in options.items() if name != "count"}
         drawn = {"seed": self.seed, "poses": self.poses, "conditions": self.conditions, "shifts": self.shifts}
+        if self.classes.several:
+            drawn["classes"] = self.classes
         boxes = [group.box_size for group in self.optics]
         decides = {"options": decides, "boxes": boxes, **{name: repr(part) for name, part in drawn.items()}}
-        return replace(self, identity=population_fingerprint(decides, files), map_name=str(volume))
+        return replace(self, identity=population_fingerprint(decides, files), maps=tuple(maps))
 
     def take(self, rows: NDArray[np.int64] | list[int]) -> Particles:
         """Draw some of them.
@@ -188,11 +206,12 @@ class Population:
             "shift": np.zeros((SIZE, 2)) if self.shifts is None else self.shifts.draw(block, self.like),
             "defocus": drawn.defocus,
             "phase_shift": drawn.phase_shift,
-            "half": block.halves(),
+            "half": self.classes.halves(block),
+            "class": self.classes.draw(block),
         }
 
     def _particles(self, index: NDArray[np.int64], columns: dict[str, Any]) -> Particles:
-        like = self.like.take(columns.pop("like"))
+        like, classes = self.like.take(columns.pop("like")), columns.pop("class")
         micrograph = np.full(len(index), "")
         if (self.like.micrograph != "").any():
             micrograph = np.array(micrograph_names(self.identity, like.micrograph.tolist()), dtype=np.str_)
@@ -202,20 +221,30 @@ class Population:
             row=index + 1,
             micrograph=micrograph,
             sign=np.ones(len(index)),
-            table=self._table(index, like, micrograph),
+            table=self._table(index, like, micrograph, classes),
             **columns,
         )
 
-    def _table(self, index: NDArray[np.int64], like: Particles, micrograph: NDArray[np.str_]) -> pd.DataFrame:
+    def _table(
+        self,
+        index: NDArray[np.int64],
+        like: Particles,
+        micrograph: NDArray[np.str_],
+        classes: NDArray[np.int64],
+    ) -> pd.DataFrame:
         """Return the columns that the vocabulary does not know: identity, origin, and what was lent."""
         numbers = uids(self.identity, self.seed, index)
         named = {MEASURED_MICROGRAPH: like.micrograph} if (micrograph != "").any() else {}
         columns: dict[str, Any] = {
             PARTICLE_NAME: particle_names(numbers), MEASURED_PARTICLE: like.image_name, **named,
-            MAP: self.map_name, SEED: self.seed,
+            MAP: map_names(classes, self.maps), SEED: self.seed,
         }  # fmt: skip
+        if self.classes.several:
+            columns[CLASS] = classes
         if from_cryosparc(self.like):
             columns |= {UID: numbers, **self._of_cryosparc(like, micrograph)}
+            if self.classes.several:
+                columns |= cryosparc_classes(classes, self.maps)
         return like.table.assign(**columns)
 
     def _of_cryosparc(self, like: Particles, micrograph: NDArray[np.str_]) -> dict[str, Any]:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cryoalign.cli import choose_device, command
 from cryoalign.errors import within
-from cryoalign.simulate.subjects import DRAWN, check_subjects, read_subjects
+from cryoalign.simulate.subjects import DRAWN, check_subjects, read_specimens, read_subjects
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 #: The groups of the configuration, each a part of the experiment.
-PARTS = ("specimen", "scattering", "solvent", "detector", "envelope")
+PARTS = ("scattering", "solvent", "detector", "envelope")
 
-_SELDOM = {"missing_ctf": "refuse", "pixel_size": None}  # stated in sim.star where they are something else
+#: Stated in sim.star where they are something else.
+_SELDOM = {"missing_ctf": "refuse", "pixel_size": None, "shares": None, "empty": 0}
 
 
 @command("simulate")
@@ -35,13 +36,19 @@ def main(cfg: DictConfig) -> None:
     if cfg.box is not None:
         remedy = "leave box out to take that of the raw images"
         within("the box size", cfg.box, SMALLEST_BOX, LARGEST_BOX, unit="px", remedy=remedy)
+    specimens = read_specimens(cfg)
     parts = {name: instantiate(buildable(cfg[name]), _convert_="all") for name in PARTS}
     plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
-    named = [*PARTS, "seed", "passthrough", "ignore_aberrations"]
+    if plain["specimen"].get("model", 1) is None:
+        del plain["specimen"]["model"]  # all of the file
+    if len(specimens) > 1:  # those of a folder, which may change
+        plain["specimen"]["file"] = [str(file) for file in dict.fromkeys(one.file for one in specimens)]
+    named = ["specimen", *PARTS, "seed", "passthrough", "ignore_aberrations"]
     named += [] if cfg.like is None else ["like", "count", *DRAWN]
     named += [name for name, usual in _SELDOM.items() if plain[name] != usual]
     star = simulate_particles(
-        read_subjects(cfg),
+        read_subjects(cfg, len(specimens)),
+        specimens,
         out=Path(cfg.out),
         **parts,
         seed=cfg.seed,

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from cryoalign.particles import Particles
     from cryoalign.simulate.specimen import Specimen, Volume
 
 _log = logging.getLogger(__name__)
 
-_MOST_OUTSIDE = 0.01  # of a map's power beyond the images' box, before a warning
+MOST_OUTSIDE = 0.01
+"""Share of a map's power beyond a box up to which nothing is said to be cut off."""
 _FEWEST_PIXELS = 2  # a volume that spans less is a wrong pixel size, not a particle
 
 
@@ -37,14 +39,19 @@ def warn_of_shifts(particles: Particles, box: int) -> None:
         )  # fmt: skip
 
 
+def power_outside(values: Tensor, side: int) -> float:
+    """Return the share of a map's power outside a cube of `side` voxels about its origin."""
+    size = len(values)
+    side = min(size, side)
+    first = size // 2 - side // 2
+    inner = values[(slice(first, first + side),) * 3]
+    return 1 - float(inner.double().square().sum() / values.double().square().sum())
+
+
 def _warn_of_lost_power(volume: Volume, box: int, pixel_size: float, specimen: Specimen) -> None:
     """Warn of a map that does not fit into the images' box."""
-    size = len(volume.values)
-    side = min(size, math.ceil(box * pixel_size / volume.pixel_size))
-    first = size // 2 - side // 2
-    inner = volume.values[(slice(first, first + side),) * 3]
-    outside = 1 - float(inner.double().square().sum() / volume.values.double().square().sum())
-    if outside > _MOST_OUTSIDE:
+    outside = power_outside(volume.values, math.ceil(box * pixel_size / volume.pixel_size))
+    if outside > MOST_OUTSIDE:
         _log.warning(
             "%s: %.0f %% of the map's power lies outside the images' box of %d px and is cut off",
             specimen.file, 100 * outside, box,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from copy import copy
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -16,11 +18,13 @@ from cryoalign.io.mrc import read_volume
 from cryoalign.io.mrc_volume import SAME, never_set
 from cryoalign.io.structure import SUFFIXES, read_structure
 from cryoalign.physics.displacement import occupied
-from cryoalign.physics.potential import potential
+from cryoalign.physics.potential import check_fit, origin, place, potential
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from cryoalign.physics.potential import Atoms
 
 _log = logging.getLogger(__name__)
 
@@ -56,8 +60,15 @@ class Specimen(Protocol):
     def file(self) -> Path:
         """What it is read from."""
 
+    @property
+    def name(self) -> str:
+        """What it is known by in metadata: its file, with a number in front where that holds several."""
+
     def volume(self, box: int, pixel_size: float) -> Volume:
         """Sample it on a grid that suits images of `box` px at `pixel_size` A or coarser."""
+
+    def moved_as(self, first: Self) -> Self:
+        """Return it moved as the first of several conformations is, whose common part stays in place."""
 
 
 class DensityMap:
@@ -89,6 +100,24 @@ class DensityMap:
     ) -> None:
         self.file, self.pixel_size, self.volts = Path(file), pixel_size, volts
         self.recentre, self.mirror = recentre, mirror
+        self._move: NDArray[np.float64] | None = None  # z, y, x in A
+
+    @property
+    def name(self) -> str:
+        """The file."""
+        return str(self.file)
+
+    def moved_as(self, first: Self) -> Self:
+        """Return it recentred by the move that recentres the first one."""
+        moved = copy(self)
+        moved._move = first._own_move if self.recentre else None
+        return moved
+
+    @cached_property
+    def _own_move(self) -> NDArray[np.float64]:
+        """(3,) z, y, x in A, what recentres it."""
+        values, voxel = self._read()
+        return voxel * _to_centre(values, self.file)
 
     def volume(self, box: int, pixel_size: float) -> Volume:  # noqa: ARG002  a map has its grid
         """Read the map.
@@ -110,6 +139,22 @@ class DensityMap:
         InputError
             If the file cannot be used or its voxel size is unknown.
         """
+        values, voxel = self._read()
+        if self.recentre:
+            move = _to_centre(values, self.file) if self._move is None else self._move / voxel
+            values = _moved(values, move)
+        if self.mirror:  # about voxel M // 2, which in an even box is not the middle
+            values = np.roll(values[::-1], 1 - len(values) % 2, axis=0)
+        tensor = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+        return Volume(
+            tensor if self.volts is None else self.volts * tensor,
+            voxel,
+            volts=self.volts is not None,
+            from_header=self.pixel_size is None,
+        )
+
+    def _read(self) -> tuple[NDArray[np.float32], float]:
+        """Return the map as it stands in the file, and its voxel size in A."""
         if self.file.name.lower().removesuffix(".gz").endswith(SUFFIXES):
             raise InputError(
                 "this is an atomic model, not a map",
@@ -131,17 +176,7 @@ class DensityMap:
             )
         if self.pixel_size is not None and header is not None and not never_set(header):
             _warn_of_header(self.file, header, voxel)
-        if self.recentre:
-            values = _recentred(values, self.file)
-        if self.mirror:  # about voxel M // 2, which in an even box is not the middle
-            values = np.roll(values[::-1], 1 - len(values) % 2, axis=0)
-        tensor = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-        return Volume(
-            tensor if self.volts is None else self.volts * tensor,
-            voxel,
-            volts=self.volts is not None,
-            from_header=self.pixel_size is None,
-        )
+        return values, voxel
 
 
 class AtomicModel:
@@ -151,6 +186,8 @@ class AtomicModel:
     ----------
     file : Path or str
         ``.pdb`` or ``.cif``, plain or ``.gz``.
+    model : int, optional
+        Which model of the file, from 1; the first if not given.
     assembly : str or int, optional
         Biological assembly to build; the atoms as deposited if not given.
     hydrogens, waters, ligands : bool
@@ -168,6 +205,7 @@ class AtomicModel:
         self,
         file: Path | str,
         *,
+        model: int | None = None,
         assembly: str | int | None = None,
         hydrogens: bool = True,
         waters: bool = False,
@@ -176,9 +214,33 @@ class AtomicModel:
         centre: Literal["mass", "extent"] | tuple[float, float, float] = "mass",
         solvent_potential: float = 0.0,
     ) -> None:
-        self.file, self.assembly, self.bfactor, self.centre = Path(file), assembly, bfactor, centre
+        if model is not None:
+            within("specimen.model", model, 1, whole=True)
+        self.file, self.model, self.assembly, self.bfactor = Path(file), model, assembly, bfactor
+        self.centre = centre
         self.hydrogens, self.waters, self.ligands = hydrogens, waters, ligands
         self.solvent_potential = solvent_potential
+
+    @property
+    def name(self) -> str:
+        """The file, or ``NNNNNN@file`` of a model that was asked for."""
+        return str(self.file) if self.model is None else f"{self.model:06d}@{self.file}"
+
+    def moved_as(self, first: Self) -> Self:
+        """Return it with the centre of the first one."""
+        moved = copy(self)
+        moved.centre = first._origin
+        return moved
+
+    @cached_property
+    def _origin(self) -> tuple[float, float, float]:
+        """What lies at the origin of the box, in the atoms' frame in A."""
+        x, y, z = origin(self._atoms(), self.centre).tolist()
+        return x, y, z
+
+    def check(self, box: int, pixel_size: float) -> None:
+        """Refuse what `volume` refuses, without the time that it takes."""
+        check_fit(place(self._atoms(), self.centre), box, pixel_size, self.file)
 
     def volume(self, box: int, pixel_size: float) -> Volume:
         """Compute the potential on the images' grid.
@@ -200,31 +262,41 @@ class AtomicModel:
         InputError
             If the file cannot be used or the atoms do not fit into the box.
         """
-        atoms = read_structure(
-            self.file,
-            assembly=self.assembly,
-            hydrogens=self.hydrogens,
-            waters=self.waters,
-            ligands=self.ligands,
-        )
+        atoms = self._atoms()
+        check_fit(place(atoms, self.centre), box, pixel_size, self.file)
         values = potential(atoms, box, pixel_size, centre=self.centre, bfactor=self.bfactor)
         if self.solvent_potential:
             values -= self.solvent_potential * occupied(atoms, box, pixel_size, centre=self.centre)
         return Volume(values, pixel_size, volts=True)
 
+    def _atoms(self) -> Atoms:
+        return read_structure(
+            self.file,
+            model=self.model or 1,
+            assembly=self.assembly,
+            hydrogens=self.hydrogens,
+            waters=self.waters,
+            ligands=self.ligands,
+        )
 
+
+@cache
 def _warn_of_header(file: Path, header: float, given: float) -> None:
     """Warn of a voxel size that was set in the header and is another one than was asked for."""
     if abs(header / given - 1) > SAME:
         _log.warning("%s: its header says %g A; %g A are taken, of volume_pixel_size=", file, header, given)
 
 
-def _recentred(values: NDArray[np.float32], file: Path) -> NDArray[np.float32]:
-    """Move the centre of mass of the positive values to voxel M // 2, by a phase ramp."""
+def _to_centre(values: NDArray[np.float32], file: Path) -> NDArray[np.float64]:
+    """Return (3,) the move in voxels that brings the centre of mass of the positive values to M // 2."""
     positive = np.clip(values, 0, None)
     if not positive.any():
         raise InputError("the map has no positive values to find its centre by", file=file)
-    offset = [len(values) // 2 - place for place in center_of_mass(positive)]
-    spectrum = fourier_shift(np.fft.rfftn(values), offset, n=values.shape[-1])
+    return np.array([len(values) // 2 - place for place in center_of_mass(positive)])
+
+
+def _moved(values: NDArray[np.float32], offset: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Move a map by voxels along z, y and x, by a phase ramp."""
+    spectrum = fourier_shift(np.fft.rfftn(values), offset.tolist(), n=values.shape[-1])
     moved: NDArray[np.float32] = np.fft.irfftn(spectrum, s=values.shape, axes=(0, 1, 2)).astype(np.float32)
     return moved

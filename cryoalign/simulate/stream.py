@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
@@ -16,27 +16,25 @@ from cryoalign.errors import InputError
 from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.identity import identities, simulated_identities
 from cryoalign.io.metadata import passthrough_files, read_particles
-from cryoalign.io.mrc import StackWriter
 from cryoalign.io.output import staged
-from cryoalign.io.progress import progress_bar
 from cryoalign.io.simulated import MAPS
 from cryoalign.io.stack_names import stack_prefix
 from cryoalign.io.unfinished import resumable
 from cryoalign.particles import Particles
 from cryoalign.physics.conditions import without_aberrations
 from cryoalign.population.population import Population
-from cryoalign.simulate.exposure import Experiment
+from cryoalign.simulate.conformations import Conformations
+from cryoalign.simulate.drawing import Drawing
 from cryoalign.simulate.framing import fitting_volume, warn_of_shifts
+from cryoalign.simulate.labels import drawn_classes, maps_fingerprint, numbered_maps
 from cryoalign.simulate.specimen import DensityMap
 from cryoalign.simulate.stacks import stacks_by_box, with_boxes
 from cryoalign.simulate.tables import STAR, write_metadata
 from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
-
-    from numpy.typing import NDArray
 
     from cryoalign.io.stack_names import Names
     from cryoalign.simulate.detector import Counting
@@ -46,12 +44,12 @@ if TYPE_CHECKING:
     from cryoalign.simulate.specimen import Specimen, Volume
     from cryoalign.simulate.stacks import ImageStack
 
-_log = logging.getLogger(__name__)
+    _Parts = tuple[Callable[..., Scattering], Ice | None, Counting | None, Envelope | None, int, str]
 
 
 def simulate_particles(
     particles: Particles | Population | str | Path,
-    specimen: Specimen | str | Path,
+    specimen: Specimen | str | Path | Sequence[Specimen | str | Path],
     out: str | Path,
     *,
     scattering: Callable[..., Scattering] = WeakPhase,
@@ -76,8 +74,9 @@ def simulate_particles(
     particles : Particles, Population, str or Path
         N particles, measured ones or new ones, or a metadata file; optics groups may differ in pixel size and
         in box size.
-    specimen : Specimen, str or Path
-        What they are images of; of a path, the map in that MRC file.
+    specimen : Specimen, str or Path, or sequence of them
+        What they are images of; of a path, the map in that MRC file. Of several, measured particles are
+        images of that which their ``rlnClassNumber`` counts, and new ones of what their `classes` say.
     out : str or Path
         Folder to make: ``sim.mrcs`` (float32, pixel size in the header; where there are several box sizes,
         ``sim_064px.mrcs`` and so on) and ``sim.star``, whose ``rlnImageOriginalName`` holds the name of the
@@ -118,52 +117,49 @@ def simulate_particles(
     Raises
     ------
     InputError
-        Nothing to simulate, aberrations that are not modelled, a specimen or a box that cannot be used, an
-        output in the way.
+        Nothing to simulate, aberrations that are not modelled, a specimen or a box that cannot be used,
+        several specimens and particles that do not say which is theirs, an output in the way.
 
     Examples
     --------
     >>> import cryoalign
     >>> cryoalign.simulate_particles("run_data.star", "map.mrc", "sim")  # doctest: +SKIP
     """
-    if isinstance(specimen, str | Path):
-        specimen = DensityMap(specimen)
+    given = [specimen] if isinstance(specimen, str | Path) or not isinstance(specimen, Sequence) else specimen
+    maps = Conformations([DensityMap(one) if isinstance(one, str | Path) else one for one in given])
     out = Path(out)
     prefix = stack_prefix(out, names)
     particles, stacks = _in_boxes(particles, ignore_aberrations, box, root)
-    volume: Volume | None = _first_volume(specimen, particles, stacks)
-    inputs: tuple[Path, ...] = (particles.source, specimen.file)
+    classes = drawn_classes(particles, maps)
+    parts = (scattering, solvent, detector, envelope, seed, device)
+    drawing: Drawing | None = _drawing(maps, particles, stacks[0], parts, stacks[1:])
+    inputs: tuple[Path, ...] = (particles.source, *maps.files)
     read = (*inputs, *passthrough_files((parameters or {}).get("passthrough")))
     if isinstance(particles, Population):
         inputs, read = (*inputs, *particles.poses.files), (*read, *particles.poses.files)
-        options = parameters or {"parts": repr((specimen, scattering, solvent, detector, envelope, seed))}
-        particles = particles.made_of(specimen.file, options, read)
-    contents = fingerprint([specimen.file] if parameters is None else read, whole=True)
-    maps = contents[str(specimen.file)]
-    who = simulated_identities(particles, maps) if isinstance(particles, Particles) else identities
-    known = None if parameters is None else _identity(parameters, contents, stacks)
-    with _place(out, known, overwrite, read) as folder:
+        options = parameters or {"parts": repr((*maps.specimens, *parts[:-1]))}
+        particles = particles.made_of(maps.names, options, read)
+    elif classes is not None:
+        particles = numbered_maps(particles, classes, maps.names)
+    contents = fingerprint(maps.files if parameters is None else read, whole=True)
+    known = maps_fingerprint([contents[str(file)] for file in maps.files], particles, classes)
+    who = simulated_identities(particles, known) if isinstance(particles, Particles) else identities
+    identity = None if parameters is None else _identity(parameters, contents, stacks)
+    with _place(out, identity, overwrite, read) as folder:
         for stack in stacks:
-            some = _of_box(particles, stack)
-            volume = volume or _volume(specimen, some, stack.box)
-            simulator = scattering(
-                volume.values.to(device),
-                pixel_size=volume.pixel_size,
-                box=stack.box,
-                image_pixel_size=some.optics_column("pixel_size").tolist(),
-                envelope=envelope,
+            drawing = drawing or _drawing(maps, particles, stack, parts)
+            drawing.write(
+                folder / stack.name,
+                particles,
+                stack.rows,
+                None if classes is None else classes[stack.rows],
+                identity=who,
+                resume=parameters is not None,
+                batch_size=batch_size,
+                progress=progress,
             )
-            if not simulator.linear:
-                _refuse_without_ctf(some)
-            if not volume.volts and not (simulator.linear and solvent is None and detector is None):
-                _refuse_unknown_scale(specimen)
-            volume = None  # the simulator has its own
-            noise: dict[str, Any] = {"solvent": solvent, "detector": detector, "seed": seed}
-            experiment = Experiment(scattering=simulator, **noise, identity=who)
-            rows, size = stack.rows, float(some.optics_column("pixel_size")[0])
-            with StackWriter(folder / stack.name, len(rows), stack.box, size, resume=bool(known)) as writer:
-                _write_images(writer, experiment, particles, rows, batch_size=batch_size, progress=progress)
-        notes = None if parameters is None else {**_notes(parameters, inputs), MAPS: maps}
+            drawing = None
+        notes = None if parameters is None else {**_notes(parameters, inputs), MAPS: known}
         write_metadata(folder, particles, stacks, notes, prefix)
     return out / STAR
 
@@ -191,28 +187,41 @@ def _of_box(particles: Particles | Population, stack: ImageStack) -> Particles:
     return particles.like.take(np.flatnonzero(boxes[particles.like.optics_index] == stack.box))
 
 
-def _first_volume(specimen: Specimen, particles: Particles | Population, stacks: list[ImageStack]) -> Volume:
-    """Make the volume of the first stack; refuse a header that means different sizes for the others."""
-    first = _volume(specimen, _of_box(particles, stacks[0]), stacks[0].box)
-    for stack in stacks[1:] if first.from_header else []:
-        other = _volume(specimen, _of_box(particles, stack), stack.box)
-        if other.pixel_size != first.pixel_size:
+def _drawing(
+    maps: Conformations,
+    particles: Particles | Population,
+    stack: ImageStack,
+    parts: _Parts,
+    others: Sequence[ImageStack] = (),
+) -> Drawing:
+    """Look at all maps, and make the first; refuse a header that means other sizes for other stacks."""
+    some = _of_box(particles, stack)
+    first = _volume(maps.specimens[0], some, stack.box)
+    for other in others if first.from_header else []:
+        volume = _volume(maps.specimens[0], _of_box(particles, other), other.box)
+        if volume.pixel_size != first.pixel_size:
             raise InputError(
                 "the pixel size of the map is not known: its header says 1 A, as many programs leave it",
-                file=specimen.file,
+                file=maps.specimens[0].file,
                 expected="one pixel size for the images of all box sizes",
-                found=f"{first.pixel_size:g} A for those of {stacks[0].box} px, {other.pixel_size:g} A for "
-                f"those of {stack.box} px",
+                found=f"{first.pixel_size:g} A for those of {stack.box} px, {volume.pixel_size:g} A for "
+                f"those of {other.box} px",
                 remedy="give it with volume_pixel_size=",
             )
-    return first
+    frame = maps.frame(first, stack.box, some.optics_column("pixel_size"), _stated(some))
+    return Drawing(maps, first, frame, some, stack.box, *parts)
 
 
 def _volume(specimen: Specimen, particles: Particles, box: int) -> Volume:
     """Make the volume for images of one box size; refuse one that cannot be used."""
     warn_of_shifts(particles, box)
+    return fitting_volume(specimen, box, particles.optics_column("pixel_size"), _stated(particles))
+
+
+def _stated(particles: Particles) -> set[int]:
+    """Return the box sizes that the metadata state."""
     stated = {particles.optics[index].box_size for index in np.unique(particles.optics_index)}
-    return fitting_volume(specimen, box, particles.optics_column("pixel_size"), stated - {None})
+    return {box for box in stated if box is not None}
 
 
 def _place(
@@ -255,72 +264,3 @@ def _modelled(particles: Particles | str | Path, ignore_aberrations: bool) -> Pa
             remedy="simulate without any aberrations with ignore_aberrations=true",
         )
     return particles
-
-
-def _refuse_without_ctf(particles: Particles) -> None:
-    """Refuse particles whose CTF is 1 everywhere, which no lens makes of a wave."""
-    without = np.flatnonzero(particles.optics_column("amplitude_contrast") >= 1)
-    if len(without):
-        raise InputError(
-            "particles without a CTF cannot be simulated by multislice",
-            file=particles.source,
-            row=int(particles.row[without[0]]),
-            expected="a defocus, and an amplitude contrast below 1",
-            remedy="simulate with scattering=weak_phase",
-        )
-
-
-def _refuse_unknown_scale(specimen: Specimen) -> None:
-    raise InputError(
-        "the map's values have no known unit",
-        file=specimen.file,
-        expected="volts, for multislice, a solvent or a detector",
-        remedy="give the volts of one unit with specimen.volts=, or use specimen=atomic_model",
-    )
-
-
-def _write_images(
-    writer: StackWriter,
-    experiment: Experiment,
-    particles: Particles | Population,
-    rows: NDArray[np.int64],
-    *,
-    batch_size: int,
-    progress: bool,
-) -> None:
-    """Write the images of some rows, behind those that are there."""
-    count = len(rows)
-    starts = range(writer.written, count, batch_size)
-    if writer.written:
-        _log.info("continuing behind the first %d of %d images", writer.written, count)
-    try:
-        for start in progress_bar(starts, "simulating", shown=progress):
-            batch = particles.take(rows[start : start + batch_size])
-            images = experiment(batch).cpu().numpy()
-            _check_images(images, batch)
-            writer.write(images)
-    except KeyboardInterrupt:
-        if writer.resumes and writer.written:
-            _log.info(
-                "interrupted behind %d of %d images; the same command given again goes on",
-                writer.written,
-                count,
-            )
-        raise
-
-
-def _check_images(images: NDArray[np.float32], particles: Particles) -> None:
-    """Refuse to write what is no image."""
-    low, high = images.min(axis=(1, 2)), images.max(axis=(1, 2))
-    bad = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high) & (low < high)))  # NaN passes through
-    if len(bad):
-        raise InputError(
-            "the simulated image is constant or not finite",
-            file=particles.source,
-            row=int(particles.row[bad[0]]),
-            expected="an image",
-            found=f"values from {low[bad[0]]:g} to {high[bad[0]]:g}, with a CTF scale factor of "
-            f"{particles.ctf_scale[bad[0]]:g} and a CTF B-factor of {particles.ctf_bfactor[bad[0]]:g} A^2",
-            remedy="look at rlnCtfScalefactor and rlnCtfBfactor (ctf/scale, ctf/bfactor) in that row, the "
-            "specimen's values and B-factors, and the envelope",
-        )

@@ -12,10 +12,14 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from cryoalign.particles import Particles
+    from cryoalign.population.classes import Classes
     from cryoalign.population.population import Population
+    from cryoalign.simulate.specimen import Specimen
 
 #: What new particles are drawn from: groups of the configuration.
 DRAWN = ("poses", "conditions", "shifts")
+#: Which of several maps they show, or none: keys of the configuration.
+LABELS = ("shares", "empty")
 
 
 def check_subjects(cfg: DictConfig, given: Iterable[str]) -> None:
@@ -50,17 +54,41 @@ def check_subjects(cfg: DictConfig, given: Iterable[str]) -> None:
             raise InputError("how many new particles?", remedy="give count=, e.g. count=5000")
         return
     named = [word.lstrip("+~").partition("=")[0] for word in given]
-    foreign = [name for name in named if name == "count" or name.split(".")[0] in DRAWN]
+    foreign = [name for name in named if name == "count" or name.split(".")[0] in (*DRAWN, *LABELS)]
     if foreign:
         raise InputError(
             f"{foreign[0]} belongs to like=, new particles",
-            found="particles=, whose poses, shifts and conditions are measured",
+            found="particles=, whose poses, shifts, conditions and classes are measured",
             remedy=f"leave {foreign[0]} out, or give like= instead of particles=",
         )
 
 
-def read_subjects(cfg: DictConfig) -> Particles | Population:
-    """Return what `cfg` asks to simulate.
+def read_specimens(cfg: DictConfig) -> list[Specimen]:
+    """Return what is simulated of: one map or model, or several.
+
+    Raises
+    ------
+    InputError
+        If there are no files, or they cannot be used.
+    """
+    from hydra.utils import instantiate  # noqa: PLC0415  heavy imports wait until work starts
+
+    from cryoalign.cli.literal import buildable  # noqa: PLC0415
+    from cryoalign.io.map_files import map_files  # noqa: PLC0415
+    from cryoalign.io.structure import SUFFIXES, model_count  # noqa: PLC0415
+
+    atoms = "model" in cfg.specimen
+    specimens: list[Specimen] = []
+    for file in map_files(cfg.specimen.file, SUFFIXES) if atoms else map_files(cfg.specimen.file):
+        count = model_count(file) if atoms and cfg.specimen.model is None else 1
+        for model in range(1, count + 1):
+            given = {"file": str(file), **({"model": model} if count > 1 else {})}
+            specimens.append(instantiate(buildable(cfg.specimen), **given, _convert_="all"))
+    return specimens
+
+
+def read_subjects(cfg: DictConfig, maps: int = 1) -> Particles | Population:
+    """Return what `cfg` asks to simulate, of so many maps.
 
     Raises
     ------
@@ -79,5 +107,28 @@ def read_subjects(cfg: DictConfig) -> Particles | Population:
         if cfg.like is None
         else {name: instantiate(buildable(cfg[name]), _convert_="all") for name in DRAWN}
     )
+    classes = _classes(cfg, maps) if drawn else None
     particles = read_particles(file, cfg.passthrough, cfg.missing_ctf, cfg.pixel_size)
-    return Population(particles, cfg.count, seed=cfg.seed, **drawn) if drawn else particles
+    if classes is None:
+        return particles
+    return Population(particles, cfg.count, seed=cfg.seed, classes=classes, **drawn)
+
+
+def _classes(cfg: DictConfig, maps: int) -> Classes:
+    """Return the shares of maps and of images without a particle."""
+    from omegaconf import ListConfig  # noqa: PLC0415  heavy imports wait until work starts
+
+    from cryoalign.population.classes import Classes  # noqa: PLC0415
+
+    if cfg.shares is None:
+        return Classes.equal(maps, cfg.empty)
+    if not isinstance(cfg.shares, ListConfig):
+        raise InputError("shares cannot be used", expected="a list, e.g. shares=[0.7,0.3]", found=cfg.shares)
+    if len(cfg.shares) != maps:
+        raise InputError(
+            "there are not as many shares as maps",
+            expected=f"{maps} share{'' if maps == 1 else 's'}, in the order of the maps",
+            found=f"{len(cfg.shares)}: {list(cfg.shares)}",
+            remedy="leave shares out for equal ones",
+        )
+    return Classes(tuple(cfg.shares), cfg.empty)

@@ -9,6 +9,7 @@ import numpy as np
 
 from cryoalign.io.cryosparc.table import from_cryosparc
 from cryoalign.io.cryosparc.write import cryosparc_columns, write_cryosparc, write_parts
+from cryoalign.io.relion.classes import model_classes
 from cryoalign.io.relion.write import write_particle_parts, write_particles
 from cryoalign.particles import Particles
 from cryoalign.simulate.stacks import in_stacks, rows_in_stacks
@@ -68,7 +69,11 @@ def _write_population(
     def parts() -> Iterator[Particles]:
         return (rows_in_stacks(particles, stacks, rows) for rows, particles in population.parts())
 
-    write_particle_parts(folder / STAR, (_prefixed(part, prefix) for part in parts()), notes=notes)
+    classes = None
+    if population.classes.several:
+        classes = model_classes(population.class_numbers, population.maps)
+    prefixed = (_prefixed(part, prefix) for part in parts())
+    write_particle_parts(folder / STAR, prefixed, classes=classes, notes=notes)
     if from_cryosparc(population.like):
         write_parts(folder / CS, lambda: map(_cryosparc, parts()))
 

@@ -26,6 +26,7 @@ from cryoalign.io.cryosparc.columns import (
 from cryoalign.io.cryosparc.optics import LENS, read_optics
 from cryoalign.io.cryosparc.table import UID, VECTOR, CsTable, vector_name
 from cryoalign.io.relion.read import MICROGRAPH
+from cryoalign.io.simulated import CS_CLASS, CS_MAP, relion_classes
 from cryoalign.particles import Particles
 from cryoalign.physics.rotation import matrix_to_euler, rotation_vector_to_matrix
 
@@ -57,7 +58,8 @@ def read_cryosparc(path: Path, passthrough: Sequence[Path] = ()) -> Particles:
         One optics group for each exposure group and each distinct set of its values. In `table` stand the
         uid, every column under its name (those with several values as ``name[0]``, ``name[1]``, ..., or
         ``name[0,0]``, ...)
-        and, where micrographs are named, ``rlnMicrographName``.
+        and, where micrographs are named, ``rlnMicrographName``; of particles that were simulated of several
+        maps also ``rlnClassNumber`` and ``rlnReferenceImage``.
 
     Raises
     ------
@@ -101,12 +103,10 @@ def read_cryosparc(path: Path, passthrough: Sequence[Path] = ()) -> Particles:
 def _refuse_other_alignments(table: CsTable) -> None:
     """Refuse poses that are not those of one 3D map."""
     if "alignments3D/pose" in table:
-        if "alignments3D/class" in table:
-            number = numbers(table, "alignments3D/class")
+        if CS_CLASS in table and CS_MAP not in table:  # maps that were simulated with have one frame
+            number = numbers(table, CS_CLASS)
             others = number != number[0]
-            refuse(
-                table, "alignments3D/class", others, "differs: poses refer to several maps", f"{number[0]:g}"
-            )
+            refuse(table, CS_CLASS, others, "differs: poses refer to several maps", f"{number[0]:g}")
         return
     slots = sorted({name.split("/")[0] for name in table.names})
     several = [slot for slot in slots if re.fullmatch(r"alignments3D_multi|alignments_class_\d+", slot)]
@@ -180,4 +180,6 @@ def _data_frame(table: CsTable, micrograph: NDArray[np.str_]) -> pd.DataFrame:
         if values.dtype.kind in "SU":
             values = decoded(table, name)
         columns |= {vector_name(name, place): values[:, *place] for place in np.ndindex(values.shape[1:])}
+    if CS_CLASS in table and CS_MAP in table:
+        columns |= relion_classes(numbers(table, CS_CLASS).astype(np.int64), text(table, CS_MAP))
     return pd.DataFrame(columns)

@@ -14,6 +14,8 @@ import pandas as pd
 
 from cryoalign.io.cryosparc.table import from_cryosparc
 from cryoalign.io.relion.aberrations import BEAM_TILT, EVEN_ZERNIKE, MAGNIFICATION_MATRIX, ODD_ZERNIKE
+from cryoalign.io.relion.classes import TABLE as CLASSES
+from cryoalign.io.relion.classes import classes_of
 from cryoalign.io.relion.missing_ctf import DEFOCUS
 from cryoalign.io.relion.optics import COLUMNS as OPTICS_COLUMNS
 from cryoalign.io.relion.read import (
@@ -51,7 +53,8 @@ def write_particles(
 
     Optics groups that no particle uses are left out and the others numbered from 1, as RELION wants
     them. Aberrations and magnification matrices are written where a group in use has any: `particles` have
-    to be those of the images that the file names.
+    to be those of the images that the file names. Where particles name the maps of their classes, a table
+    of these stands beside theirs.
 
     Parameters
     ----------
@@ -84,11 +87,17 @@ def write_particles(
     used, numbering = np.unique(particles.optics_index, return_inverse=True)
     optics = _optics_table([particles.optics[index] for index in used], box, pixel_size)
     table = _table(particles, numbering.reshape(-1) + 1, image_names, original_names, extra or {})
-    write_star(Path(path), {"optics": optics, "particles": table, **_simulation(notes)})
+    classes = classes_of(table)
+    named = {} if classes is None else {CLASSES: classes}
+    write_star(Path(path), {"optics": optics, "particles": table, **named, **_simulation(notes)})
 
 
 def write_particle_parts(
-    path: Path | str, parts: Iterable[Particles], *, notes: Mapping[str, object] | None = None
+    path: Path | str,
+    parts: Iterable[Particles],
+    *,
+    classes: pd.DataFrame | None = None,
+    notes: Mapping[str, object] | None = None,
 ) -> None:
     """Write a RELION 3.1 STAR file of particles that come a few at a time.
 
@@ -98,6 +107,8 @@ def write_particle_parts(
         The file to make or to replace.
     parts : iterable of Particles
         With the same optics groups, which are all written, and the same columns.
+    classes : pandas.DataFrame, optional
+        Of `cryoalign.io.relion.classes.model_classes`: a table beside the others.
     notes : mapping, optional
         As in `write_particles`.
 
@@ -110,7 +121,8 @@ def write_particle_parts(
     first = next(others)
     tables = (_table(part, part.optics_index + 1) for part in chain([first], others))
     optics = _optics_table(list(first.optics), None, None)
-    write_star(Path(path), {"optics": optics, "particles": tables, **_simulation(notes)})
+    named = {} if classes is None else {CLASSES: classes}
+    write_star(Path(path), {"optics": optics, "particles": tables, **named, **_simulation(notes)})
 
 
 def _table(

@@ -1,0 +1,206 @@
+"""The images of one stack, map by map, so that one is in memory at a time."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import InitVar, dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoalign.errors import InputError
+from cryoalign.io.mrc import StackWriter
+from cryoalign.io.progress import progress_bar
+from cryoalign.simulate.exposure import Experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cryoalign.particles import Particles
+    from cryoalign.population.population import Population
+    from cryoalign.simulate.conformations import Conformations, Frame
+    from cryoalign.simulate.detector import Counting
+    from cryoalign.simulate.envelope import Envelope
+    from cryoalign.simulate.exposure import Scattering
+    from cryoalign.simulate.solvent import Ice
+    from cryoalign.simulate.specimen import Specimen, Volume
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Drawing:
+    """How the images of one box size are made.
+
+    Attributes
+    ----------
+    maps : Conformations
+    first : Volume
+        The first of them, so that it is not made twice; it is let go when its images are made.
+    frame : Frame
+        Of `maps`.
+    seen : Particles
+        Of the pixel sizes that the images have.
+    box : int
+        In px.
+    scattering, solvent, detector, envelope, seed, device
+        See `cryoalign.simulate.stream.simulate_particles`.
+    """
+
+    maps: Conformations
+    first: InitVar[Volume]
+    frame: Frame
+    seen: Particles
+    box: int
+    scattering: Callable[..., Scattering]
+    solvent: Ice | None
+    detector: Counting | None
+    envelope: Envelope | None
+    seed: int
+    device: str
+    _held: Volume | None = field(init=False)
+
+    def __post_init__(self, first: Volume) -> None:
+        self._held = first
+
+    def write(
+        self,
+        path: Path,
+        particles: Particles | Population,
+        rows: NDArray[np.int64],
+        classes: NDArray[np.int64] | None,
+        *,
+        identity: Callable[[Particles], NDArray[np.integer]],
+        resume: bool,
+        batch_size: int,
+        progress: bool,
+    ) -> None:
+        """Write the stack of some rows, class by class, behind the images that are there.
+
+        Parameters
+        ----------
+        path : Path
+        particles : Particles or Population
+        rows : (n,) int64
+            0-based, in the order of the images in the stack.
+        classes : (n,) int64, optional
+            The number of each one's map, 0 for none; all of the first if not given.
+        identity : callable
+            See `cryoalign.simulate.exposure.Experiment`.
+        resume, batch_size, progress
+            See `simulate_particles`.
+        """
+        size = float(self.seen.optics_column("pixel_size")[0])
+        order = None if classes is None else np.argsort(classes, kind="stable")
+        with StackWriter(path, len(rows), self.box, size, resume=resume, order=order) as writer:
+            if classes is None or order is None:
+                classes = np.ones(len(rows), dtype=np.int64)
+            else:
+                classes, rows = classes[order], rows[order]
+            if writer.written:
+                _log.info("continuing behind the first %d of %d images", writer.written, len(rows))
+            batches = _batches(classes, writer.written, batch_size)
+            shown = progress_bar(batches, "simulating", shown=progress)
+            drawn = ((int(classes[part.start]), rows[part]) for part in shown)
+            self._draw(writer, particles, drawn, identity)
+
+    def _draw(
+        self,
+        writer: StackWriter,
+        particles: Particles | Population,
+        batches: Iterable[tuple[int, NDArray[np.int64]]],
+        identity: Callable[[Particles], NDArray[np.integer]],
+    ) -> None:
+        """Draw batches of one map each."""
+        drawn, experiment = -1, None
+        try:
+            for number, rows in batches:
+                if experiment is None or number != drawn:
+                    experiment = None  # before the next one takes its memory
+                    drawn, experiment = number, replace(self._experiment(number), identity=identity)
+                batch = particles.take(rows)
+                images = experiment(batch).cpu().numpy()
+                _check_images(images, batch, may_be_constant=number == 0)
+                writer.write(images)
+        except KeyboardInterrupt:
+            if writer.resumes and writer.written:
+                _log.info(
+                    "interrupted behind %d of %d images; the same command given again goes on",
+                    writer.written,
+                    writer.count,
+                )
+            raise
+
+    def _experiment(self, number: int) -> Experiment:
+        """Return what makes the images of one map."""
+        sizes = self.seen.optics_column("pixel_size")
+        volume = self._held if number == 1 else None
+        if number > 0:
+            self._held = None
+        if volume is None:
+            volume = self.maps.volume(number, self.frame, self.box, float(sizes.min()))
+        simulator = self.scattering(
+            volume.values.to(self.device),
+            pixel_size=volume.pixel_size,
+            box=self.box,
+            image_pixel_size=sizes.tolist(),
+            envelope=self.envelope,
+        )
+        if not simulator.linear:
+            _refuse_without_ctf(self.seen)
+        if not volume.volts and not (simulator.linear and self.solvent is None and self.detector is None):
+            _refuse_unknown_scale(self.maps.specimens[0])
+        return Experiment(scattering=simulator, solvent=self.solvent, detector=self.detector, seed=self.seed)
+
+
+def _batches(classes: NDArray[np.int64], written: int, size: int) -> list[slice]:
+    """Return the rows of each batch from some row on; a batch holds one class."""
+    ends = [*(np.flatnonzero(np.diff(classes)) + 1).tolist(), len(classes)]
+    batches, start = [], written
+    for end in ends:
+        batches += [slice(first, min(first + size, end)) for first in range(start, end, size)]
+        start = max(start, end)
+    return batches
+
+
+def _refuse_without_ctf(particles: Particles) -> None:
+    """Refuse particles whose CTF is 1 everywhere, which no lens makes of a wave."""
+    without = np.flatnonzero(particles.optics_column("amplitude_contrast") >= 1)
+    if len(without):
+        raise InputError(
+            "particles without a CTF cannot be simulated by multislice",
+            file=particles.source,
+            row=int(particles.row[without[0]]),
+            expected="a defocus, and an amplitude contrast below 1",
+            remedy="simulate with scattering=weak_phase",
+        )
+
+
+def _refuse_unknown_scale(specimen: Specimen) -> None:
+    raise InputError(
+        "the map's values have no known unit",
+        file=specimen.file,
+        expected="volts, for multislice, a solvent or a detector",
+        remedy="give the volts of one unit with specimen.volts=, or use specimen=atomic_model",
+    )
+
+
+def _check_images(images: NDArray[np.float32], particles: Particles, *, may_be_constant: bool) -> None:
+    """Refuse to write what is no image."""
+    low, high = images.min(axis=(1, 2)), images.max(axis=(1, 2))
+    finite = np.isfinite(low) & np.isfinite(high)  # NaN passes through
+    bad = np.flatnonzero(~(finite & ((low < high) | may_be_constant)))
+    if len(bad):
+        raise InputError(
+            "the simulated image is constant or not finite",
+            file=particles.source,
+            row=int(particles.row[bad[0]]),
+            expected="an image",
+            found=f"values from {low[bad[0]]:g} to {high[bad[0]]:g}, with a CTF scale factor of "
+            f"{particles.ctf_scale[bad[0]]:g} and a CTF B-factor of {particles.ctf_bfactor[bad[0]]:g} A^2",
+            remedy="look at rlnCtfScalefactor and rlnCtfBfactor (ctf/scale, ctf/bfactor) in that row, the "
+            "specimen's values and B-factors, and the envelope",
+        )
