@@ -56,7 +56,7 @@ def simulated_uids(particles: Particles) -> NDArray[np.uint64] | None:
 CS_MICROGRAPH, CS_PARTICLE, CS_SEED = "simulated/micrograph_path", "simulated/particle", "simulated/seed"
 """The same in a ``.cs`` file."""
 CS_CLASS, CS_MAP = "alignments3D/class", "simulated/reference_path"
-"""CryoSPARC's column, which counts from 0, and the map, whose name is empty where there is none."""
+"""CryoSPARC's column, which counts from 0, and the map."""
 
 
 def map_names(classes: NDArray[np.int64], maps: Sequence[str]) -> NDArray[np.str_]:
@@ -75,13 +75,12 @@ def map_names(classes: NDArray[np.int64], maps: Sequence[str]) -> NDArray[np.str
 def cryosparc_classes(classes: NDArray[np.int64], maps: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Return the columns of a ``.cs``: what has no particle has the number behind that of the last map."""
     numbers = np.where(classes == 0, len(maps), classes - 1).astype(np.uint32)
-    return {CS_CLASS: numbers, CS_MAP: np.array(["", *maps], dtype=np.str_)[classes]}
+    return {CS_CLASS: numbers, CS_MAP: map_names(classes, maps)}
 
 
 def relion_classes(numbers: NDArray[np.int64], maps: NDArray[np.str_]) -> dict[str, NDArray[Any]]:
     """Return the columns of a STAR file for those that `cryosparc_classes` gave."""
-    empty = maps == ""
-    return {CLASS: np.where(empty, 0, numbers.astype(np.int64) + 1), MAP: np.where(empty, NO_MAP, maps)}
+    return {CLASS: np.where(maps == NO_MAP, 0, numbers + 1), MAP: maps}
 
 
 def without_particle(particles: Particles) -> NDArray[np.bool_]:

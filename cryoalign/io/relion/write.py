@@ -160,11 +160,16 @@ def _simulation(notes: Mapping[str, object] | None) -> dict[str, pd.DataFrame]:
 
 
 def _flat(notes: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """Return dotted names and values, as JSON where they are no text, or none that a STAR file can hold."""
+    """Return dotted names and values, as JSON where they are no text, or none that a STAR file can hold.
+
+    Texts of a list are numbered from 1: programs read no quotes within quotes.
+    """
     rows: list[tuple[str, str]] = []
     for name, value in notes.items():
         if isinstance(value, Mapping):
             rows += _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and any(isinstance(entry, str) for entry in value):
+            rows += _flat({str(number): entry for number, entry in enumerate(value, 1)}, f"{prefix}{name}.")
         else:
             rows.append((_plain(f"{prefix}{name}"), _plain(value)))
     return rows
