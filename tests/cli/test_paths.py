@@ -31,11 +31,12 @@ if TYPE_CHECKING:
             "simulate particles=a.star volume=no.mrc out=x",
             "no.mrc: there is no such file\n  expected: map .mrc",
         ),
-        ("simulate particles=a.star volume=folder out=x", "folder: this is not a file\n"),
+        ("simulate particles=folder volume=a.star out=x", "folder: this is not a file\n"),
         (
-            "simulate particles=a.star volume=[a,b] out=x",
-            "volume cannot be used\n  expected: one path\n  found: [",
+            "simulate particles=a.star volume=[a.star,b] out=x",
+            "b: there is no such file\n  expected: map .mrc",
         ),
+        ("simulate particles=a.star volume={a:b} out=x", "expected: one path, or several: [A,B]"),
         ("simulate particles=[a.star] volume=a.star out=x", "particles cannot be used\n  expected: one path"),
         ("simulate particles={a:b} volume=a.star out=x", "particles cannot be used\n  expected: one path"),
         (

@@ -15,8 +15,7 @@ from cryoalign.io.metadata import read_particles
 from cryoalign.io.mrc import StackWriter
 from cryoalign.io.simulated import without_particle
 from cryoalign.physics.resample import resample_volume
-from tests.io import cryosparc_files
-from tests.simulate.commanded import BOX, PIXEL_SIZE, THROUGH_A_LENS
+from tests.simulate.commanded import PIXEL_SIZE, THROUGH_A_LENS
 
 if TYPE_CHECKING:
     from tests.conftest import Cli
@@ -201,43 +200,6 @@ def test_models_of_one_file_stay_in_place_to_each_other(cli: Cli) -> None:
     assert (done.code, "there is no model 4\n  expected: 1 to 3" in done.err) == (1, True)
 
 
-def test_measured_particles_say_their_class(cli: Cli) -> None:
-    three = "volume=[map.mrc,closed.mrc,third.mrc]"
-    mrcfile.write("third.mrc", mrcfile.read("map.mrc")[::-1], voxel_size=PIXEL_SIZE)
-    made = again(cli, "three", three, "particles.star")
-    for number, name in enumerate(("map.mrc", "closed.mrc", "third.mrc"), start=1):
-        here = np.array([1, 2, 3, 1]) == number
-        assert_alike(made[here], again(cli, f"one_{number}", f"volume={name}", "particles.star")[here])
-    table = starfile.read("three/sim.star")["particles"]
-    assert table["rlnReferenceImage"].tolist() == ["map.mrc", "closed.mrc", "third.mrc", "map.mrc"]
-    options = ("particles=particles.star", MAPS, "out=two", "progress=false")
-    done = cli("simulate", *options)
-    assert done.code == 1
-    assert "particles.star, row 3: rlnClassNumber is none of the 2 maps (1 of 4 rows)" in done.err
-    assert "expected: 1 to 2" in done.err
-    text = THROUGH_A_LENS.replace("_rlnClassNumber", "_rlnOther")
-    Path("particles.star").write_text(text)
-    done = cli("simulate", *options)
-    assert (done.code, "the particles do not say which is theirs" in done.err) == (1, True)
-    Path("particles.star").write_text(THROUGH_A_LENS.replace(" 7 3\n", " 7 0\n"))
-    assert "row 3: rlnClassNumber is none" in cli("simulate", *options).err  # empty only where simulated
-    Path("particles.star").write_text(THROUGH_A_LENS.replace(" 7 2\n", " 7 1\n").replace(" 7 3\n", " 7 1\n"))
-    done = cli("simulate", *options)
-    assert (done.code, "no particle is of closed.mrc" in done.out + done.err) == (0, True)
-
-
-def test_cryosparcs_column(cli: Cli, tmp_path: Path) -> None:
-    cryosparc_files.save(tmp_path / "J1.cs", cryosparc_files.particles(12, BOX, PIXEL_SIZE))
-    folder = make(cli, "new", "like=J1.cs", MAPS, "empty=0.2", "count=40", "box=8")
-    star, cs = (read_particles(folder / name) for name in ("sim.star", "sim.cs"))
-    for name in ("rlnClassNumber", "rlnReferenceImage"):
-        assert cs.table[name].tolist() == star.table[name].tolist()
-    numbers = star.table["rlnClassNumber"].to_numpy()
-    assert cs.table["alignments3D/class"].tolist() == np.where(numbers == 0, 2, numbers - 1).tolist()
-    assert without_particle(cs).tolist() == (numbers == 0).tolist()
-    assert_alike(again(cli, "again", MAPS, "new/sim.cs"), images(folder))
-
-
 def test_empty_ones_hold_ice_and_noise(cli: Cli) -> None:
     options = ("empty=0.5", "count=12", "solvent=ice", "detector=counting", "specimen.volts=1")
     folder = make(cli, "new", "volume=map.mrc", *options)
@@ -271,9 +233,3 @@ def test_bad_input(words: tuple[str, ...], said: str, cli: Cli, tmp_path: Path) 
     assert said in done.err
     assert "Traceback" not in done.err
     assert not (tmp_path / "new").exists()
-
-
-@pytest.mark.parametrize("word", ["shares=[0.5,0.5]", "empty=0.1"])
-def test_labels_belong_to_new_particles(word: str, cli: Cli) -> None:
-    done = cli("simulate", "particles=particles.star", MAPS, "out=new", word)
-    assert (done.code, f"{word.partition('=')[0]} belongs to like=" in done.err) == (1, True)
