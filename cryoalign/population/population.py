@@ -60,7 +60,7 @@ class Population:
     """New particles like measured ones.
 
     Row i depends on the seed and on i, so that more of them begin with the fewer. Memory does not grow with
-    their number, but for the 8 bytes of each in `optics_index`.
+    their number, but for the 8 bytes of each in `optics_index` and, of several classes, in `class_numbers`.
 
     Parameters
     ----------

@@ -94,3 +94,30 @@ def test_classification_takes_them(folder: Path, tmp_path: Path) -> None:
     said = run(folder, "relion_refine", "--i", "sim.star", "--o", "../class/run", *options.split())
     assert not re.search("norm_correction|unknown label|previous version", said), said
     assert len(read_particles(tmp_path / "class/run_it001_data.star")) == COUNT
+
+
+def test_classes_are_relions(cli: Cli, project: Path) -> None:
+    """Reconstructed by class each is its own map; the file names the references of a classification."""
+    other = np.ascontiguousarray(phantom(BOX)[::-1])
+    mrcfile.write(project / "other.mrc", other, voxel_size=PIXEL_SIZE)
+    make(cli, "job", COUNT, "volume=[map.mrc,other.mrc]", "empty=0.1", "names=project")
+    for number, (own, foreign) in enumerate(((phantom(BOX), other), (other, phantom(BOX))), start=1):
+        options = f"--i job/sim.star --o found.mrc --ctf --class {number}"
+        said = run(project, "relion_reconstruct", *options.split())
+        assert not re.search("warning|error", said, re.IGNORECASE), said
+        found = mrcfile.read(project / "found.mrc")
+        correlations = [np.corrcoef(found.ravel(), density.ravel())[0, 1] for density in (own, foreign)]
+        assert correlations[0] > max(0.95, correlations[1] + 0.1)
+    (project / "class").mkdir()
+    options = (
+        "--i job/sim.star --ref job/sim.star --K 2 --iter 1 --skip_align --firstiter_cc --ctf "
+        "--particle_diameter 100 --pad 1 --o class/run"
+    )
+    said = run(project, "relion_refine", *options.split())
+    assert not re.search("norm_correction|unknown label|previous version", said), said
+    ours, theirs = (read_particles(project / name) for name in ("job/sim.star", "class/run_it001_data.star"))
+    known = dict(zip(ours.table["rlnParticleName"], ours.table["rlnClassNumber"], strict=True))
+    true = np.array([known[name] for name in theirs.table["rlnParticleName"]])
+    found = theirs.table["rlnClassNumber"].to_numpy()
+    assert np.mean([np.mean(found[true == number] == number) for number in (1, 2)]) > 0.9
+    assert 0 in true

@@ -6,11 +6,30 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import mrcfile
+import numpy as np
+import pytest
+import starfile
+import torch
+
+from cryoalign.data.normalize import Normalization
+from cryoalign.errors import InputError
+from cryoalign.export.fakes import export_fakes
+from cryoalign.io.metadata import read_particles as read_any
 from cryoalign.io.relion import read_particles
 from cryoalign.io.simulated import simulated_uids
+from cryoalign.models.baselines import Spectral
+from cryoalign.population.classes import Classes
+from cryoalign.population.population import Population
+from cryoalign.refine.refiner import Refiner
+from cryoalign.simulate.stream import simulate_particles
+from tests.agreement.conftest import phantom
+from tests.io import cryosparc_files
 
 if TYPE_CHECKING:
     from tests.conftest import Cli
+
+BOX, PIXEL_SIZE = 16, 2.0
 
 
 def test_identity_and_origin_survive(run: Path, cli: Cli, tmp_path: Path) -> None:
@@ -31,3 +50,47 @@ def test_identity_and_origin_survive(run: Path, cli: Cli, tmp_path: Path) -> Non
     for name in ("rlnOriginalParticleName", "rlnMicrographMovieName", "rlnReferenceImage", "rlnRandomSeed"):
         assert fake.table[name].tolist() == sim.table[name].tolist()
     assert fake.half.tolist() == sim.half.tolist()
+
+
+def spectral() -> Spectral:
+    """Return the closed form of raw = sim / 2 + noise."""
+    torch.manual_seed(0)
+    sim, noise = torch.randn(2, 60, 1, BOX, BOX)
+    closed = Spectral(BOX)
+    closed.fit([(sim, sim / 2 + noise, {"defocus": torch.linspace(8e3, 2e4, 60)}, torch.arange(60) // 10)])
+    return closed
+
+
+def test_labels_survive_from_maps_to_fakes(tmp_path: Path) -> None:
+    cryosparc_files.save(tmp_path / "J1.cs", cryosparc_files.particles(12, BOX, PIXEL_SIZE))
+    maps = [tmp_path / "open.mrc", tmp_path / "closed.mrc"]
+    for path, density in zip(maps, (phantom(BOX), phantom(BOX)[::-1]), strict=True):
+        mrcfile.write(path, np.ascontiguousarray(density), voxel_size=PIXEL_SIZE)
+    new = Population(read_any(tmp_path / "J1.cs"), 60, classes=Classes((0.7, 0.3), empty=0.2))
+    star = simulate_particles(new, maps, tmp_path / "new", progress=False)
+    sims = mrcfile.read(star.with_suffix(".mrcs"))
+    refiner = Refiner(spectral(), Normalization(sim_scale=float(sims.std())), 1, BOX, PIXEL_SIZE)
+    for name in ("sim.star", "sim.cs"):
+        (fake,) = export_fakes(refiner, star.with_name(name), tmp_path / f"of_{name}", progress=False)
+        files = [fake, fake.with_suffix(".cs")] if name == "sim.cs" else [fake]
+        for file in files:
+            table, given = read_any(file).table, read_any(star).table
+            for column in ("rlnClassNumber", "rlnReferenceImage"):
+                assert table[column].tolist() == given[column].tolist()
+        assert starfile.read(fake)["model_classes"]["rlnReferenceImage"].tolist() == [
+            str(path) for path in maps
+        ]
+        fakes = mrcfile.read(fake.with_suffix(".mrcs"))
+        empty = given["rlnClassNumber"].to_numpy() == 0
+        assert 0 < empty.sum() < 30
+        assert fakes[empty].std(axis=(1, 2)).min() > 0.5  # noise of their own
+        seen = [
+            np.corrcoef(one.ravel(), of.ravel())[0, 1]
+            for one, of in zip(fakes, sims, strict=True)
+            if of.any()
+        ]
+        assert np.mean(seen) > 0.2
+    ranged = Refiner(spectral(), Normalization(range="minmax"), 1, BOX, PIXEL_SIZE)
+    with pytest.raises(InputError, match="images without a particle are constant") as refused:
+        export_fakes(ranged, star, tmp_path / "ranged", progress=False)
+    assert refused.value.row == int(np.flatnonzero(empty)[0]) + 1
