@@ -72,18 +72,24 @@ def read_specimens(cfg: DictConfig) -> list[Specimen]:
         If there are no files, or they cannot be used.
     """
     from hydra.utils import instantiate  # noqa: PLC0415  heavy imports wait until work starts
+    from omegaconf import OmegaConf  # noqa: PLC0415
 
-    from cryoalign.cli.literal import buildable  # noqa: PLC0415
+    from cryoalign.cli.literal import buildable, literal  # noqa: PLC0415
     from cryoalign.io.map_files import map_files  # noqa: PLC0415
     from cryoalign.io.structure import SUFFIXES, model_count  # noqa: PLC0415
 
+    if "file" not in cfg.specimen:  # one of somebody's own
+        return [instantiate(buildable(cfg.specimen), _convert_="all")]
     atoms = "model" in cfg.specimen
     specimens: list[Specimen] = []
     for file in map_files(cfg.specimen.file, SUFFIXES) if atoms else map_files(cfg.specimen.file):
         count = model_count(file) if atoms and cfg.specimen.model is None else 1
         for model in range(1, count + 1):
-            given = {"file": str(file), **({"model": model} if count > 1 else {})}
-            specimens.append(instantiate(buildable(cfg.specimen), **given, _convert_="all"))
+            part = OmegaConf.create(OmegaConf.to_container(cfg.specimen, resolve=True))
+            part["file"] = literal(str(file))
+            if count > 1:
+                part["model"] = model
+            specimens.append(instantiate(buildable(part), _convert_="all"))
     return specimens
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mrcfile
 import numpy as np
@@ -15,6 +16,8 @@ from cryoalign.io.metadata import read_particles
 from cryoalign.io.mrc import StackWriter
 from cryoalign.io.simulated import without_particle
 from cryoalign.physics.resample import resample_volume
+from cryoalign.simulate import specimen
+from cryoalign.simulate.weak_phase import WeakPhase
 from tests.simulate.commanded import PIXEL_SIZE, THROUGH_A_LENS
 
 if TYPE_CHECKING:
@@ -208,6 +211,31 @@ def test_empty_ones_hold_ice_and_noise(cli: Cli) -> None:
     made = images(folder)
     assert made[empty].std(axis=(1, 2)).min() > 0.5 * made[~empty].std(axis=(1, 2)).max()
     assert len({image.tobytes() for image in made}) == 12
+
+
+def test_one_map_is_in_memory_at_a_time(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[WeakPhase]] = []
+    alive: list[int] = []
+    read: list[Path] = []
+    build, load = WeakPhase.__init__, specimen.read_volume
+
+    def watched(self: WeakPhase, *given: Any, **options: Any) -> None:
+        alive.append(sum(one() is not None for one in made))
+        made.append(weakref.ref(self))
+        build(self, *given, **options)
+
+    def counted(path: Path) -> tuple[np.ndarray, float | None]:
+        read.append(path)
+        return load(path)
+
+    monkeypatch.setattr(WeakPhase, "__init__", watched)
+    monkeypatch.setattr(specimen, "read_volume", counted)
+    for number in range(3, 8):
+        mrcfile.write(f"map_{number}.mrc", number * mrcfile.read("map.mrc"), voxel_size=PIXEL_SIZE)
+    maps = ",".join(["map.mrc", "closed.mrc", *(f"map_{number}.mrc" for number in range(3, 8))])
+    make(cli, "new", f"volume=[{maps}]", "count=120", "batch_size=4")
+    assert alive == [0] * 7
+    assert {read.count(path) for path in read} == {1, 2}  # looked at, then simulated
 
 
 @pytest.mark.parametrize(
