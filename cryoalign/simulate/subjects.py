@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cryoalign.errors import InputError
 
@@ -85,7 +85,7 @@ def read_specimens(cfg: DictConfig) -> list[Specimen]:
     for file in map_files(cfg.specimen.file, SUFFIXES) if atoms else map_files(cfg.specimen.file):
         count = model_count(file) if atoms and cfg.specimen.model is None else 1
         for model in range(1, count + 1):
-            part = OmegaConf.create(OmegaConf.to_container(cfg.specimen, resolve=True))
+            part = cast("DictConfig", OmegaConf.create(OmegaConf.to_container(cfg.specimen, resolve=True)))
             part["file"] = literal(str(file))
             if count > 1:
                 part["model"] = model
