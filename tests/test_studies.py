@@ -103,6 +103,14 @@ def test_a_value_outside_its_committed_interval_is_named(
     assert len(results.differences(table(row()), table(again))) == differ
 
 
+def test_what_raw_reaches_on_a_split_is_counted_once(study: tuple[ModuleType, ModuleType]) -> None:
+    """However many arms were run on one split and not on the other."""
+    _, results = study
+    many = [row(arm=f"without_{part}", floor=0.6) for part in range(9)]
+    assert results.mean_floor(table(*many, row(floor=0.6), row(split=1, floor=0.4))) == pytest.approx(0.5)
+    assert results.mean_floor(table(row())) is None
+
+
 def test_the_figure_has_a_chart_for_each_data_set_and_measured_column(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: tuple[ModuleType, ModuleType]
 ) -> None:

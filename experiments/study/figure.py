@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from results import mean_floor
 
 from cryoalign.figures.style import BLUE, GREY, VERMILION
 
@@ -54,9 +55,9 @@ def _chart(axes: Axes, values: pd.DataFrame, arms: list[str]) -> None:
         if len(runs):
             axes.plot(runs, [place] * len(runs), "o", color=BLUE, alpha=0.45, markersize=4, markeredgewidth=0)
             axes.plot([runs.mean()], [place], "|", color=VERMILION, markersize=11, markeredgewidth=2)
-    floors = values["floor"].dropna().astype(float)
-    if len(floors):
-        axes.axvline(floors.mean(), color=GREY, linewidth=1, linestyle="dashed")
+    floor = mean_floor(values)
+    if floor is not None:
+        axes.axvline(floor, color=GREY, linewidth=1, linestyle="dashed")
     axes.set_ylim(len(arms) - 0.5, -0.5)
     axes.set_yticks(range(len(arms)), [arm.replace("_", " ") for arm in arms])
     axes.tick_params(labelsize=7)

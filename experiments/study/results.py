@@ -83,6 +83,12 @@ def tables(study: Study, found: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def mean_floor(values: pd.DataFrame) -> float | None:
+    """Average what raw reaches over seeds and splits, each counted once, however many arms were run on it."""
+    floors = values.dropna(subset="floor").groupby(["seed", "split"])["floor"].mean()
+    return None if floors.empty else float(floors.mean())
+
+
 def differences(committed: pd.DataFrame, found: pd.DataFrame) -> list[str]:
     """List what a rerun found outside the committed interval of a value, and answers that changed.
 
@@ -136,8 +142,8 @@ def _cell(runs: pd.DataFrame, measure: str, quantity: str) -> str:
 
 
 def _floor(runs: pd.DataFrame, measure: str, quantity: str) -> str:
-    values = _values(runs, measure, quantity, "floor")
-    return f"{sum(values) / len(values):.3g}" if values else ""
+    value = mean_floor(runs[(runs["measure"] == measure) & (runs["quantity"] == quantity)])
+    return "" if value is None else f"{value:.3g}"
 
 
 def _verdicts(runs: pd.DataFrame, verdict: str, count: int) -> str:
