@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _OF_RUNS = {"checkpoint", "part", "baselines", "trust"}
 _OF_STACKS = {
-    "raw", "sim", "second_draw", "empty", "without_domain", "train", "root", "passthrough", "missing_ctf",
-    "pixel_size", "check_header", "box", "resample", "by", "pattern", "normalize",
+    "raw", "sim", "pairs", "others", "second_draw", "empty", "without_domain", "train", "root", "passthrough",
+    "missing_ctf", "pixel_size", "check_header", "box", "resample", "by", "pattern", "normalize",
 }  # fmt: skip
 #: Keys that are arguments of `cryoalign.evaluate.given_stacks.evaluate_stacks`.
 _SHARED = (
@@ -50,12 +50,12 @@ def _of_stacks(cfg: DictConfig) -> float:
     from cryoalign.evaluate.given_stacks import evaluate_stacks  # noqa: PLC0415
     from cryoalign.evaluate.outputs import PAGE, measures_of, print_verdicts  # noqa: PLC0415
 
-    missing = [kind for kind in ("fake", "raw", "sim") if cfg[kind] is None]
+    missing = [kind for kind in ("fake", "raw") if cfg[kind] is None]
     if missing:
         raise InputError(
             f"nothing to judge: {', '.join(missing)} was not given",
-            expected="run=RUN_DIR, or all of fake=, raw= and sim=",
-            remedy="give the metadata files of the stacks, row for row the same particles",
+            expected="run=RUN_DIR, or fake= and raw=, and sim= if they are pairs",
+            remedy="give the metadata files of the stacks",
         )
     others = {key: cfg[key] for key in ("second_draw", "truth", "empty", "volume")}
     others |= {
@@ -66,13 +66,17 @@ def _of_stacks(cfg: DictConfig) -> float:
         cfg.fake,
         cfg.raw,
         cfg.sim,
+        pairs=cfg.pairs,
+        others=cfg.others or (),
         out=out,
         measures=measures_of(cfg.measures, cfg.measure),
         **{key: cfg[key] for key in _SHARED},
         **{name: path for name, path in others.items() if path is not None},
     )
     console = Console(width=100)
-    print_verdicts(console, document, f"{document.facts.pairs} pairs")
+    count = document.facts.pairs
+    title = f"{count} pairs" if document.facts.paired is None else f"{count} fakes of new particles, unpaired"
+    print_verdicts(console, document, title)
     console.print(f"{FILE_NAME} and {PAGE} are in {out}", soft_wrap=True, highlight=False)
     spectrum = document.judged.get("spectrum")
     return spectrum.quantities["rpsd_l1"].fake.value if spectrum and spectrum.quantities else math.nan

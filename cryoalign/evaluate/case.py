@@ -65,6 +65,8 @@ class Case:
         Fakes of sims of the map without a domain.
     domain : (M, M, M) tensor or None
         Density of that domain, on the grid of `volume`.
+    others : mapping of str to Probe
+        Other stacks, by name, whose noise the fakes must not have.
     volume : (M, M, M) tensor or None
         Reference map, axes [z, y, x].
     voxel_size : float or None
@@ -91,6 +93,7 @@ class Case:
     empty: Probe | None = None
     without_domain: Probe | None = None
     domain: Tensor | None = None
+    others: Mapping[str, Probe] = field(default_factory=dict)
     volume: Tensor | None = None
     voxel_size: float | None = None
     volume_source: str = "the reference map"

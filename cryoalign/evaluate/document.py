@@ -50,6 +50,8 @@ class Facts:
         Path of each stack.
     run, checkpoint, part : str, optional
         Where the fakes are from.
+    paired : bool, optional
+        False where the fakes are of other particles than raw's.
     pairs, groups, units : int, optional
         How many images, groups and resampling units.
     group_by : str, optional
@@ -79,6 +81,7 @@ class Facts:
     run: str | None = None
     checkpoint: str | None = None
     part: str | None = None
+    paired: bool | None = None
     pairs: int | None = None
     groups: int | None = None
     units: int | None = None

@@ -24,7 +24,7 @@ def fact_rows(facts: Facts) -> Iterator[tuple[str, str]]:
         "run": facts.run,
         "checkpoint": facts.checkpoint,
         "part of the split": facts.part,
-        "pairs": facts.pairs,
+        "pairs" if facts.paired is None else "fakes, and raw images of other particles": facts.pairs,
         "groups": facts.groups,
         "groups are": facts.group_by,
         "resampled units": facts.units,

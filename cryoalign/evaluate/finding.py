@@ -67,6 +67,7 @@ class Verdict(StrEnum):
     PASS = "pass"  # noqa: S105  a verdict
     FAIL = "fail"
     UNDECIDED = "undecided"
+    NOT_ASKED = "not asked"
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,23 @@ class Answer:
     verdict: Verdict
     explanation: str
     quantity: str | None = None
+
+
+def not_asked(key: str, question: str, reason: str) -> Answer:
+    """Answer a question that cannot be asked of these images with the reason.
+
+    Parameters
+    ----------
+    key, question : str
+        As where it is asked.
+    reason : str
+        A sentence.
+
+    Returns
+    -------
+    Answer
+    """
+    return Answer(key, question, Verdict.NOT_ASKED, reason)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,17 @@
-"""Judge stacks that any program made: fakes beside raw and sim of the same particles."""
+"""Judge stacks that any program made: fakes beside raw and sim of the same particles, or of others."""
 
 from __future__ import annotations
 
+import logging
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, Literal, TypedDict, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from cryoalign.cli import CONF_DIR
 from cryoalign.data.images import SAME_PIXEL_SIZE
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, choice
 from cryoalign.evaluate.case import Case
 from cryoalign.evaluate.document import MAIN, Document
 from cryoalign.evaluate.judge import judge
@@ -34,11 +35,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cryoalign.evaluate.judge import Measure
-    from cryoalign.evaluate.stacks import Normalize
+    from cryoalign.evaluate.stacks import Normalize, Stacks
     from cryoalign.io.relion.missing_ctf import MissingCtf
 
 
-class Others(TypedDict, total=False):
+_log = logging.getLogger(__name__)
+
+Pairs = Literal["auto", "yes", "no"]
+PAIRS = ("auto", "yes", "no")
+
+
+class MoreFiles(TypedDict, total=False):
     """Files that some questions need; a question whose files are missing is not asked.
 
     Attributes
@@ -71,8 +78,10 @@ class Others(TypedDict, total=False):
 def evaluate_stacks(
     fake: str | Path,
     raw: str | Path,
-    sim: str | Path,
+    sim: str | Path | None = None,
     *,
+    pairs: Pairs = "auto",
+    others: str | Path | Sequence[str | Path] = (),
     out: str | Path | None = None,
     measures: str | Sequence[str] | Mapping[str, Measure] | None = None,
     by: str = MICROGRAPH,
@@ -90,15 +99,22 @@ def evaluate_stacks(
     seed: int = 0,
     overwrite: bool = False,
     progress: bool = False,
-    **others: Unpack[Others],
+    **more: Unpack[MoreFiles],
 ) -> Document:
-    """Judge fakes that any program made beside the measured images of the same particles.
+    """Judge fakes that any program made beside measured images, of the same particles or of others.
 
     Parameters
     ----------
     fake, raw, sim : str or Path
         Metadata (STAR, ``.cs``) of the images that are judged, of the measured ones, and of the simulated
-        ones, matched by ``rlnImageOriginalName`` or uid, else row for row.
+        ones, matched by ``rlnImageOriginalName`` or uid, else row for row. Of fakes of other particles than
+        raw's `sim` may be left out; if given, it is their own.
+    pairs : {"auto", "yes", "no"}
+        Whether the fakes are of raw's particles; auto: unless the files have it that they are new ones. If
+        not, raw images of like micrograph, optics group, dose and defocus stand beside them, and what needs
+        pairs is not asked.
+    others : str or Path, or several
+        Metadata of other stacks, whose noise these fakes must not have.
     out : str or Path, optional
         Folder to make, with ``evaluation.json`` and ``report.html``; nothing is written without it.
     measures : str or sequence of str, optional
@@ -135,8 +151,8 @@ def evaluate_stacks(
         Replace `out` if it is of an earlier evaluation.
     progress : bool
         Show progress bars on standard error.
-    **others
-        See `Others`.
+    **more
+        See `MoreFiles`.
 
     Returns
     -------
@@ -158,10 +174,11 @@ def evaluate_stacks(
     >>> found.judged["spectrum"].quantities["rpsd_l1_excess"].fake.value  # doctest: +SKIP
     """
     chosen = _chosen(measures)
-    given = cast("Mapping[str, str | Path]", others)
-    inputs = [Path(path) for path in (fake, raw, sim, *given.values())]
+    given = cast("Mapping[str, str | Path]", more)
+    elsewhere = [others] if isinstance(others, str | Path) else list(others)
+    files = {"fake": fake, "raw": raw} | ({} if sim is None else {"sim": sim})
+    inputs = [Path(path) for path in (*files.values(), *elsewhere, *given.values())]
     place = None if out is None else Path(out)
-    files = {"fake": fake, "raw": raw, "sim": sim}
     files |= {name: path for name, path in given.items() if name in {"truth", "second_draw"}}
     facts = {
         "title": f"{Path(fake).name} against {Path(raw).name}",
@@ -182,10 +199,11 @@ def evaluate_stacks(
         bins=bins,
         seed=seed,
     )
-    settings = settings_of(volume=others.get("volume"), draws=draws, seed=seed, progress=progress)
+    settings = settings_of(volume=more.get("volume"), draws=draws, seed=seed, progress=progress)
     with nullcontext() if place is None else staged(place, overwrite, inputs) as folder:
-        case = Case(reader.pairs(**files), **settings)
-        _add_others(case, reader, others)
+        case = Case(_stacks(reader, files, pairs), **settings)
+        _add_more(case, reader, more)
+        case.others = {str(path): reader.probe(path, case.pairs) for path in elsewhere}
         document = describe_case({MAIN: judge(case, chosen)}, facts, case)
         if folder is not None:
             write_outputs(folder, document, case.pairs)
@@ -208,7 +226,34 @@ def _chosen(measures: str | Sequence[str] | Mapping[str, Measure] | None) -> Map
     return chosen
 
 
-def _add_others(case: Case, reader: Reader, others: Others) -> None:
+def _stacks(reader: Reader, files: Mapping[str, str | Path], pairs: Pairs) -> Stacks:
+    """Read the stacks, matched as pairs or by like conditions."""
+    choice("pairs", pairs, PAIRS, remedy="leave it out: the files tell")
+    fake, raw = files["fake"], files["raw"]
+    if pairs == "yes" or (pairs == "auto" and reader.are_pairs(raw, fake)):
+        if "sim" not in files:
+            raise InputError(
+                "nothing to judge: sim was not given",
+                file=fake,
+                expected="the simulated images that the fakes were made of",
+                remedy="give sim=; if these are fakes of other particles than raw's, say pairs=no",
+            )
+        return reader.pairs(**files)
+    if "truth" in files:
+        raise InputError(
+            "truth= needs pairs, and these fakes are of other particles than raw's",
+            file=fake,
+            remedy="leave it out; sim= may be given, the fakes' own sims",
+        )
+    made = {kind: path for kind, path in files.items() if kind not in {"fake", "raw"}}
+    stacks = reader.unpaired(raw, fake, **made)
+    why = "pairs=no" if pairs == "no" else "the fakes are of new particles"
+    words = "" if stacks.own is None else stacks.own.words
+    _log.info("unpaired    %s: %s What needs pairs is not asked.", why, words)
+    return stacks
+
+
+def _add_more(case: Case, reader: Reader, others: MoreFiles) -> None:
     """Read the stacks that some questions need."""
     fake, sim = others.get("train_fake"), others.get("train_sim")
     train = [name.removeprefix("train_") for name in others if name.startswith("train_")]
@@ -230,7 +275,7 @@ def _add_others(case: Case, reader: Reader, others: Others) -> None:
         )
 
 
-def _domain(case: Case, others: Others) -> Tensor:
+def _domain(case: Case, others: MoreFiles) -> Tensor:
     """Read the map of the domain that the sims of `without_domain_fake` lacked."""
     path = others.get("without_domain_domain")
     if path is None or case.volume is None or case.voxel_size is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from cryoalign.errors import InputError
 from cryoalign.evaluate.finding import Finding, Interval, Series
@@ -26,6 +26,15 @@ class Measure(Protocol):
 
     def __call__(self, case: Case) -> Finding:
         """Judge a case."""
+        ...
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """A measure that has something to ask of some cases only."""
+
+    def asks(self, case: Case) -> bool:
+        """Return whether there is something to ask."""
         ...
 
 
@@ -51,6 +60,8 @@ def judge(case: Case, measures: Mapping[str, Measure]) -> list[Finding]:
     """
     findings = []
     for name, measure in measures.items():
+        if isinstance(measure, Selective) and not measure.asks(case):
+            continue
         _log.info("measure     %s", name)
         try:
             with one_thread_each():

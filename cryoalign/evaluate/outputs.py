@@ -42,6 +42,7 @@ _FEW_GROUPS = (
     "There are fewer than eight groups, so that images were resampled one by one: intervals leave out how "
     "groups differ, and are too narrow."
 )
+_UNPAIRED = "These are no pairs. {} What needs pairs was not asked, with the reason at each question."
 
 
 def measures_of(
@@ -176,6 +177,7 @@ def describe_case(candidates: Mapping[str, list[Finding]], facts: dict[str, Any]
     """
     source, pairs = provenance(), case.pairs
     facts = facts | {
+        "paired": None if pairs.paired else False,
         "pairs": len(pairs),
         "groups": len(np.unique(pairs.groups)),
         "units": pairs.unit_count,
@@ -196,14 +198,16 @@ def describe_case(candidates: Mapping[str, list[Finding]], facts: dict[str, Any]
 def write_outputs(folder: Path, document: Document, pairs: Stacks) -> None:
     """Write evaluation.json and report.html."""
     write_document(folder / FILE_NAME, document)
-    page = evaluation_page(document, gallery=_gallery(pairs))
+    gallery = _gallery(pairs) if "sim" in pairs.kinds else None
+    page = evaluation_page(document, gallery=gallery)
     with atomic_write(folder / PAGE) as path:
         path.write_text(page, encoding="utf-8")
 
 
 def _notes(pairs: Stacks) -> list[str]:
     """Describe what a reader of the verdicts has to know."""
-    notes = [] if pairs.whole_groups else [_FEW_GROUPS]
+    notes = [] if pairs.own is None else [_UNPAIRED.format(pairs.own.words)]
+    notes += [] if pairs.whole_groups else [_FEW_GROUPS]
     mean, spread = pairs.raw_background()
     if pairs.normalize == "raw" and (abs(mean) > _OFF_SCALE or abs(spread - 1) > _OFF_SCALE):
         notes.append(

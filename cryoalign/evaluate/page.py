@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from cryoalign.evaluate.finding import Answer, Interval, Quantity
 
 _GALLERY = "Some particles: sim, fake and raw, as they are and low-passed, and their power spectra"
+_UNPAIRED_GALLERY = _GALLERY.replace("fake and raw,", "fake, and raw of another particle,")
 _NOTHING = Finding("")
+_ORDER = (Verdict.FAIL, Verdict.UNDECIDED, Verdict.PASS, Verdict.NOT_ASKED)
 
 
 def evaluation_page(document: Document, *, gallery: bytes | None = None) -> str:
@@ -49,12 +51,12 @@ def evaluation_page(document: Document, *, gallery: bytes | None = None) -> str:
         "evaluation.html",
         title=facts.title or "How large is the gap, and is it closed?",
         summary=_summary([answer for _, answer in answers]),
-        tally={word: tally[word] for word in (Verdict.FAIL, Verdict.UNDECIDED, Verdict.PASS)},
+        tally={word: tally[word] for word in _ORDER},
         answers=answers,
         fact_rows=list(fact_rows(facts)),
         notes=facts.notes,
         gallery=None if gallery is None else picture(gallery),
-        gallery_caption=_GALLERY,
+        gallery_caption=_GALLERY if facts.paired is None else _UNPAIRED_GALLERY,
         baselines=_baselines(document.candidates),
         measures=[_section(finding, facts) for finding in document.judged.values()],
     )
@@ -66,12 +68,15 @@ def _anchor(measure: str) -> str:
 
 def _summary(answers: Sequence[Answer]) -> str:
     """One sentence on top: what failed is named."""
-    if not answers:
+    left_out = sum(answer.verdict is Verdict.NOT_ASKED for answer in answers)
+    asked = len(answers) - left_out
+    if not asked:
         return "No question was asked."
     failed = [answer.question for answer in answers if answer.verdict is Verdict.FAIL]
     undecided = sum(answer.verdict is Verdict.UNDECIDED for answer in answers)
     rest = f"; {undecided} cannot be decided with these data" if undecided else ""
-    count = f"{len(failed) or 'None'} of {len(answers)} questions failed{rest}."
+    rest += f"; {left_out} could not be asked, since these are no pairs" if left_out else ""
+    count = f"{len(failed) or 'None'} of {asked} questions failed{rest}."
     return f"{count} Failed: {' '.join(failed)}" if failed else count
 
 

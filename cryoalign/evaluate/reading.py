@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,12 +11,14 @@ from cryoalign.data.groups import group_names, number_groups
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.data.matching_rows import refuse_swapped
 from cryoalign.data.normalize import Normalization
-from cryoalign.data.pairs import match_pairs
+from cryoalign.data.pairs import check_agreement, match_pairs
 from cryoalign.errors import InputError, choice, within
-from cryoalign.evaluate.stacks import NORMALIZE, Probe, Stacks
+from cryoalign.evaluate.like_conditions import match_conditions, of_measured_micrographs
+from cryoalign.evaluate.stacks import NORMALIZE, Own, Probe, Stacks
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
-from cryoalign.io.relion.read import MICROGRAPH
+from cryoalign.io.relion.read import MICROGRAPH, ORIGINAL
+from cryoalign.io.simulated import simulated_uids
 from cryoalign.physics.mask import background
 
 if TYPE_CHECKING:
@@ -113,9 +115,69 @@ class Reader:
         InputError
             If a file cannot be used, or the rows cannot be matched.
         """
-        measured = read_particles(raw, self.passthrough, self.missing_ctf, self.pixel_size)
+        measured = self._measured(raw)
         tables, rows = self._matched(measured, others)
-        measured, names = measured.take(rows), None if self.groups is None else self.groups[rows]
+        names = self._names(measured.take(rows)) if self.groups is None else self.groups[rows]
+        return self._judged(measured.take(rows), tables, names)
+
+    def unpaired(self, raw: Path | str, fake: Path | str, **own: Path | str | None) -> Stacks:
+        """Read fakes of other particles than raw's, and put raw images of like conditions beside them.
+
+        Parameters
+        ----------
+        raw, fake : Path or str
+            Metadata of the measured particles and of the fakes.
+        **own : Path or str or None
+            Metadata of the fakes' own ``sim`` and of ``second_draw``, which belong to them by their uids, by
+            the images they name, or row for row.
+
+        Returns
+        -------
+        Stacks
+
+        Raises
+        ------
+        InputError
+            If a file cannot be used, or there are too few of like conditions.
+        """
+        measured, fakes = self._measured(raw), read_particles(fake)
+        refuse_swapped(fakes, measured, "fake")
+        tables = {"fake": fakes}
+        for kind, path in own.items():
+            if path is not None:
+                table = read_particles(path)
+                tables[kind] = table.take(_in_order(*_identities(table, fakes), table))
+                _check_own(tables[kind], fakes, kind, self.tolerances)
+        raw_groups = self._names(measured)
+        lacking = bool((raw_groups == "").all())
+        fake_groups = np.full(len(fakes), "") if lacking else self._names(of_measured_micrographs(fakes))
+        matched = match_conditions(fakes, measured, fake_groups, raw_groups)
+        tables = {kind: table.take(matched.fake) for kind, table in tables.items()}
+        return self._judged(
+            measured.take(matched.raw), tables, matched.groups, Own(tables["fake"], matched.words)
+        )
+
+    def are_pairs(self, raw: Path | str, fake: Path | str) -> bool:
+        """Return whether the files have it that the fakes are of raw's particles.
+
+        They are not where they are new ones, simulated with ``like=``, and raw's are not.
+        """
+        fakes = read_particles(fake)
+        if ORIGINAL in fakes.table or simulated_uids(fakes) is None:
+            return True
+        return simulated_uids(self._measured(raw)) is not None
+
+    def _measured(self, raw: Path | str) -> Particles:
+        return read_particles(raw, self.passthrough, self.missing_ctf, self.pixel_size)
+
+    def _judged(
+        self,
+        measured: Particles,
+        tables: Mapping[str, Particles],
+        names: NDArray[np.str_],
+        own: Own | None = None,
+    ) -> Stacks:
+        """Open the stacks of tables that were brought into one order."""
         stacks = {kind: self._images(table) for kind, table in tables.items()}
         stacks["raw"] = as_asked = self._images(measured, root=self.root)
         for stack in stacks.values():
@@ -127,10 +189,11 @@ class Reader:
             measured,
             stacks,
             maps,
-            self._groups(measured) if names is None else number_groups(names),
+            number_groups(names),
             self.normalize,
             seed=self.seed,
             most_bins=self.bins,
+            own=own,
         )
 
     def _matched(
@@ -226,12 +289,13 @@ class Reader:
         raw, fake = self._opened(measured, self.root, None), self._opened(fakes, None, None)
         return self._opened(measured, self.root, min(fake.box, raw.box))
 
-    def _groups(self, particles: Particles) -> NDArray[np.int64]:
+    def _names(self, particles: Particles) -> NDArray[np.str_]:
+        """Name the group of each particle."""
         lacking = self.by == MICROGRAPH and self.pattern is None and not (particles.micrograph != "").any()
         if lacking:  # one group: intervals are then over images, which is said
-            return np.zeros(len(particles), dtype=np.int64)
+            return np.full(len(particles), "")
         try:
-            return number_groups(group_names(particles, self.by, self.pattern))
+            return group_names(particles, self.by, self.pattern)
         except InputError as error:
             problem, remedy = (
                 (text or "").replace("data.split.", "") for text in (error.problem, error.remedy)
@@ -261,12 +325,38 @@ def _reworded(error: InputError, kind: str) -> InputError:
         row=error.row,
         expected=error.expected,
         found=error.found,
-        remedy="give the same particles: in the order of raw, or naming raw's images in rlnImageOriginalName",
+        remedy="give the same particles: in the order of raw, or naming raw's images in "
+        "rlnImageOriginalName; or judge fakes of others with pairs=no",
     )
 
 
-def _in_order(place: NDArray[np.int64], wanted: NDArray[np.int64], table: Particles) -> NDArray[np.int64]:
-    """Find where a table has the wanted raw rows.
+def _check_own(table: Particles, fakes: Particles, kind: str, tolerances: Mapping[str, float]) -> None:
+    """Refuse images that differ from the fakes which they belong to."""
+    try:
+        check_agreement(table, fakes, **tolerances)
+    except InputError as error:
+        problem = error.problem.replace(
+            "a simulated particle and its raw one", f"a particle of {kind} and its fake"
+        )
+        remedy = f"give the {kind} that belongs to these fakes, of the same particles"
+        raise InputError(
+            problem, file=error.file, row=error.row, expected=error.expected, found=error.found, remedy=remedy
+        ) from None
+
+
+def _identities(table: Particles, fakes: Particles) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Say of the rows of a table and of the fakes who they are: those of one identity belong together."""
+    uids = simulated_uids(table), simulated_uids(fakes)
+    if uids[0] is not None and uids[1] is not None:
+        return uids[0], uids[1]
+    if ORIGINAL in table.table and ORIGINAL in fakes.table:
+        one, other = (entry.table[ORIGINAL].astype("str").to_numpy(dtype=np.str_) for entry in (table, fakes))
+        return one, other
+    return np.arange(len(table)), np.arange(len(fakes))
+
+
+def _in_order(place: NDArray[Any], wanted: NDArray[Any], table: Particles) -> NDArray[np.int64]:
+    """Find where a table has the wanted raw rows, or particles.
 
     Raises
     ------

@@ -19,7 +19,12 @@ from cryoalign.figures.charts import Curve, chart, svg
 if TYPE_CHECKING:
     from cryoalign.evaluate.finding import Chart, Quantity
 
-SIGNS = {Verdict.PASS: "\N{CHECK MARK}", Verdict.FAIL: "\N{BALLOT X}", Verdict.UNDECIDED: "?"}
+SIGNS = {
+    Verdict.PASS: "\N{CHECK MARK}",
+    Verdict.FAIL: "\N{BALLOT X}",
+    Verdict.UNDECIDED: "?",
+    Verdict.NOT_ASKED: "\N{EN DASH}",
+}
 """What stands before the name of a verdict, so that no reader depends on its colour."""
 
 _ROOMS = Path(__file__).parents[1]

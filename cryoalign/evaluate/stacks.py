@@ -11,6 +11,7 @@ import torch
 from cryoalign.data.partners import partners_of_like_defocus
 from cryoalign.errors import InputError
 from cryoalign.evaluate.defocus_bins import defocus_bins
+from cryoalign.evaluate.like_conditions import partners_of_like_conditions
 from cryoalign.evaluate.resampling import deal_units
 from cryoalign.io.progress import progress_bar
 from cryoalign.physics.fourier import fourier_resize
@@ -58,8 +59,24 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Own:
+    """Particles of the fakes where these are others than raw's.
+
+    Attributes
+    ----------
+    particles : Particles
+        Row for row those of ``fake``, ``sim`` and ``second_draw``.
+    words : str
+        How raw images were put beside them, a sentence for readers.
+    """
+
+    particles: Particles
+    words: str
+
+
+@dataclass(frozen=True)
 class Stacks:
-    """Matched images, row for row the same particles.
+    """Matched images: row for row the same particles, or, unpaired, raw's of like conditions.
 
     Attributes
     ----------
@@ -81,6 +98,8 @@ class Stacks:
         Of partners and units.
     most_bins : int
         Defocus bins at the most.
+    own : Own, optional
+        The fakes' particles, where these are others than raw's.
     units : (n,) int64
         Resampling unit of each particle.
     whole_groups : bool
@@ -100,6 +119,7 @@ class Stacks:
     normalize: Normalize = "raw"
     seed: int = 0
     most_bins: int = 4
+    own: Own | None = None
     units: NDArray[np.int64] = field(init=False)
     whole_groups: bool = field(init=False)
     bins: NDArray[np.int64] = field(init=False)
@@ -109,7 +129,9 @@ class Stacks:
     def __post_init__(self) -> None:
         if len(self) < FEWEST_PAIRS:
             raise InputError(
-                "there are too few pairs to judge",
+                "there are too few pairs to judge"
+                if self.paired
+                else "there are too few fakes and raw images of like micrograph, optics, dose and defocus",
                 file=self.particles.source,
                 expected=f"{FEWEST_PAIRS} or more",
                 found=len(self),
@@ -117,7 +139,11 @@ class Stacks:
             )
         units, whole = deal_units(self.groups, self.seed)
         bins, edges = defocus_bins(self.defocus, self.most_bins)
-        partners = partners_of_like_defocus(self.defocus, self.groups, self.seed)
+        partners = (
+            partners_of_like_defocus(self.defocus, self.groups, self.seed)
+            if self.paired
+            else partners_of_like_conditions(self.particles, self.groups, self.seed)
+        )
         values = {
             "units": units,
             "whole_groups": whole,
@@ -135,6 +161,16 @@ class Stacks:
     def defocus(self) -> NDArray[np.float64]:
         """(n,) mean of defocus U and V in A."""
         return self.particles.mean_defocus
+
+    @property
+    def paired(self) -> bool:
+        """Whether all images of a row are of one particle."""
+        return self.own is None
+
+    def particles_of(self, kind: str) -> Particles:
+        """Return pose and CTF of the images of a kind: `particles`, or the fakes' own."""
+        of_raw = self.own is None or kind in {"raw", "other1", "other2"}
+        return self.particles if self.own is None or of_raw else self.own.particles
 
     @property
     def kinds(self) -> frozenset[str]:

@@ -34,6 +34,7 @@ _CROSS = (
     ("fake", "second_draw"),
     ("fake", "raw"),
 )
+_JUDGED = ("fake", "raw", "sim")
 
 
 class BackgroundSums(NamedTuple):
@@ -55,6 +56,9 @@ class Sums:
         How many there are.
     count : (units, bins) float64
         Images.
+    paired : bool
+        Whether all images of a row are of one particle; else there are no products of raw with others, nor
+        any of sims where these were not given.
     curve : dict of str to (units, bins, R) float64
         Radial log power spectra s(u), of fake, raw and sim.
     distance : dict of (str, int) to (units, bins) float64
@@ -68,6 +72,10 @@ class Sums:
     block_count : (blocks,) float64
     total : dict of str to (blocks, N, N // 2 + 1) complex128
         Sums of F of fake, raw and sim.
+    outside : dict of str to (blocks, N, N // 2 + 1) complex128
+        Unpaired: sums of F of what is outside the particle's circle in fake and raw.
+    outside_power : dict of str to (blocks,) float64
+        Unpaired: sums over the half plane of the |F|^2 of that.
     grey : dict of str to (units, GREY_BINS) float64
         Histograms of the grey values of fake and raw.
     background : dict of str to BackgroundSums
@@ -80,12 +88,15 @@ class Sums:
     blocks: int
     count: Tensor
     block_count: Tensor
+    paired: bool = True
     curve: dict[str, Tensor] = field(default_factory=dict)
     distance: dict[tuple[str, int], Tensor] = field(default_factory=dict)
     power: dict[str, Tensor] = field(default_factory=dict)
     cross: dict[tuple[str, str], Tensor] = field(default_factory=dict)
     plane: dict[str, Tensor] = field(default_factory=dict)
     total: dict[str, Tensor] = field(default_factory=dict)
+    outside: dict[str, Tensor] = field(default_factory=dict)
+    outside_power: dict[str, Tensor] = field(default_factory=dict)
     grey: dict[str, Tensor] = field(default_factory=dict)
     background: dict[str, BackgroundSums] = field(default_factory=dict)
 
@@ -96,7 +107,7 @@ def gather(pairs: Stacks, *, size: int | None = None, progress: bool = False) ->
     Parameters
     ----------
     pairs : Stacks
-        With fake, raw and sim.
+        With fake, raw and sim; unpaired, sim may be missing.
     size : int, optional
         Images in a batch; see `cryoalign.evaluate.stacks.Stacks.batches`.
     progress : bool
@@ -109,7 +120,7 @@ def gather(pairs: Stacks, *, size: int | None = None, progress: bool = False) ->
     units, bins = pairs.unit_count, pairs.bin_count
     blocks = min(MOST_BLOCKS, units)
     zeros = torch.zeros(units, bins, dtype=torch.float64)
-    sums = Sums(pairs.box, units, bins, blocks, zeros, torch.zeros(blocks, dtype=torch.float64))
+    sums = Sums(pairs.box, units, bins, blocks, zeros, torch.zeros(blocks, dtype=torch.float64), pairs.paired)
     outside = torch.from_numpy(background(pairs.box, pairs.normalization["raw"].radius))
     kinds = [kind for kind in _SPECTRA if kind in pairs.kinds] + ["other1", "other2"]
     batches = pairs.batches(kinds, size=size, label="reading all pairs", progress=progress)
@@ -124,6 +135,8 @@ def gather(pairs: Stacks, *, size: int | None = None, progress: bool = False) ->
         _planes(sums, spectra, block)
         for kind in ("fake", "raw"):
             _grey_values(sums, kind, images[kind], outside, unit)
+            if not pairs.paired:
+                _outside(sums, kind, images[kind] * outside, block)
     return sums
 
 
@@ -154,17 +167,26 @@ def _rings(sums: Sums, spectra: Mapping[str, Tensor], cell: Tensor) -> None:
     for kind, spectrum in spectra.items():
         _add(sums, "power", kind, cell, ring_sum(squared(spectrum), sums.box))
     for a, b in _CROSS:
-        if a in spectra and b in spectra:
+        if a in spectra and b in spectra and (sums.paired or "raw" not in {a, b}):
             _add(sums, "cross", (a, b), cell, ring_sum(product(spectra[a], spectra[b]), sums.box))
 
 
 def _planes(sums: Sums, spectra: Mapping[str, Tensor], block: Tensor) -> None:
-    values = {kind: squared(spectra[kind]) for kind in ("fake", "raw", "sim")}
-    values |= {f"{kind}.sim": product(spectra[kind], spectra["sim"]) for kind in ("fake", "raw")}
+    kinds = [kind for kind in _JUDGED if kind in spectra]
+    values = {kind: squared(spectra[kind]) for kind in kinds}
+    shown = ("fake", "raw") if sums.paired else ("fake",) if "sim" in kinds else ()
+    values |= {f"{kind}.sim": product(spectra[kind], spectra["sim"]) for kind in shown}
     for kind, plane in values.items():
         _add_plane(sums.plane, kind, block, plane.double(), sums.blocks)
-    for kind in ("fake", "raw", "sim"):
+    for kind in kinds:
         _add_plane(sums.total, kind, block, spectra[kind].to(torch.complex128), sums.blocks)
+
+
+def _outside(sums: Sums, kind: str, masked: Tensor, block: Tensor) -> None:
+    spectra = rfft2(masked) / sums.box
+    spectra[:, 0, 0] = 0
+    _add_plane(sums.outside, kind, block, spectra.to(torch.complex128), sums.blocks)
+    _add_plane(sums.outside_power, kind, block, squared(spectra).double().sum((1, 2)), sums.blocks)
 
 
 def _add_plane(tables: dict[str, Tensor], key: str, block: Tensor, values: Tensor, blocks: int) -> None:

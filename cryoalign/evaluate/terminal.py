@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from cryoalign.evaluate.document import Document
     from cryoalign.evaluate.finding import Answer, Finding, Quantity
 
-_COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNDECIDED: "yellow"}
+_COLOURS = {
+    Verdict.PASS: "green",
+    Verdict.FAIL: "red",
+    Verdict.UNDECIDED: "yellow",
+    Verdict.NOT_ASKED: "dim",
+}
 _CAPTION = (
     "fake with its 95 % interval; floor: a real measurement in its place; ceiling: sim as it is. "
     "A question without a number has it in the sentences below."

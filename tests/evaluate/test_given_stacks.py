@@ -113,9 +113,8 @@ def test_one_micrograph(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["fake=X.star", "raw=Y.star"], ["sim was not given", "expected: run=RUN_DIR", "remedy"]),
-        (["fake=X.star", "sim=Y.star"], ["raw was not given"]),
-        ([], ["fake, raw, sim was not given"]),
+        (["fake=X.star", "sim=Y.star"], ["raw was not given", "expected: run=RUN_DIR", "remedy"]),
+        ([], ["fake, raw was not given"]),
         (["run=X", "fake=Y.star"], ["two things", "either run= or fake="]),
         (["run=X", "box=24", "train.raw=Y.star"], ["a run cannot be judged with box=, train=", "--help"]),
         (["fake=X.star", "raw=Y.star", "part=test"], ["stacks cannot be judged with part="]),
@@ -140,6 +139,13 @@ def test_what_cannot_be_judged(cli: Cli, options: list[str], says: list[str], tm
         assert words in done.err
     assert "Traceback" not in done.err
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_pairs_need_their_sims(cli: Cli, folder: Path) -> None:
+    done = cli("evaluate", f"fake={folder / 'fake.star'}", f"raw={folder / 'raw.star'}", *FAST)
+    assert done.code == 1
+    assert "sim was not given" in done.err
+    assert "pairs=no" in done.err
 
 
 def test_three_particles(cli: Cli, tmp_path: Path) -> None:

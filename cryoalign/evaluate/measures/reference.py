@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cryoalign.errors import InputError
 from cryoalign.io.progress import progress_bar
 from cryoalign.physics.conditions import Announced, conditions
 from cryoalign.physics.fourier import fourier_resize, rfft2, shift
@@ -163,16 +164,24 @@ def reference_for(case: Case, box: int, most: int) -> Reference:
     Returns
     -------
     Reference
+
+    Raises
+    ------
+    InputError
+        If there is neither a map nor a sim.
     """
     pairs = case.pairs
     if case.volume is not None:
         voxel = case.voxel_size or pairs.pixel_size
         return reference_of(case.volume, voxel, box, small_pixel(pairs, box), case.volume_source)
+    if "sim" not in pairs.kinds:
+        raise InputError("a reference map is needed", remedy="give one with volume=, or the sims with sim=")
     made = Reconstruction(box)
     sources = [pairs] if case.train is None or "sim" not in case.train.kinds else [pairs, case.train]
     for source in sources:
         rows = source.choose(most - made.count, case.seed)
-        lay_in(made, partial(_on_background, source), source.particles, rows, small_pixel(source, box))
+        particles = source.particles_of("sim")
+        lay_in(made, partial(_on_background, source), particles, rows, small_pixel(source, box))
     return Reference(Projector(made.density(), 2.0, box=box), 1.0, f"a map made of {made.count} sims")
 
 

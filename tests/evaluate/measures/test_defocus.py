@@ -33,6 +33,7 @@ class Images:
     particles: Particles
     stacks: dict[str, torch.Tensor]
     pixel_size: float = PIXEL
+    paired: bool = True
 
     def __post_init__(self) -> None:
         self.groups = np.unique(self.particles.micrograph, return_inverse=True)[1].reshape(-1)

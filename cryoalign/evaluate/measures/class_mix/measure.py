@@ -15,7 +15,17 @@ import torch
 
 from cryoalign.errors import choice, within
 from cryoalign.evaluate.digits import interval_text
-from cryoalign.evaluate.finding import Answer, Chart, Finding, Quantity, Series, Verdict, by_key, decide
+from cryoalign.evaluate.finding import (
+    Answer,
+    Chart,
+    Finding,
+    Quantity,
+    Series,
+    Verdict,
+    by_key,
+    decide,
+    not_asked,
+)
 from cryoalign.evaluate.measures.class_mix import relion, rotational
 from cryoalign.evaluate.measures.class_mix.cramer import contingency, cramers_v
 from cryoalign.evaluate.measures.reference import SMALLEST_BOX, Views, centred_spectra, small_pixel
@@ -34,6 +44,7 @@ PROGRAMS = ("auto", "relion", "kmeans")
 FEWEST = 200
 """Images of both kinds together: with fewer, chance alone reaches the limit."""
 
+_QUESTION = "Do fakes fall into 2D classes as raw images do?"
 _WORDS = {"relion": "RELION's Class2D", "kmeans": "k-means on rotational features"}
 
 
@@ -93,6 +104,11 @@ class ClassMixMeasure:
         Finding
             Without an answer, and with the reason, where there are too few images.
         """
+        if self.program == "relion" and not case.pairs.paired:
+            reason = (
+                "Classes by RELION need pairs, as its metadata are raw's: measure.class_mix.program=kmeans."
+            )
+            return Finding(self.name, by_key([not_asked(self.name, _QUESTION, reason)]))
         rows = case.pairs.choose(self.images, case.seed)
         if len(rows) < FEWEST:
             reason = f"Classes: it needs {FEWEST} pairs, and there are {len(rows)}."
@@ -130,7 +146,7 @@ class ClassMixMeasure:
         """Crop images to the small box; for k-means, which does not align them, also centre them."""
         pairs = case.pairs
         box = min(self.box, pairs.box)
-        views = Views.of(pairs.particles, rows, box, small_pixel(pairs, box))
+        views = Views.of(pairs.particles_of(kind), rows, box, small_pixel(pairs, box))
         if self.program == "relion":
             views = replace(views, move=torch.zeros_like(views.move))
         spectra = centred_spectra(
@@ -153,8 +169,7 @@ class ClassMixMeasure:
             if decide(floor, self.limit) is Verdict.FAIL:
                 verdict = Verdict.UNDECIDED
                 text += ": these classes tell real images apart, too, and decide nothing"
-        question = "Do fakes fall into 2D classes as raw images do?"
-        return Answer(self.name, question, verdict, f"{text}.", quantity.key)
+        return Answer(self.name, _QUESTION, verdict, f"{text}.", quantity.key)
 
 
 def _chart(table: NDArray[np.float64]) -> Chart:

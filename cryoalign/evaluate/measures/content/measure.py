@@ -18,6 +18,7 @@ from cryoalign.evaluate.finding import (
     Verdict,
     by_key,
     decide,
+    not_asked,
     reachable,
     together,
     within,
@@ -37,6 +38,8 @@ CONTENT, BAND_CONTENT = (0.75, 1.33), (0.5, 2.0)
 #: Below this many standard errors raw's own relation to sim says nothing.
 SEEN = 4.0
 
+_CONTENT = "Does fake show the particle of sim as raw does?"
+_TRUTH = "Does fake show the truth as well as raw does?"
 _FOREIGN = 0.3  # less of sim than this, whole interval, is not a weak particle but another one
 
 
@@ -52,6 +55,8 @@ class ContentMeasure:
 
     def __call__(self, case: Case) -> Finding:
         """Judge the pairs of a case."""
+        if not case.pairs.paired:
+            return _unpaired(case)
         overall, sigma = _overall(case)
         bands, judged = _bands(case)
         quantities = [overall, *bands]
@@ -63,6 +68,38 @@ class ContentMeasure:
         else:
             left_out.append("Ring correlation with the truth: no truth was given (truth=).")
         return Finding(self.name, by_key(answers), by_key(quantities), by_key(_charts(case)), tuple(left_out))
+
+
+def _unpaired(case: Case) -> Finding:
+    """Say why raw's particles cannot be a measure, and tell what fakes show of their own sims."""
+    reason = "It needs raw images of the same particles: how much these show of sim is the measure."
+    answers = [not_asked("content", _CONTENT, reason)]
+    answers.append(not_asked("truth", _TRUTH, "It needs raw images of the same particles, and their truth."))
+    if "sim" not in case.pairs.kinds:
+        left_out = ("What fakes show of their own sims: these were not given (sim=).",)
+        return Finding(ContentMeasure.name, by_key(answers), left_out=left_out)
+    sums = case.sums
+    cross, *power = (_centred(sums, *both) for both in (("fake", "sim"), ("fake", "fake"), ("sim", "sim")))
+    noise = ring_sum(sums.plane["fake"], sums.box).sum(0)
+    shown = case.block_resampling.of(lambda values: (values / noise)[:, 1:].sum(-1), cross)
+    sigma = _sigma(shown)
+    quantities = []
+    for number, (name, mask) in enumerate(band_masks(sums.box, case.pairs.pixel_size), start=1):
+        parts = [values[:, mask].sum(-1) for values in (cross, *power)]
+        coherence = case.block_resampling.of(correlation_ratio, *parts)
+        quantities.append(Quantity(f"coherence_{number}", f"coherence with its own sim, {name}", coherence))
+    text = f"Fake shows its own sim with {fixed(sigma, 0)} sigma"
+    verdict = Verdict.PASS if sigma >= SEEN else Verdict.FAIL if sigma <= -SEEN else Verdict.UNDECIDED
+    if verdict is Verdict.FAIL:
+        text += ": its contrast looks inverted"
+    elif verdict is Verdict.UNDECIDED:
+        text += (
+            f", and {SEEN:g} would tell: another particle, none at all, or too much noise for so few images"
+        )
+    answers.append(
+        Answer("own_sim", "Does fake show the particle of its own sim?", verdict, f"{text}.", "coherence_1")
+    )
+    return Finding(ContentMeasure.name, by_key(answers), by_key(quantities))
 
 
 def _centred(sums: Sums, one: str, other: str) -> Tensor:
@@ -177,10 +214,9 @@ def _mean_correlation(cross: Tensor, power: Tensor, truth: Tensor) -> Tensor:
 
 
 def _answer(overall: Quantity, sigma: float, judged: list[Quantity]) -> Answer:
-    question = "Does fake show the particle of sim as raw does?"
     if not sigma >= SEEN:
         text = f"Raw shows sim with {fixed(sigma, 1)} sigma only: are these pairs? cryoalign audit tells."
-        return Answer("content", question, Verdict.UNDECIDED, text, overall.key)
+        return Answer("content", _CONTENT, Verdict.UNDECIDED, text, overall.key)
     whole = within(overall.fake, CONTENT)
     verdict = together(whole, *(within(band.fake, BAND_CONTENT) for band in judged))
     text, shown = f"Fake shows {fixed(overall.fake.value, 2)} times as much of sim as raw does", overall
@@ -193,7 +229,7 @@ def _answer(overall: Quantity, sigma: float, judged: list[Quantity]) -> Answer:
         name = worst.label.rpartition(", ")[2]
         text += f"; in the worst band ({name}) {fixed(worst.fake.value, 2)} times"
         shown = overall if verdict is whole else worst
-    return Answer("content", question, verdict, f"{text}.", shown.key)
+    return Answer("content", _CONTENT, verdict, f"{text}.", shown.key)
 
 
 def _truth_answer(kept: Quantity, reached: float | None) -> Answer:
@@ -204,7 +240,7 @@ def _truth_answer(kept: Quantity, reached: float | None) -> Answer:
         text += f"{fixed(kept.fake.value / reached, 2)} of that"
     text += "."
     verdict = decide(kept.fake, CONTENT[0] * reachable(reached)[0], above=False)
-    return Answer("truth", "Does fake show the truth as well as raw does?", verdict, text, kept.key)
+    return Answer("truth", _TRUTH, verdict, text, kept.key)
 
 
 def _charts(case: Case) -> tuple[Chart, ...]:

@@ -91,11 +91,15 @@ class DefocusMeasure:
         else:
             spectra["the cross spectrum with sim"] = CROSS
         for label, names in spectra.items():
-            fake, raw = (fitted.located(names[kind]) for kind in ("fake", "raw"))
+            fake = fitted.located(names["fake"])
+            raw = fitted.located(names["raw"]) if names["raw"] in fitted.spectra else None
             if not fitted.shows_defocus(fake):
                 sentences.append(f"In {label} fake's defocus cannot be seen: {_unseen(fake, self.limit)}.")
                 continue
-            of_raw = f"raw's {_percent(raw)}" if fitted.shows_defocus(raw) else "raw's cannot be seen"
+            if raw is None:
+                of_raw = "raw images are of other particles"
+            else:
+                of_raw = f"raw's {_percent(raw)}" if fitted.shows_defocus(raw) else "raw's cannot be seen"
             sentences.append(f"By {label} fake's defocus is off by {_percent(fake)}, {of_raw}.")
             verdicts.append(self._verdict(fitted, fake, raw))
         verdict = Verdict.UNDECIDED
@@ -105,10 +109,10 @@ class DefocusMeasure:
             verdict = Verdict.PASS
         return Answer("ctf", QUESTION, verdict, " ".join(sentences), "thon_error"), tuple(left_out)
 
-    def _verdict(self, fitted: Fitted, fake: Located, raw: Located) -> Verdict:
+    def _verdict(self, fitted: Fitted, fake: Located, raw: Located | None) -> Verdict:
         """Fail what differs from the metadata and, where it shows, from raw."""
         verdicts = {decide(_size(fake.interval), self.limit)}
-        if fitted.shows_defocus(raw):
+        if raw is not None and fitted.shows_defocus(raw):
             verdicts.add(decide(_size(difference(fake, raw)), self.limit))
         if verdicts == {Verdict.FAIL}:
             return Verdict.FAIL

@@ -250,17 +250,25 @@ def fit_sets(
 
 
 def _fit_set(pairs: Stacks, rows: NDArray[np.int64], relative: NDArray[np.float64]) -> SetRings:
-    view = lens(pairs.particles.take(rows), pairs.box, pairs.pixel_size)
-    offsets = relative * view.defocus
+    of_raw = lens(pairs.particles.take(rows), pairs.box, pairs.pixel_size)
+    of_fake = of_raw
+    if not pairs.paired:
+        of_fake = lens(pairs.particles_of("fake").take(rows), pairs.box, pairs.pixel_size)
     kinds: list[str] = [kind for kind in ("fake", "raw", "sim") if kind in pairs.kinds]
-    spectra = {kind: view.bins.take(rfft2(pairs.images(kind, rows)).to(torch.complex128)) for kind in kinds}
+    views = {kind: of_raw if kind == "raw" else of_fake for kind in kinds}
+    spectra = {
+        kind: view.bins.take(rfft2(pairs.images(kind, rows)).to(torch.complex128))
+        for kind, view in views.items()
+    }
     power = {kind: spectrum.abs().square().mean(0) for kind, spectrum in spectra.items()}
     fits: dict[str, SetFit] = {}
-    for kind in kinds:
+    for kind, view in views.items():
         rings = PowerRings(view.bins, view.moments, power[kind], len(rows))
-        found = _fit(rings, offsets)
+        found = _fit(rings, relative * view.defocus)
         fits[kind] = replace(found, curves=_curves(view.bins, rings, found.fit))
-    for kind in kinds[:-1] if "sim" in kinds else ():
+    of_one_particle = kinds[:-1] if pairs.paired else ["fake"]
+    for kind in of_one_particle if "sim" in kinds else ():
+        view = views[kind]
         crossed = CrossRings(
             view.bins,
             view.moments,
@@ -269,8 +277,8 @@ def _fit_set(pairs: Stacks, rows: NDArray[np.int64], relative: NDArray[np.float6
             sim_power=power["sim"],
             images=len(rows),
         )
-        fits[f"{kind} x sim"] = _fit(crossed, offsets)
-    return SetRings(rows, view.defocus, fits)
+        fits[f"{kind} x sim"] = _fit(crossed, relative * view.defocus)
+    return SetRings(rows, of_fake.defocus, fits)
 
 
 def _fit(rings: Rings, offsets: NDArray[np.float64]) -> SetFit:

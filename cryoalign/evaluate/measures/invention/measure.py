@@ -148,7 +148,7 @@ class InventionMeasure:
         pairs = case.pairs
         box = min(self.box, pairs.box)
         rows, pixel_size = pairs.choose(self.images, case.seed), small_pixel(pairs, box)
-        views = Views.of(pairs.particles, rows, box, pixel_size)
+        views = Views.of(pairs.particles_of(kind), rows, box, pixel_size)
         label = f"reading {kind} with the domain"
         spectra = centred_spectra(
             partial(pairs.images, kind), rows, views, label=label, progress=case.progress

@@ -115,10 +115,23 @@ def largest_correlations(
     asked = _once_in(_SYMMETRIES * len(training))
     moves = [spread * (asked - _once_in(_SYMMETRIES * int(count))) for count in elsewhere.sum(1)]
     chance = chance + torch.tensor(moves, dtype=torch.float64)
-    return Largest(found, chance, _alarm(chance, spread / asked))
+    return Largest(found, chance, alarm_of(chance, spread / asked))
 
 
-def _alarm(chance: Tensor, least_scale: float) -> float:
+def alarm_of(chance: Tensor, least_scale: float) -> float:
+    """Return what largest correlations by chance exceed in one image of a thousand.
+
+    Parameters
+    ----------
+    chance : (n,) float64 tensor
+        The largest of each image; a Gumbel distribution is put through their quartiles.
+    least_scale : float
+        Of that distribution.
+
+    Returns
+    -------
+    float
+    """
     low, middle, high = torch.quantile(chance, _QUARTILES).tolist()
     law = stats.gumbel_r
     scale = max((high - low) / (law.ppf(0.75) - law.ppf(0.25)), least_scale)

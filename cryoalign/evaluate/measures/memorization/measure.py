@@ -22,6 +22,7 @@ from cryoalign.evaluate.finding import (
     Verdict,
     by_key,
     decide,
+    not_asked,
     together,
 )
 from cryoalign.evaluate.measures.memorization.copies import largest_correlations
@@ -43,6 +44,11 @@ MOST_COPIES = 0.02
 """Largest fraction of held-out fakes that may resemble a training image: chance gives 0.001."""
 FEWEST_OTHERS = 20
 
+_QUESTION = "Is anything memorized?"
+_UNPAIRED = (
+    "It compares what fakes share with their own raw images, of training pairs and of others, and there are "
+    "none of these particles. Whether their noise is that of training images, others= tells."
+)
 _REMEDY = "give pairs that the generator was trained on (train.raw=, train.sim= and train.fake=)"
 
 
@@ -81,6 +87,8 @@ class MemorizationMeasure:
         Finding
             Without an answer, and with the reason, where there are no training pairs.
         """
+        if not case.pairs.paired:
+            return Finding(self.name, by_key([not_asked("memorized", _QUESTION, _UNPAIRED)]))
         train = case.train
         if (
             train is None
@@ -163,9 +171,7 @@ def _answer(quantities: Sequence[Quantity]) -> Answer:
             f" allows; on average the largest correlation with one exceeds chance by {text['copy_excess']}."
         )
     shown = "copied" if verdicts.get("copied") is Verdict.FAIL else next(iter(verdicts))
-    return Answer(
-        "memorized", "Is anything memorized?", together(*verdicts.values()), " ".join(sentences), shown
-    )
+    return Answer("memorized", _QUESTION, together(*verdicts.values()), " ".join(sentences), shown)
 
 
 def _chart(found: Largest) -> Chart:

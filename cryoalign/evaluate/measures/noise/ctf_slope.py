@@ -59,6 +59,6 @@ def judge_ctf_slope(case: Case, table: ImageTable) -> tuple[list[Quantity], Answ
 
 
 def _sums(case: Case, table: ImageTable, kind: str) -> list[Tensor]:
-    columns = [*table.ctf, *table.of[kind].power_of_ctf]
+    columns = [*table.ctf[kind], *table.of[kind].power_of_ctf]
     count = table.of[kind].skewness.new_ones(len(table.units))
     return by_unit(case, table.units, count, *(values[:, _LOWEST:] for values in columns))

@@ -10,7 +10,7 @@ import torch
 
 from cryoalign.evaluate.measures.content.bands import band_masks
 from cryoalign.evaluate.measures.edges import edge_correlations
-from cryoalign.evaluate.measures.noise.independence import content_of, residual
+from cryoalign.evaluate.measures.noise.independence import content_of, parts_of, residual
 from cryoalign.physics.conditions import conditions
 from cryoalign.physics.fourier import irfft2, rfft2
 from cryoalign.physics.half_plane import half_plane, rings_and_corner, squared
@@ -71,8 +71,8 @@ class ImageTable:
         Names and rings of the bands.
     pixels : (K,) float64 tensor
         Real numbers that the power of a band is a mean of.
-    ctf : (2, n, R) float64 tensor
-        Ring sums of CTF^2 and CTF^4 of each particle.
+    ctf : dict of str to (2, n, R) float64 tensor
+        Ring sums of CTF^2 and CTF^4 of each image, of ``fake`` and ``raw``.
     of : dict of str to OfImages
         Of ``fake`` and ``raw``.
     """
@@ -81,7 +81,7 @@ class ImageTable:
     groups: NDArray[np.int64]
     bands: tuple[tuple[str, Tensor], ...]
     pixels: Tensor
-    ctf: Tensor
+    ctf: dict[str, Tensor]
     of: dict[str, OfImages]
 
 
@@ -104,24 +104,25 @@ def image_table(case: Case, images: int) -> ImageTable:
     outside = torch.from_numpy(background(pairs.box, pairs.normalization["raw"].radius))
     whitenings = {kind: _Whitening.of(case, kind, content) for kind in ("fake", "raw")}
     found: dict[str, list[OfImages]] = {kind: [] for kind in whitenings}
-    lenses = []
-    batches = pairs.batches(
-        ["fake", "raw", content], rows=rows, label="reading the noise of images", progress=case.progress
-    )
+    lenses: dict[str, list[Tensor]] = {kind: [] for kind in whitenings}
+    kinds = ["fake", "raw", *([] if content is None else [content])]
+    batches = pairs.batches(kinds, rows=rows, label="reading the noise of images", progress=case.progress)
     for part, read in batches:
-        once = _ctf_squared(case, part)
-        lenses.append(torch.stack([ring_sum(power, pairs.box) for power in (once, once.square())]))
-        seen = rfft2(read[content]) / pairs.box
+        seen = None if content is None else rfft2(read[content]) / pairs.box
+        once = {"raw": _ctf_squared(case, part, "raw")}
+        once["fake"] = once["raw"] if pairs.paired else _ctf_squared(case, part, "fake")
         for kind, whitening in whitenings.items():
+            lens = once[kind]
+            lenses[kind].append(torch.stack([ring_sum(power, pairs.box) for power in (lens, lens.square())]))
             left = whitening.residual(rfft2(read[kind]) / pairs.box, seen)
-            found[kind].append(_measure(left, left * whitening.scale, read[kind][:, outside], once, bands))
+            found[kind].append(_measure(left, left * whitening.scale, read[kind][:, outside], lens, bands))
     pixels = ring_pixels(pairs.box)
     return ImageTable(
         pairs.units[rows],
         pairs.groups[rows],
         bands,
         torch.stack([pixels[mask].sum() for _, mask in bands]),
-        torch.cat(lenses, 1).double(),
+        {kind: torch.cat(parts, 1).double() for kind, parts in lenses.items()},
         {kind: _joined(parts) for kind, parts in found.items()},
     )
 
@@ -133,10 +134,9 @@ class _Whitening(NamedTuple):
     scale: Tensor
 
     @classmethod
-    def of(cls, case: Case, kind: str, content: str) -> _Whitening:
+    def of(cls, case: Case, kind: str, content: str | None) -> _Whitening:
         sums = case.sums
-        tables = (sums.power[kind], sums.cross[kind, content], sums.power[content])
-        power, cross, seen = (table.sum((0, 1)) for table in tables)
+        power, cross, seen = (table.sum((0, 1)) for table in parts_of(sums, kind, content))
         left = residual(power, cross, seen) / ring_pixels(sums.box) / float(sums.count.sum())
         scale = torch.where(left > _FAINT, left, torch.inf).rsqrt()
         scale[0] = 0
@@ -146,14 +146,14 @@ class _Whitening(NamedTuple):
         )
         return cls(gain, scale)
 
-    def residual(self, spectra: Tensor, content: Tensor) -> Tensor:
-        return spectra - self.gain * content
+    def residual(self, spectra: Tensor, content: Tensor | None) -> Tensor:
+        return spectra if content is None else spectra - self.gain * content
 
 
-def _ctf_squared(case: Case, rows: NDArray[np.int64]) -> Tensor:
-    """(B, N, N // 2 + 1) CTF^2 of particles."""
+def _ctf_squared(case: Case, rows: NDArray[np.int64], kind: str) -> Tensor:
+    """(B, N, N // 2 + 1) CTF^2 of the images of a kind."""
     pairs = case.pairs
-    optics = conditions(pairs.particles, rows, "cpu")
+    optics = conditions(pairs.particles_of(kind), rows, "cpu")
     optics = replace(optics, pixel_size=torch.full_like(optics.pixel_size, pairs.pixel_size))
     even, _ = optics.aberrations(*optics.frequencies(pairs.box))
     return optics.ctf(pairs.box, even).square()

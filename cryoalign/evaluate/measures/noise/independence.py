@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from cryoalign.evaluate.digits import fixed
-from cryoalign.evaluate.finding import Answer, Quantity, Verdict, decide
+from cryoalign.evaluate.finding import Answer, Quantity, Verdict, decide, not_asked
 from cryoalign.physics.spectrum import ring_pixels
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ MOST_COPIED = 0.1
 LEAST_NOISE = 0.01
 
 _NOTHING = 1e-9  # of an image's power: less is rounding
+_COPIED = "Is fake's noise another than that of its raw image?"
+_REPEATED = "Is the noise new in every draw?"
 
 
 def judge_independence(case: Case) -> tuple[list[Quantity], list[Answer], tuple[str, ...]]:
@@ -41,11 +43,14 @@ def judge_independence(case: Case) -> tuple[list[Quantity], list[Answer], tuple[
     -------
     list of Quantity
     list of Answer
-        ``shared``, ``copied``, and ``repeated`` where there is a second draw.
+        ``shared``, ``copied``, and ``repeated`` where there is a second draw. Of fakes of other particles
+        than raw's ``copied`` is not asked, and ``repeated`` needs their own sims.
     tuple of str
         What was left out.
     """
     content = content_of(case)
+    if content is None:
+        return _unpaired(case)
     shared, shared_answer = _shared(case)
     copied, copied_answer = _copied(case, content)
     quantities, answers = [*shared, copied], [shared_answer, copied_answer]
@@ -55,9 +60,39 @@ def judge_independence(case: Case) -> tuple[list[Quantity], list[Answer], tuple[
     return [*quantities, repeated], [*answers, repeated_answer], ()
 
 
-def content_of(case: Case) -> str:
-    """Return what counts as the content of an image: the truth where it was given, else sim."""
+def _unpaired(case: Case) -> tuple[list[Quantity], list[Answer], tuple[str, ...]]:
+    """Judge fakes of other particles than raw's."""
+    quantities, answer = _shared(case)
+    reason = (
+        "It needs the raw image of the fake's own particle, and there is none. Whether the noise is that of "
+        "raw images, or of a training set, others= tells."
+    )
+    answers, left_out = [answer, not_asked("copied", _COPIED, reason)], ()
+    if "second_draw" not in case.pairs.kinds:
+        return quantities, answers, ("Two draws from one sim: no second draw was given (second_draw=).",)
+    if "sim" not in case.pairs.kinds:
+        reason = "It needs the fakes' own sims (sim=): two draws have their particle in common."
+        return quantities, [*answers, not_asked("repeated", _REPEATED, reason)], left_out
+    repeated, repeated_answer = _repeated(case, "sim")
+    return [*quantities, repeated], [*answers, repeated_answer], left_out
+
+
+def content_of(case: Case) -> str | None:
+    """Return what counts as the content of an image: the truth where it was given, else sim.
+
+    None where raw's content is not known, as it shows other particles: images are then compared as they are.
+    """
+    if not case.pairs.paired:
+        return None
     return "truth" if "truth" in case.pairs.kinds else "sim"
+
+
+def parts_of(sums: Sums, kind: str, content: str | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the (units, bins, R) sums that `residual` takes; zeros where the content is not known."""
+    power = sums.power[kind]
+    if content is None:
+        return power, torch.zeros_like(power), torch.zeros_like(power)
+    return power, sums.cross[kind, content], sums.power[content]
 
 
 def residual(power: Tensor, cross: Tensor, content: Tensor) -> Tensor:
@@ -78,6 +113,8 @@ def residual(power: Tensor, cross: Tensor, content: Tensor) -> Tensor:
 def residual_plane(sums: Sums, kind: str) -> Tensor:
     """Return the residual power with the content of sim taken away frequency by frequency.
 
+    Unpaired it is all power.
+
     Parameters
     ----------
     sums : Sums
@@ -88,6 +125,8 @@ def residual_plane(sums: Sums, kind: str) -> Tensor:
     -------
     (blocks, N, N // 2 + 1) float64 tensor
     """
+    if not sums.paired:
+        return sums.plane[kind]
     cross, content = sums.plane[f"{kind}.sim"].sum(0), sums.plane["sim"].sum(0).clamp_min(1e-30)
     gain = cross / content
     plane = sums.plane[kind] - 2 * gain * sums.plane[f"{kind}.sim"] + gain.square() * sums.plane["sim"]
@@ -134,6 +173,10 @@ def _shared(case: Case) -> tuple[list[Quantity], Answer]:
     sums = case.sums
     statistics = {}
     for kind in ("fake", "raw"):
+        if not sums.paired:  # outside of the particle, whose blob all images share
+            scale = float(sums.outside_power[kind].sum() / sums.block_count.sum())
+            statistics[kind] = shared_noise(sums.outside[kind], sums.block_count, max(scale, 1e-30))
+            continue
         gain = (sums.plane[f"{kind}.sim"].sum(0) / sums.plane["sim"].sum(0).clamp_min(1e-30)).to(
             torch.complex128
         )
@@ -202,8 +245,7 @@ def _repeated(case: Case, content: str) -> tuple[Quantity, Answer]:
     text = (
         f"Two fakes of one sim share {fixed(value.value, 2)} of their noise; a function of sim would share 1."
     )
-    question = "Is the noise new in every draw?"
-    return quantity, Answer("repeated", question, decide(value, MOST_REPEATED), text, quantity.key)
+    return quantity, Answer("repeated", _REPEATED, decide(value, MOST_REPEATED), text, quantity.key)
 
 
 def _copied(case: Case, content: str) -> tuple[Quantity, Answer]:
@@ -222,5 +264,4 @@ def _copied(case: Case, content: str) -> tuple[Quantity, Answer]:
     verdict = decide(value, MOST_COPIED)
     if verdict is Verdict.FAIL:
         text += " It cannot be foreseen: these fakes were made with their raw images at hand, or are copies."
-    question = "Is fake's noise another than that of its raw image?"
-    return quantity, Answer("copied", question, verdict, text, quantity.key)
+    return quantity, Answer("copied", _COPIED, verdict, text, quantity.key)

@@ -32,6 +32,7 @@ from cryoalign.evaluate.measures.noise.image_table import image_table
 from cryoalign.evaluate.measures.noise.independence import (
     content_of,
     judge_independence,
+    parts_of,
     residual,
     residual_plane,
 )
@@ -60,6 +61,7 @@ class NoiseMeasure:
 
     The residual of an image is what a filter of the content does not explain, F - T(k) C with
     T = Re sum F C* / sum |C|^2 over the rings of all images; C is the truth where it was given, else sim.
+    Fakes of other particles than raw's are compared with raw as they are, particle and noise together.
 
     Parameters
     ----------
@@ -107,14 +109,10 @@ class NoiseMeasure:
         )
 
 
-def _parts(sums: Sums, kind: str, content: str) -> tuple[Tensor, Tensor, Tensor]:
-    return sums.power[kind], sums.cross[kind, content], sums.power[content]
-
-
-def _powers(case: Case, content: str) -> tuple[list[Quantity], Answer]:
+def _powers(case: Case, content: str | None) -> tuple[list[Quantity], Answer]:
     """Noise power of fake over raw's, and signal-to-noise of both, band by band."""
     sums = case.sums
-    tables = {kind: _parts(sums, kind, content) for kind in ("fake", "raw")}
+    tables = {kind: parts_of(sums, kind, content) for kind in ("fake", "raw")}
     found, verdicts = [], []
     for number, (name, mask) in enumerate(band_masks(sums.box, case.pairs.pixel_size), start=1):
 
@@ -136,6 +134,8 @@ def _powers(case: Case, content: str) -> tuple[list[Quantity], Answer]:
         )  # fmt: skip
         least, most = reachable(case.reached.get(found[-1].key))
         verdicts.append(within(value, (least * POWER[0], most * POWER[1])))
+        if content is None:
+            continue
         signal = {
             kind: case.resampling.of(snr, *(values.sum(1) for values in parts))
             for kind, parts in tables.items()
@@ -148,8 +148,9 @@ def _powers(case: Case, content: str) -> tuple[list[Quantity], Answer]:
         (entry for entry in found if entry.key.startswith("noise_power")),
         key=lambda entry: _off(entry.fake, reachable(case.reached.get(entry.key))),
     )
+    what = "fake's noise has" if content else "fake, particle and noise together, has"
     text = (
-        f"In the band where it is furthest off ({worst.label.rpartition(', ')[2]}) fake's noise has "
+        f"In the band where it is furthest off ({worst.label.rpartition(', ')[2]}) {what} "
         f"{fixed(worst.fake.value, 2)} times the power of raw's; autocorrelations differ by "
         f"{fixed(lags.fake.value, 3)}."
     )
@@ -199,12 +200,12 @@ def _lag_difference(case: Case) -> Quantity:
     )  # fmt: skip
 
 
-def _power_chart(sums: Sums, content: str) -> Chart:
+def _power_chart(sums: Sums, content: str | None) -> Chart:
     radius = tuple(normalized_radius(sums.box, dtype=torch.float64)[1:].tolist())
     pixels = ring_pixels(sums.box) * sums.count.sum()
     series = {}
     for kind in ("raw", "fake"):
-        left = residual(*(values.sum((0, 1)) for values in _parts(sums, kind, content))) / pixels
+        left = residual(*(values.sum((0, 1)) for values in parts_of(sums, kind, content))) / pixels
         series[kind] = Series(radius, tuple(left[1:].tolist()))
     return Chart(
         "noise_power", "Power of the noise", RADIUS,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Difference of the relative standard deviations of the local variance.
 MOST_MODULATION = 0.05
+#: Unpaired, where particle and noise are not told apart, as a fraction of raw's.
+MOST_OF_CONTENT = 0.1
 #: Difference of the standard deviations of ln power within a ring: 4 % of that of Gaussian noise.
 MOST_IN_RING = 0.05
 #: Standard deviation of ln of an exponentially distributed power.
@@ -44,13 +46,23 @@ def judge_modulation(case: Case, table: ImageTable) -> tuple[list[Quantity], Ans
             compared.difference, compared.floor, target=0.0, note=NOTE,
         ),
     ]  # fmt: skip
-    verdict, reason = verdict_of(case, compared, MOST_MODULATION)
+    limit = MOST_MODULATION if case.pairs.paired else _among_content(compared.raw.value)
+    verdict, reason = verdict_of(case, compared, limit)
     text = (
         f"Beyond chance, the local variance of the noise changes over an image by"
         f" {fixed(compared.fake.value, 3)} of its mean in fake and {fixed(compared.raw.value, 3)} in raw."
     )
     question = "Is the noise as even over the image as raw's?"
     return quantities, Answer("modulation", question, verdict, f"{text} {reason}".strip(), quantities[1].key)
+
+
+def _among_content(raw: float) -> float:
+    """Return the difference that modulated noise makes where the particle modulates the image, too.
+
+    Variances add up: noise at the limit brings raw's deviation m to sqrt(m^2 + limit^2). A tenth of m is left
+    to particles that differ.
+    """
+    return max(math.hypot(raw, MOST_MODULATION) - raw, MOST_OF_CONTENT * raw)
 
 
 def judge_rings(case: Case, table: ImageTable) -> tuple[list[Quantity], Answer]:

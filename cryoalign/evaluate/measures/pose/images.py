@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from cryoalign.evaluate.measures.reference import Reference
 
 _AT_ONCE = 10  # particles between two steps of the progress bar
+_NAMES = [field.name for field in fields(Alignment)]
 
 
 def align_images(
     case: Case, reference: Reference, rows: NDArray[np.int64], kinds: list[str], box: int
 ) -> Alignment:
-    """Align all kinds of images of some particles.
+    """Align all kinds of images of some particles, each to the pose of its own metadata.
 
     Parameters
     ----------
@@ -44,7 +45,15 @@ def align_images(
     -------
     Alignment
     """
-    views = Views.of(case.pairs.particles, rows, box, small_pixel(case.pairs, box))
+    of_kind = {kind: case.pairs.particles_of(kind) for kind in kinds}
+    own = [kind for kind in kinds if of_kind[kind] is of_kind[kinds[0]]]
+    if own != kinds:
+        others = [kind for kind in kinds if kind not in own]
+        both = [align_images(case, reference, rows, some, box) for some in (own, others)]
+        order = [[*own, *others].index(kind) for kind in kinds]
+        joined = (torch.cat([getattr(part, name) for part in both], 1) for name in _NAMES)
+        return Alignment(*(values[:, order] for values in joined))
+    views = Views.of(of_kind[kinds[0]], rows, box, small_pixel(case.pairs, box))
     spectra = {
         kind: centred_spectra(
             partial(case.pairs.images, kind), rows, views, label=f"reading {kind}", progress=case.progress
@@ -71,5 +80,4 @@ def align_images(
     parts, count = side_by_side(align_some, starts, case.threads), len(starts)
     bar = progress_bar(parts, "aligning", shown=case.progress, total=count)
     found = list(bar)
-    names = [field.name for field in fields(Alignment)]
-    return Alignment(*(torch.cat([getattr(part, name) for part in found]) for name in names))
+    return Alignment(*(torch.cat([getattr(part, name) for part in found]) for name in _NAMES))

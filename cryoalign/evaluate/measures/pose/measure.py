@@ -19,6 +19,7 @@ from cryoalign.evaluate.finding import (
     Verdict,
     by_key,
     decide,
+    not_asked,
     together,
 )
 from cryoalign.evaluate.measures.pose.images import align_images
@@ -84,10 +85,13 @@ class PoseMeasure:
             Answer ``pose``.
         """
         pairs = case.pairs
+        if case.volume is None and "sim" not in pairs.kinds:
+            reason = "It needs a map to align images to: volume=, or the fakes' own sims (sim=)."
+            return Finding(self.name, by_key([not_asked("pose", QUESTION, reason)]))
         box = min(self.box, pairs.box)
         reference = reference_for(case, box, self.sims)
         rows = pairs.choose(self.images, case.seed)
-        kinds = ["fake", "raw", "sim", CHANCE]
+        kinds = ["fake", "raw", *(["sim"] if "sim" in pairs.kinds else []), CHANCE]
         found = align_images(case, reference, rows, kinds, box)
         pixel_size = small_pixel(pairs, box)
         units, bins = pairs.units[rows], pairs.bins[rows]

@@ -16,7 +16,7 @@ from scipy.stats import t
 
 from cryoalign.errors import within
 from cryoalign.evaluate.digits import fixed, interval_text
-from cryoalign.evaluate.finding import Answer, Finding, Interval, Quantity, by_key, decide
+from cryoalign.evaluate.finding import Answer, Finding, Interval, Quantity, by_key, decide, not_asked
 from cryoalign.evaluate.measures.psnr_gap.denoiser import squared_errors, train_denoiser
 from cryoalign.evaluate.measures.reference import SMALLEST_BOX
 from cryoalign.evaluate.measures.two_sample.held_out import two_folds
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 FEWEST = 40
 """Pairs in each half of the groups."""
 
+_QUESTION = "Does a denoiser learn from fakes what it learns from raw?"
 _KINDS = ("fake", "raw", "sim", "truth")
 
 
@@ -106,6 +107,9 @@ class PSNRGapMeasure:
         Finding
             Without an answer, and with the reason, where the truth is not known or there are too few pairs.
         """
+        if not case.pairs.paired:
+            reason = "It needs the truth of raw images, of which fakes of other particles know nothing."
+            return Finding(self.name, by_key([not_asked(self.name, _QUESTION, reason)]))
         if not set(_KINDS) <= case.pairs.kinds:
             return Finding(self.name, left_out=("Denoising: no truth was given (truth=).",))
         rows = case.pairs.choose(self.images, case.seed)
@@ -171,8 +175,7 @@ class PSNRGapMeasure:
             f"trained on raw images: on raw images of other groups they reach {fixed(by_fake.value, 2)} and "
             f"{fixed(by_raw.value, 2)} dB (up to {self.limit:g} dB passes)."
         )
-        question = "Does a denoiser learn from fakes what it learns from raw?"
-        return Answer(self.name, question, decide(gap, self.limit), text, "psnr_gap")
+        return Answer(self.name, _QUESTION, decide(gap, self.limit), text, "psnr_gap")
 
 
 def _slope(given: Tensor, wanted: Tensor) -> float:

@@ -84,15 +84,18 @@ class SpectrumMeasure:
         """Mean curves and the plane: distance between halves of the blocks, absolute and as excess."""
         if sums.blocks < _FEWEST_BLOCKS:
             return []
-        kinds = ("fake", "raw", "sim")
-        curves = {kind: by_block(sums.curve[kind].sum(1), sums.blocks) for kind in kinds}
+        curves = {kind: by_block(values.sum(1), sums.blocks) for kind, values in sums.curve.items()}
         found = []
         for key, label, tables, distance in (
             ("mean_rpsd_l1", "RPSD L1 of the mean curves", curves, _curve_distance),
             ("plane_distance", "mean |ln of power ratio| over the whole plane", sums.plane, _plane_distance),
         ):
             fake, fake_excess = self._excess(tables["fake"], tables["raw"], sums.block_count, distance)
-            sim, sim_excess = self._excess(tables["sim"], tables["raw"], sums.block_count, distance)
+            sim, sim_excess = (
+                self._excess(tables["sim"], tables["raw"], sums.block_count, distance)
+                if "sim" in tables
+                else (None, None)
+            )
             floor = fake.value / fake_excess.value
             note = "between random halves of the micrographs"
             found += [
@@ -129,12 +132,13 @@ def _distances(case: Case) -> list[Quantity]:
     sums = case.sums
     found = []
     for power, key, name in ((1, "rpsd_l1", "RPSD L1"), (2, "rpsd_mse", "RPSD MSE")):
-        table = {kind: sums.distance[kind, power] for kind in ("fake", "sim", "other1", "other2")}
+        table = {kind: values for (kind, number), values in sums.distance.items() if number == power}
         for suffix, label, below, floor, target in (
             ("", f"{name}, image by image", sums.count, "other1", None),
             ("_excess", f"excess {name}", table["other1"], "other2", 1.0),
         ):
-            values = {kind: _ratio(case, table[kind].sum(1), below.sum(1)) for kind in ("fake", floor, "sim")}
+            kinds = [kind for kind in ("fake", floor, "sim") if kind in table]
+            values = {kind: _ratio(case, table[kind].sum(1), below.sum(1)) for kind in kinds}
             bins = tuple(_ratio(case, table["fake"][:, b], below[:, b]) for b in range(sums.bins))
             found.append(
                 Quantity(
@@ -142,7 +146,7 @@ def _distances(case: Case) -> list[Quantity]:
                     label,
                     values["fake"],
                     values[floor],
-                    values["sim"],
+                    values.get("sim"),
                     target=target,
                     lower_is_better=True,
                     bins=bins if sums.bins > 1 else (),
@@ -213,8 +217,10 @@ def _curves(case: Case) -> Chart:
     sums = case.sums
     radius = tuple(normalized_radius(sums.box, dtype=torch.float64).tolist())
     weights, counts = case.resampling.weights, sums.count.sum(1)
-    series = {}
+    series: dict[str, Series] = {}
     for kind in ("sim", "fake", "raw"):
+        if kind not in sums.curve:
+            continue
         curve = sums.curve[kind].sum(1)
         drawn = (weights @ curve) / (weights @ counts)[:, None]
         low, high = (tuple(torch.quantile(drawn, tail, dim=0).tolist()) for tail in TAILS)
