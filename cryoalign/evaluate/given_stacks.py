@@ -175,7 +175,7 @@ def evaluate_stacks(
     """
     chosen = _chosen(measures)
     given = cast("Mapping[str, str | Path]", more)
-    elsewhere = [others] if isinstance(others, str | Path) else list(others)
+    elsewhere = [others] if isinstance(others, str | Path) else others
     files = {"fake": fake, "raw": raw} | ({} if sim is None else {"sim": sim})
     inputs = [Path(path) for path in (*files.values(), *elsewhere, *given.values())]
     place = None if out is None else Path(out)

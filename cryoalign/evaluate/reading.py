@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +11,10 @@ from cryoalign.data.groups import group_names, number_groups
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.data.matching_rows import refuse_swapped
 from cryoalign.data.normalize import Normalization
-from cryoalign.data.pairs import check_agreement, match_pairs
+from cryoalign.data.pairs import match_pairs
 from cryoalign.errors import InputError, choice, within
 from cryoalign.evaluate.like_conditions import match_conditions, of_measured_micrographs
+from cryoalign.evaluate.own_images import in_order, own_images
 from cryoalign.evaluate.stacks import NORMALIZE, Own, Probe, Stacks
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
@@ -145,9 +146,7 @@ class Reader:
         tables = {"fake": fakes}
         for kind, path in own.items():
             if path is not None:
-                table = read_particles(path)
-                tables[kind] = table.take(_in_order(*_identities(table, fakes), table))
-                _check_own(tables[kind], fakes, kind, self.tolerances)
+                tables[kind] = own_images(read_particles(path), fakes, kind, self.tolerances)
         raw_groups = self._names(measured)
         lacking = bool((raw_groups == "").all())
         fake_groups = np.full(len(fakes), "") if lacking else self._names(of_measured_micrographs(fakes))
@@ -220,7 +219,7 @@ class Reader:
             place = np.searchsorted(measured.row, of_raw.row)
             if rows is None:
                 rows = place
-            tables[kind] = table.take(_in_order(place, rows, table))
+            tables[kind] = table.take(in_order(place, rows, table))
         if rows is None:
             raise ValueError("there is nothing beside raw")
         return tables, rows
@@ -328,54 +327,6 @@ def _reworded(error: InputError, kind: str) -> InputError:
         remedy="give the same particles: in the order of raw, or naming raw's images in "
         "rlnImageOriginalName; or judge fakes of others with pairs=no",
     )
-
-
-def _check_own(table: Particles, fakes: Particles, kind: str, tolerances: Mapping[str, float]) -> None:
-    """Refuse images that differ from the fakes which they belong to."""
-    try:
-        check_agreement(table, fakes, **tolerances)
-    except InputError as error:
-        problem = error.problem.replace(
-            "a simulated particle and its raw one", f"a particle of {kind} and its fake"
-        )
-        remedy = f"give the {kind} that belongs to these fakes, of the same particles"
-        raise InputError(
-            problem, file=error.file, row=error.row, expected=error.expected, found=error.found, remedy=remedy
-        ) from None
-
-
-def _identities(table: Particles, fakes: Particles) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Say of the rows of a table and of the fakes who they are: those of one identity belong together."""
-    uids = simulated_uids(table), simulated_uids(fakes)
-    if uids[0] is not None and uids[1] is not None:
-        return uids[0], uids[1]
-    if ORIGINAL in table.table and ORIGINAL in fakes.table:
-        one, other = (entry.table[ORIGINAL].astype("str").to_numpy(dtype=np.str_) for entry in (table, fakes))
-        return one, other
-    return np.arange(len(table)), np.arange(len(fakes))
-
-
-def _in_order(place: NDArray[Any], wanted: NDArray[Any], table: Particles) -> NDArray[np.int64]:
-    """Find where a table has the wanted raw rows, or particles.
-
-    Raises
-    ------
-    InputError
-        If one is not there.
-    """
-    order = np.argsort(place, kind="stable")
-    found = np.searchsorted(place[order], wanted).clip(max=len(place) - 1)
-    index: NDArray[np.int64] = order[found]
-    missing = np.flatnonzero(place[index] != wanted)
-    if len(missing):
-        raise InputError(
-            f"{len(missing)} of {len(wanted)} particles are not in this file",
-            file=table.source,
-            expected="an image of every particle that is judged",
-            found=f"{len(table)} images",
-            remedy="give files that belong together, of the same particles",
-        )
-    return index
 
 
 def _check_pixels(stack: ParticleImages, box: int, pixel_size: float, source: Path) -> None:

@@ -141,13 +141,6 @@ def test_what_cannot_be_judged(cli: Cli, options: list[str], says: list[str], tm
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_pairs_need_their_sims(cli: Cli, folder: Path) -> None:
-    done = cli("evaluate", f"fake={folder / 'fake.star'}", f"raw={folder / 'raw.star'}", *FAST)
-    assert done.code == 1
-    assert "sim was not given" in done.err
-    assert "pairs=no" in done.err
-
-
 def test_three_particles(cli: Cli, tmp_path: Path) -> None:
     known = Known(box=32, count=4, micrographs=2)
     part = known.particles.take(np.arange(3))

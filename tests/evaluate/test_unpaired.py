@@ -177,6 +177,7 @@ def test_through_the_command(cli: Cli, new: New, folder: Path, oracle: Case) -> 
     ("options", "says"),
     [
         (["pairs=yes", "sim=new_sim.star"], ["never measured", "pairs=no"]),
+        (["pairs=yes"], ["sim was not given", "pairs=no"]),
         (["pairs=maybe"], ["pairs", "auto"]),
         (["truth=new_sim.star"], ["truth= needs pairs"]),
         (["sim=sim.star"], ["sim.star", "particles"]),

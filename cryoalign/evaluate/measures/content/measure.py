@@ -71,7 +71,7 @@ class ContentMeasure:
 
 
 def _unpaired(case: Case) -> Finding:
-    """Say why raw's particles cannot be a measure, and tell what fakes show of their own sims."""
+    """Answer why raw's particles cannot be a measure, and judge what fakes show of their own sims."""
     reason = "It needs raw images of the same particles: how much these show of sim is the measure."
     answers = [not_asked("content", _CONTENT, reason)]
     answers.append(not_asked("truth", _TRUTH, "It needs raw images of the same particles, and their truth."))
