@@ -178,11 +178,10 @@ def evaluate_stacks(
     elsewhere = [others] if isinstance(others, str | Path) else others
     files = {"fake": fake, "raw": raw} | ({} if sim is None else {"sim": sim})
     inputs = [Path(path) for path in (*files.values(), *elsewhere, *given.values())]
-    place = None if out is None else Path(out)
     files |= {name: path for name, path in given.items() if name in {"truth", "second_draw"}}
     facts = {
         "title": f"{Path(fake).name} against {Path(raw).name}",
-        "files": {name: str(path) for name, path in files.items()},
+        "files": {name: str(path) for name, path in files.items()} | _named(elsewhere),
         "group_by": group_description(by, pattern),
     }
     reader = Reader(
@@ -200,7 +199,7 @@ def evaluate_stacks(
         seed=seed,
     )
     settings = settings_of(volume=more.get("volume"), draws=draws, seed=seed, progress=progress)
-    with nullcontext() if place is None else staged(place, overwrite, inputs) as folder:
+    with nullcontext() if out is None else staged(Path(out), overwrite, inputs) as folder:
         case = Case(_stacks(reader, files, pairs), **settings)
         _add_more(case, reader, more)
         case.others = {str(path): reader.probe(path, case.pairs) for path in elsewhere}
@@ -208,6 +207,11 @@ def evaluate_stacks(
         if folder is not None:
             write_outputs(folder, document, case.pairs)
     return document
+
+
+def _named(elsewhere: Sequence[str | Path]) -> dict[str, str]:
+    """Name other stacks among the files, if there are any."""
+    return {"others": ", ".join(map(str, elsewhere))} if elsewhere else {}
 
 
 def _chosen(measures: str | Sequence[str] | Mapping[str, Measure] | None) -> Mapping[str, Measure]:
