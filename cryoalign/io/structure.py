@@ -208,9 +208,15 @@ def _parse(path: Path) -> gemmi.Structure:
 
 def _check_coordinates(path: Path, content: bytes) -> None:
     """Refuse coordinates that are no numbers, which gemmi takes for zero."""
-    for number, line in enumerate(content.splitlines(), start=1):
-        if not line.startswith((b"ATOM", b"HETATM")):
-            continue
+    lines = content.splitlines()
+    atoms = [number for number, line in enumerate(lines) if line.startswith((b"ATOM", b"HETATM"))]
+    try:
+        cells = np.frombuffer(b"".join(lines[number][30:54].ljust(24) for number in atoms), dtype="S8")
+        if np.isfinite(cells.astype(np.float64)).all():
+            return  # at once, as a trajectory has millions
+    except ValueError:
+        pass
+    for number, line in ((number + 1, lines[number]) for number in atoms):
         for start in (30, 38, 46):
             try:
                 fine = math.isfinite(float(line[start : start + 8]))

@@ -60,7 +60,8 @@ def drawn_classes(particles: Particles | Population, maps: Conformations) -> NDA
             file=particles.source,
             expected=f"{CLASS}, 1 to {len(maps)}",
             found="no such column",
-            remedy=f"give one map, or like= instead of particles= for new particles of all, {_APART}",
+            remedy="give one map (of a file of several models: specimen.model=1), or like= instead of "
+            f"particles= for new particles of all, {_APART}",
         )
     given = particles.table[CLASS]
     if len(maps) == 1:  # a class of another job's says nothing about this map
@@ -78,9 +79,12 @@ def drawn_classes(particles: Particles | Population, maps: Conformations) -> NDA
             remedy=f"give the maps of all classes, {_APART}",
         )
     numbers = given.to_numpy(dtype=np.int64)
-    unused = [name for number, name in enumerate(maps.names, start=1) if number not in numbers]
+    unused = [maps.names[number - 1] for number in set(range(1, len(maps) + 1)) - set(numbers.tolist())]
     if unused:
-        _log.warning("%s: no particle is of %s", particles.source, ", ".join(unused))
+        _log.warning(
+            "%s: no particle is of %d of the %d maps, such as %s",
+            particles.source, len(unused), len(maps), unused[0],
+        )  # fmt: skip
     return numbers
 
 

@@ -57,7 +57,10 @@ def test_measured_particles_say_their_class(cli: Cli) -> None:
     assert "row 3: rlnClassNumber is none" in cli("simulate", *options).err  # empty only where simulated
     Path("particles.star").write_text(THROUGH_A_LENS.replace(" 7 2\n", " 7 1\n").replace(" 7 3\n", " 7 1\n"))
     done = cli("simulate", *options)
-    assert (done.code, "no particle is of closed.mrc" in done.out + done.err) == (0, True)
+    assert (done.code, "no particle is of 1 of the 2 maps, such as closed.mrc" in done.out + done.err) == (
+        0,
+        True,
+    )
 
 
 def test_cryosparcs_column(cli: Cli, tmp_path: Path) -> None:
