@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from cryoalign.errors import InputError
+
+_log = logging.getLogger(__name__)
 
 _MAPS = (".mrc", ".map", ".ccp4")
 _PACKED = (".gz", ".bz2")
@@ -50,7 +53,9 @@ def _in_folder(folder: Path, endings: Sequence[str]) -> list[Path]:
         raise InputError(
             "there is no map in this folder", file=folder, expected=f"files that end in {', '.join(endings)}"
         )
-    return sorted(files, key=_natural)
+    files.sort(key=_natural)
+    _log.info("%s: %d maps, from %s to %s", folder, len(files), files[0].name, files[-1].name)
+    return files
 
 
 def _is_named(name: str, endings: Sequence[str]) -> bool:
