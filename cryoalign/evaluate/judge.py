@@ -60,8 +60,8 @@ def judge(case: Case, measures: Mapping[str, Measure]) -> list[Finding]:
     """
     findings = []
     for name, measure in measures.items():
-        if isinstance(measure, Selective) and not measure.asks(case):
-            continue
+        if isinstance(measure, Selective) and len(measures) > 1 and not measure.asks(case):
+            continue  # unless it was asked for by name
         _log.info("measure     %s", name)
         try:
             with one_thread_each():

@@ -9,7 +9,7 @@ import numpy as np
 
 from cryoalign.data.groups import group_names, number_groups
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
-from cryoalign.data.matching_rows import refuse_swapped
+from cryoalign.data.matching_rows import matching_rows, refuse_swapped
 from cryoalign.data.normalize import Normalization
 from cryoalign.data.pairs import match_pairs
 from cryoalign.errors import InputError, choice, within
@@ -18,7 +18,7 @@ from cryoalign.evaluate.own_images import in_order, own_images
 from cryoalign.evaluate.stacks import NORMALIZE, Own, Probe, Stacks
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
-from cryoalign.io.relion.read import MICROGRAPH, ORIGINAL
+from cryoalign.io.relion.read import MICROGRAPH
 from cryoalign.io.simulated import simulated_uids
 from cryoalign.physics.mask import background
 
@@ -159,12 +159,20 @@ class Reader:
     def are_pairs(self, raw: Path | str, fake: Path | str) -> bool:
         """Return whether the files have it that the fakes are of raw's particles.
 
-        They are not where they are new ones, simulated with ``like=``, and raw's are not.
+        They are not where they are new ones, simulated with ``like=``, raw's are not, and no image of raw's
+        is named: an export of new sims names those.
         """
         fakes = read_particles(fake)
-        if ORIGINAL in fakes.table or simulated_uids(fakes) is None:
+        if simulated_uids(fakes) is None:
             return True
-        return simulated_uids(self._measured(raw)) is not None
+        measured = self._measured(raw)
+        if simulated_uids(measured) is not None:
+            return True
+        try:
+            matching_rows(fakes, measured)
+        except InputError:
+            return False
+        return True
 
     def _measured(self, raw: Path | str) -> Particles:
         return read_particles(raw, self.passthrough, self.missing_ctf, self.pixel_size)

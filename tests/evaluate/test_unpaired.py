@@ -176,7 +176,7 @@ def test_through_the_command(cli: Cli, new: New, folder: Path, oracle: Case) -> 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["pairs=yes", "sim=new_sim.star"], ["never measured", "pairs=no"]),
+        (["pairs=yes", "sim=new_sim.star"], ["has its raw image here", "pairs=no"]),
         (["pairs=yes"], ["sim was not given", "pairs=no"]),
         (["pairs=maybe"], ["pairs", "auto"]),
         (["truth=new_sim.star"], ["truth= needs pairs"]),

@@ -57,11 +57,13 @@ class New(Known):
         """Write a stack and its STAR file, as `simulate like=` and an export of it name particles."""
         with StackWriter(folder / f"{name}.mrcs", len(images), self.box, self.pixel_size) as writer:
             writer.write(images.numpy())
+        rows = range(1, len(images) + 1)
         made = np.array([f"simulated_00/{micrograph}" for micrograph in particles.micrograph])
         write_particles(
             folder / f"{name}.star",
             replace(particles, micrograph=made),
-            image_names=[f"{number:06d}@{name}.mrcs" for number in range(1, len(images) + 1)],
+            image_names=[f"{number:06d}@{name}.mrcs" for number in rows],
+            original_names=None if name.endswith("sim") else [f"{number:06d}@sim.mrcs" for number in rows],
             box=self.box,
             extra={
                 PARTICLE_NAME: [f"{NAME_PREFIX}{row:016x}" for row in particles.row],
