@@ -56,7 +56,7 @@ def example(name: str) -> Any:
 
 def test_the_generator_of_the_page_makes_noise() -> None:
     rows = torch.arange(2)
-    fake = example("Gain")(box=16).generate(torch.zeros(2, 1, 16, 16), seed=1, index=rows, draw=0 * rows)
+    fake = example("Gain")(box=16).generate(torch.zeros(2, 1, 16, 16), seed=1, identity=rows, draw=0 * rows)
     assert 0.8 < fake.std() < 1.2
 
 

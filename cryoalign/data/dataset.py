@@ -90,14 +90,16 @@ class PairedImages(Dataset[Pair]):
         turns, flip = self._turn(epoch, row) if self.augment else (0, False)
         sim, sim_parameters = self.normalization.sim(self.sim.image(row))
         raw, raw_parameters = self.normalization.raw(self.raw.image(row))
-        metadata = rows_of(self.raw.metadata, row)
-        particle = self.sim.metadata["particle"][row]  # the name that an export of this sim knows
+        metadata, of_sim = rows_of(self.raw.metadata, row), self.sim.metadata
+        metadata["ctf"] = turned(metadata["ctf"], turns, flip)
+        # who the particle is, as an export of this sim knows it
+        metadata["particle"], metadata["identity"] = of_sim["particle"][row], of_sim["identity"][row]
         item: Pair = {
             "sim": _tensor(sim, turns, flip),
             "raw": _tensor(raw, turns, flip),
             "index": torch.tensor(row),
             "draw": torch.tensor(epoch),
-            "metadata": {**metadata, "ctf": turned(metadata["ctf"], turns, flip), "particle": particle},
+            "metadata": metadata,
             "sim_parameters": torch.tensor(sim_parameters, dtype=torch.float64),
             "raw_parameters": torch.tensor(raw_parameters, dtype=torch.float64),
         }

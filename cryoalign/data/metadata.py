@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from cryoalign.io.cryosparc.table import UID, from_cryosparc
+from cryoalign.io.identity import identities
 from cryoalign.io.relion.read import ORIGINAL
 from cryoalign.io.simulated import simulated_uids
 from cryoalign.models.generator import Metadata, map_metadata
@@ -50,7 +51,13 @@ def particle_metadata(particles: Particles, pixel_size: ArrayLike | None = None)
         "tilt": _first_column(particles, TILT),
         "micrograph": torch.from_numpy(name_numbers(particles.micrograph)),
         "particle": torch.from_numpy(_particle_numbers(particles)),
+        "identity": identity_tensor(identities(particles)),
     }
+
+
+def identity_tensor(numbers: NDArray[np.uint64]) -> Tensor:
+    """Return (N,) int64 numbers of particles, none negative: the upper 63 bits of who they are."""
+    return torch.from_numpy((numbers >> np.uint64(1)).astype(np.int64))
 
 
 def rows_of(metadata: Metadata, rows: NDArray[np.int64] | Tensor | int) -> Metadata:

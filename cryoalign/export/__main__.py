@@ -33,6 +33,8 @@ def main(cfg: DictConfig) -> None:
         passthrough=cfg.passthrough,
         names=cfg.names,
         draws=cfg.draws,
+        seed=cfg.seed,
+        origin={"run": str(run.folder), "checkpoint": cfg.checkpoint},
         workers=cfg.workers,
         overwrite=cfg.overwrite,
         progress=cfg.progress,

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from dataclasses import asdict, replace
+from functools import partial
+from hashlib import sha256
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,17 +15,23 @@ import numpy as np
 from cryoalign.cli.limits import MOST_WORKERS
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.errors import InputError, choice, within
+from cryoalign.export.seed import stored_seed
 from cryoalign.export.simulated import refuse_measured
 from cryoalign.export.training_sims import check_like_training
+from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import passthrough_files, read_particles
-from cryoalign.io.output import staged
 from cryoalign.io.stack_names import stack_prefix
+from cryoalign.io.unfinished import resumable
+from cryoalign.refine.arrays import checked_number
 from cryoalign.refine.stack import write_stack
+from cryoalign.runs.provenance import provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from cryoalign.io.stack_names import Names
     from cryoalign.particles import Particles
@@ -43,13 +54,16 @@ def export_fakes(
     passthrough: str | Path | Sequence[str | Path] | None = None,
     names: Names = "folder",
     draws: int = 1,
+    seed: int | None = None,
+    origin: Mapping[str, object] | None = None,
     workers: int = 0,
     overwrite: bool = False,
     progress: bool = True,
 ) -> list[Path]:
     """Turn a simulated stack into fakes, batch by batch.
 
-    Grey values are background-normalized, as raw images of the training set are.
+    Grey values are background-normalized, as raw images of the training set are. One that was interrupted is
+    continued by the next with the same generator, sims and options, with the same seed.
 
     Parameters
     ----------
@@ -77,6 +91,11 @@ def export_fakes(
         Where the stack names of the STAR files start: in their own folder, or in the working directory.
     draws : int
         How many fakes of each sim; they differ only for a generator with noise maps or dropout.
+    seed : int, optional
+        Of the noise; by default drawn for this output, which states it in ``provenance.json`` and in the STAR
+        files.
+    origin : mapping, optional
+        What these files state of the generator besides.
     workers : int
         Processes that read sims; 0 reads here.
     overwrite : bool
@@ -97,6 +116,7 @@ def export_fakes(
     """
     within("draws", draws, 1, remedy="leave it out for one fake of each sim")
     within("workers", workers, 0, MOST_WORKERS)
+    given = None if seed is None else checked_number("seed", seed)
     choice("measured", measured, ("refuse", "take"))
     choice("unlike", unlike, ("refuse", "take"))
     others, prefix = passthrough_files(passthrough), stack_prefix(out, names)
@@ -116,15 +136,23 @@ def export_fakes(
             "this generator reuses the noise of real training images: its fakes are no new images, and what "
             "is trained on them has seen that noise; generator=spectral makes noise of its own"
         )
-    with staged(out, overwrite=overwrite, inputs=[star, *others, *stacks.values()]) as folder:
+    inputs = [star, *others, *stacks.values()]
+    identity = _identity(refiner, [fingerprint(inputs, whole=True), reading, draws, given, names, origin])
+    with (
+        resumable(out, identity, overwrite, inputs=inputs) as folder,
+        stored_seed(folder, given, {**provenance(), **(origin or {}), "sims": str(star)}) as stored,
+    ):
+        seeded = replace(refiner, seed=stored)
         for draw, name in enumerate(stems):
+            options = {"draw": draw, "workers": workers, "label": name, "progress": progress}
             write_stack(
                 folder / f"{name}.star",
-                refiner.refine_images(images, draw=draw, workers=workers, label=name, progress=progress),
+                partial(_fakes_from, seeded, images, options),
                 particles,
                 box=images.box,
                 pixel_size=images.pixel_size,
                 prefix=prefix,
+                notes={"cryoalign": version("cryoalign"), **(origin or {}), "seed": stored, "draw": draw},
             )
     return [out / f"{name}.star" for name in stems]
 
@@ -141,6 +169,23 @@ def _refuse_constant(refiner: Refiner, images: ParticleImages) -> None:
             found=f"rlnClassNumber 0 in {len(empty)} rows",
             remedy="leave these rows out, or simulate with a solvent or a detector",
         )
+
+
+def _fakes_from(
+    refiner: Refiner, images: ParticleImages, options: Mapping[str, Any], first: int
+) -> Iterator[NDArray[np.float32]]:
+    if first:
+        _log.info("continuing behind the first %d of %d images", first, len(images))
+    return refiner.refine_images(images, np.arange(first, len(images)), **options)
+
+
+def _identity(refiner: Refiner, decides: Sequence[object]) -> str:
+    """Return a hash of all that decides the fakes but for a seed that is drawn."""
+    facts = [version("cryoalign"), asdict(refiner.normalization), *decides]
+    digest = sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, values in refiner.generator.state_dict().items():
+        digest.update(name.encode() + values.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _in_the_runs_box(

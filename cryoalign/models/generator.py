@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, ClassVar, TypedDict, cast
 
 from torch import Tensor, nn
 
 from cryoalign.errors import within
-from cryoalign.models.layers import Dropout
-from cryoalign.models.noise import noise_maps
+from cryoalign.models.layers import Dropout, dropping
+from cryoalign.models.noise import noise_maps, streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_DROPOUT = 1  # a purpose beside the noise maps
 
 
 class Metadata(TypedDict, total=False):
@@ -32,6 +35,9 @@ class Metadata(TypedDict, total=False):
         A number that belongs to the name of the micrograph, the same in every file; 0 where there is no name.
     particle : (B,) int64
         A number that belongs to the particle of the sim, the same for every simulation of it.
+    identity : (B,) int64
+        A number that belongs to the sim, the same wherever it stands, another one for another map or pose:
+        what noise depends on; see `cryoalign.io.identity`.
     """
 
     defocus: Tensor
@@ -40,6 +46,7 @@ class Metadata(TypedDict, total=False):
     tilt: Tensor
     micrograph: Tensor
     particle: Tensor
+    identity: Tensor
 
 
 def map_metadata(change: Callable[[Tensor], Tensor], metadata: Metadata) -> Metadata:
@@ -91,7 +98,7 @@ class Generator(nn.Module, ABC):
 
     @property
     def drops_at_inference(self) -> bool:
-        """Whether dropout stays active in use: it draws from torch's global generator."""
+        """Whether dropout stays active in use, drawn for each particle as noise maps are."""
         return any(
             isinstance(module, Dropout) and module.at_inference and module.probability > 0
             for module in self.modules()
@@ -121,7 +128,7 @@ class Generator(nn.Module, ABC):
         """
 
     def generate(
-        self, sim: Tensor, *, seed: int, index: Tensor, draw: Tensor, metadata: Metadata | None = None
+        self, sim: Tensor, *, seed: int, identity: Tensor, draw: Tensor, metadata: Metadata | None = None
     ) -> Tensor:
         """Make fakes with the noise that belongs to these particles.
 
@@ -130,9 +137,9 @@ class Generator(nn.Module, ABC):
         sim : (B, 1, box, box) tensor
             Network values.
         seed : int
-            Of the noise maps.
-        index, draw : (B,) int64 tensor
-            Which particle and which of its draws: which noise.
+            Of the noise.
+        identity, draw : (B,) int64 tensor
+            Who the particle is and which of its draws: which noise.
         metadata : Metadata, optional
             Of the particles.
 
@@ -149,20 +156,22 @@ class Generator(nn.Module, ABC):
         missing = sorted(self.conditions - metadata.keys())
         if missing:
             raise ValueError(f"this generator depends on the {missing[0]}, but none came")
-        noise = self.draw_noise(seed, index, draw, metadata)
-        fake: Tensor = self(
-            sim,
-            None if noise is None else noise.to(sim),
-            map_metadata(lambda values: values.to(sim.device), metadata),
-        )
+        noise = self.draw_noise(seed, identity, draw, metadata)
+        drops = self.drops_at_inference and not self.training
+        with dropping(self, streams(seed, identity, draw, _DROPOUT)) if drops else nullcontext():
+            fake: Tensor = self(
+                sim,
+                None if noise is None else noise.to(sim),
+                map_metadata(lambda values: values.to(sim.device), metadata),
+            )
         return fake
 
-    def draw_noise(self, seed: int, index: Tensor, draw: Tensor, metadata: Metadata) -> Tensor | None:  # noqa: ARG002
+    def draw_noise(self, seed: int, identity: Tensor, draw: Tensor, metadata: Metadata) -> Tensor | None:  # noqa: ARG002
         """Draw the noise maps that belong to these particles.
 
         Parameters
         ----------
-        seed, index, draw, metadata
+        seed, identity, draw, metadata
             As in `generate`.
 
         Returns
@@ -172,4 +181,4 @@ class Generator(nn.Module, ABC):
         """
         if not self.noise_channels:
             return None
-        return noise_maps(seed, index, draw, channels=self.noise_channels, box=self.box)
+        return noise_maps(seed, identity, draw, channels=self.noise_channels, box=self.box)

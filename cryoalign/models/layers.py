@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class ReflectPad(nn.Module):
@@ -57,10 +63,36 @@ class Dropout(nn.Module):
     def __init__(self, probability: float, at_inference: bool) -> None:
         super().__init__()
         self.probability, self.at_inference = probability, at_inference
+        self.streams: list[torch.Generator] | None = None
 
     def forward(self, values: Tensor) -> Tensor:
-        """Drop values of any shape."""
-        return F.dropout(values, self.probability, training=self.training or self.at_inference)
+        """Drop values of any shape: from each image's own stream where it has one, else from torch's."""
+        if self.streams is None:
+            return F.dropout(values, self.probability, training=self.training or self.at_inference)
+        drawn = torch.stack([torch.rand(values.shape[1:], generator=stream) for stream in self.streams])
+        kept = (drawn >= self.probability).to(values) / max(1 - self.probability, 1e-12)
+        return values * kept
+
+
+@contextmanager
+def dropping(network: nn.Module, streams: list[torch.Generator]) -> Iterator[None]:
+    """Let the dropout of a network that is in use draw from a stream for each image of its batch.
+
+    Parameters
+    ----------
+    network : nn.Module
+        In evaluation mode.
+    streams : list of torch.Generator
+        On the CPU; all layers draw from them, one after the other.
+    """
+    layers = [module for module in network.modules() if isinstance(module, Dropout) and module.at_inference]
+    for layer in layers:
+        layer.streams = streams
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.streams = None
 
 
 def with_noise(sim: Tensor, noise: Tensor | None, channels: int) -> Tensor:

@@ -118,11 +118,11 @@ class Transplant(Baseline):
         size = self.residuals.numel() * self.residuals.element_size() / 2**20
         return f"the noise of {len(self.residuals)} training images, {size:.0f} MiB"
 
-    def draw_noise(self, seed: int, index: Tensor, draw: Tensor, metadata: Metadata) -> Tensor:
+    def draw_noise(self, seed: int, identity: Tensor, draw: Tensor, metadata: Metadata) -> Tensor:
         """Choose the residuals that belong to these particles, (B, 1, N, N) float32."""
-        return self.residuals[self.donors(seed, index, draw, metadata)][:, None].float()
+        return self.residuals[self.donors(seed, identity, draw, metadata)][:, None].float()
 
-    def donors(self, seed: int, index: Tensor, draw: Tensor, metadata: Metadata) -> Tensor:
+    def donors(self, seed: int, identity: Tensor, draw: Tensor, metadata: Metadata) -> Tensor:
         """Choose for each particle the residual of another one.
 
         Those alike are put in an order that depends on seed and particle, and each draw takes the next one:
@@ -130,7 +130,7 @@ class Transplant(Baseline):
 
         Parameters
         ----------
-        seed, index, draw, metadata
+        seed, identity, draw, metadata
             As in `Generator.generate`.
 
         Returns
@@ -147,7 +147,7 @@ class Transplant(Baseline):
         alike = torch.minimum(torch.clamp((distance <= 1).sum(1), min=_FEWEST), most)
         chosen = []
         for row, (particle, number, count) in enumerate(
-            zip(index.tolist(), draw.tolist(), alike.tolist(), strict=True)
+            zip(identity.tolist(), draw.tolist(), alike.tolist(), strict=True)
         ):
             if count == 0:
                 raise ValueError("all residuals are of the particle itself")

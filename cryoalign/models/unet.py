@@ -91,7 +91,7 @@ class UNet(Generator):
     dropout : float
         Probability, in all levels of the decoder but the last.
     dropout_at_inference : bool
-        Keep the dropout in evaluation mode, as pix2pix does. It draws from torch's global generator.
+        Keep the dropout in evaluation mode, as pix2pix does.
 
     Raises
     ------

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from cryoalign.data.images import SAME_PIXEL_SIZE
-from cryoalign.data.metadata import particle_metadata
+from cryoalign.data.metadata import identity_tensor, particle_metadata
 from cryoalign.errors import InputError, within
+from cryoalign.io.identity import image_identities
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -66,14 +67,14 @@ def checked_number(name: str, value: int) -> int:
 
 def checked_metadata(
     generator: Generator,
-    count: int,
+    sims: NDArray[np.float32],
     particles: Particles | None,
     defocus: ArrayLike | None,
     *,
     box: int,
     pixel_size: float,
 ) -> Metadata:
-    """Return what is known of every sim.
+    """Return what is known of every sim; without particles, its values say who it is.
 
     Raises
     ------
@@ -82,9 +83,11 @@ def checked_metadata(
         suit the sims.
     """
     known: Metadata = {}
-    if particles is not None:
+    if particles is None:
+        known["identity"] = identity_tensor(image_identities(sims))
+    else:
         sizes = _pixel_sizes(particles, box)
-        _check_particles(particles, sizes, count, pixel_size)
+        _check_particles(particles, sizes, len(sims), pixel_size)
         known = particle_metadata(particles, sizes)
     if generator.conditions - {"defocus"} and (particles is None or defocus is not None):
         needed = ", ".join(sorted(generator.conditions))
@@ -95,7 +98,7 @@ def checked_metadata(
             remedy="give particles=cryoalign.read_particles(STAR) of the sims",
         )
     if defocus is not None:
-        known["defocus"] = torch.from_numpy(_checked_defocus(count, defocus)).float()
+        known["defocus"] = torch.from_numpy(_checked_defocus(len(sims), defocus)).float()
     if generator.conditions - known.keys():
         raise InputError(
             "this generator is conditioned on the defocus, but none came",

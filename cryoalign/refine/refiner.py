@@ -51,11 +51,11 @@ class Sims(TypedDict, total=False):
     sim : (B, 1, N, N) float32
         Network values.
     index : (B,) int64
-        Which particles they are: with seed and draw it decides their noise.
+        Their rows, for messages.
     draw : (B,) int64
         Which noise of each.
     metadata : Metadata
-        What is known of the particles, if anything.
+        What is known of the particles: at least their identity, which decides their noise with seed and draw.
     """
 
     sim: Tensor
@@ -138,8 +138,9 @@ class Refiner:
     ) -> NDArray[np.float32] | Tensor:
         """Turn simulated images into fakes: images with the statistics of the measurement.
 
-        The fake of a sim depends on the sim, the seed, its row number in `sim` and the draw, and on nothing
-        else: ``cryoalign export`` writes the same for the same rows.
+        The fake of a sim depends on the sim, the seed, who the particle is and the draw, and on nothing else:
+        with `particles`, ``cryoalign export seed=`` writes the same for the same ones. Without `particles`
+        the values of the image itself say who it is, and the number of the image among equal ones.
 
         Parameters
         ----------
@@ -184,7 +185,7 @@ class Refiner:
             constant_too=self.normalization.range == "none",
         )
         known = checked_metadata(
-            self.generator, len(values), particles, defocus, box=self.box, pixel_size=self.pixel_size
+            self.generator, values, particles, defocus, box=self.box, pixel_size=self.pixel_size
         )
         if particles is not None:
             values = values * particles.sign.astype(np.float32)[:, None, None]
@@ -220,10 +221,9 @@ class Refiner:
         fakes : (B, 1, N, N) float32 tensor
             Network values, on `device`.
         """
-        # Dropout draws from one stream: threads would draw in an order that nobody knows.
-        if self.device != "cpu" or self.generator.drops_at_inference:
+        if self.device != "cpu":
             yield from map(self._refined, batches)
-        elif self.threads == 1:
+        elif self.threads == 1 or self.generator.drops_at_inference:  # its layers hold the batch's streams
             yield from map(one_thread_each()(self._refined), batches)
         else:
             yield from side_by_side(self._refined, batches, self.threads)
@@ -244,7 +244,7 @@ class Refiner:
         Parameters
         ----------
         images : ParticleImages
-            Sims; the row in their table says which noise belongs to a particle.
+            Sims; their metadata say who they are, and so which noise is theirs.
         rows : (n,) int64, optional
             Those to refine; all if not given.
         draw : int
@@ -293,7 +293,7 @@ class Refiner:
         fakes = self.generator.generate(
             fill(batch["sim"]).to(self.device),
             seed=self.seed,
-            index=fill(batch["index"]),
+            identity=fill(batch["metadata"]["identity"]),
             draw=fill(batch["draw"]),
             metadata=map_metadata(fill, batch["metadata"]),
         )
@@ -302,7 +302,8 @@ class Refiner:
         if not bool(finite.all()):
             number = int(batch["index"][int(finite.int().argmin())])
             raise InputError(
-                f"the fake of image {number + 1} is not finite",
+                "the fake of this image is not finite",
+                row=number + 1,
                 expected="numbers",
                 found="NaN or infinity",
                 remedy="choose an earlier checkpoint with checkpoint=, or train again: the weights are bad",
@@ -359,9 +360,9 @@ def as_batch(
     sims : (B, N, N) float32
     normalization : Normalization
     index : (B,) int64
-        Which particles they are.
+        Their rows.
     metadata : Metadata
-        What is known of them.
+        What is known of them, with their identity.
     draw : int
     """
     values = np.stack([normalization.sim(image)[0] for image in sims])

@@ -13,7 +13,7 @@ from cryoalign.io.relion import write_particles
 from cryoalign.io.relion.read import ORIGINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
 def write_stack(
     star: Path,
-    images: Iterable[NDArray[np.float32]],
+    images: Iterable[NDArray[np.float32]] | Callable[[int], Iterable[NDArray[np.float32]]],
     particles: Particles,
     *,
     box: int,
     pixel_size: float,
     original_names: ArrayLike | None = None,
     prefix: str = "",
+    notes: Mapping[str, object] | None = None,
 ) -> Path:
     """Write images as an MRC stack with its STAR file, and of CryoSPARC's particles with a ``.cs`` file, too.
 
@@ -37,8 +38,9 @@ def write_stack(
     ----------
     star : Path
         The STAR file; the others are named like it.
-    images : iterable of (B, N, N) float32
-        Batch by batch, in the order of `particles`.
+    images : iterable of (B, N, N) float32, or callable
+        Batch by batch, in the order of `particles`. Of a callable, which returns those from a row on, a stack
+        that was interrupted is continued.
     particles : Particles
         The particles that the images show. ``rlnParticleId`` names their rows in their own file.
     box : int
@@ -50,6 +52,8 @@ def write_stack(
         else of their own images.
     prefix : str
         What stands before the stack's name in the STAR file.
+    notes : mapping, optional
+        What the images were refined with, for the STAR file.
 
     Returns
     -------
@@ -62,8 +66,8 @@ def write_stack(
         If the disk is full or the place cannot be written.
     """
     stack = star.with_suffix(".mrcs")
-    with StackWriter(stack, len(particles), box, pixel_size) as writer:
-        for batch in images:
+    with StackWriter(stack, len(particles), box, pixel_size, resume=callable(images)) as writer:
+        for batch in images(writer.written) if callable(images) else images:
             writer.write(batch)
     if original_names is None:
         known = ORIGINAL in particles.table
@@ -76,6 +80,8 @@ def write_stack(
         box=box,
         pixel_size=pixel_size,
         extra={"rlnParticleId": np.asarray(particles.row)},
+        notes=notes,
+        title="refinement",
     )
     if from_cryosparc(particles):
         write_cryosparc(star.with_suffix(".cs"), particles, stack=stack.name, box=box, pixel_size=pixel_size)

@@ -77,7 +77,7 @@ class FixedBatch(Callback):
         self._drawn = step
         system = cast("PairedGAN", pl_module)
         batch = self._batch
-        fake = system.refine(batch["sim"], batch["index"], torch.zeros_like(batch["draw"]), batch["metadata"])
+        fake = system.refine(batch["sim"], torch.zeros_like(batch["draw"]), batch["metadata"])
         self._log(system, self._batch, fake)
         datamodule = cast("PairedDataModule", trainer.datamodule)  # type: ignore[attr-defined]
         images = {"sim": self._batch["sim"], "fake": fake, "raw": self._batch["raw"]}

@@ -104,13 +104,8 @@ class PairedGAN(LightningModule):
         adversarial = self.discriminator is not None
         suite = partial(PairedSuite, box, floor=True, discriminator=adversarial, norm=objective.norm)
         self.validation_suite, self.test_suite = suite(), suite()
-        self.validation_terms = nn.ModuleDict(
-            {
-                name: MeanMetric().set_dtype(torch.float64)
-                for name in objective.titles
-                if adversarial or name != "gan"
-            }
-        )
+        terms = [name for name in objective.titles if adversarial or name != "gan"]
+        self.validation_terms = nn.ModuleDict({name: MeanMetric().set_dtype(torch.float64) for name in terms})
 
     def _check_numbers(self, ema_decay: float | None) -> None:
         within("optimizer.accumulate", self.accumulate, 1)
@@ -124,20 +119,19 @@ class PairedGAN(LightningModule):
 
     # networks
 
-    def forward(self, sim: Tensor, index: Tensor, draw: Tensor, metadata: Metadata | None = None) -> Tensor:
-        """Make (B, 1, N, N) fakes with the generator in training; `index` and `draw` say which noise."""
-        return self.generator.generate(sim, seed=self.seed, index=index, draw=draw, metadata=metadata)
+    def forward(self, sim: Tensor, draw: Tensor, metadata: Metadata) -> Tensor:
+        """Make (B, 1, N, N) fakes with the generator in training; identity and `draw` say which noise."""
+        who = metadata["identity"]
+        return self.generator.generate(sim, seed=self.seed, identity=who, draw=draw, metadata=metadata)
 
     @torch.no_grad()
-    def refine(self, sim: Tensor, index: Tensor, draw: Tensor, metadata: Metadata | None = None) -> Tensor:
-        """Make fakes for use: float32, in evaluation mode, with the generator's average where one is kept.
-
-        `metadata` is what is known of the particles; there are generators that depend on it.
-        """
+    def refine(self, sim: Tensor, draw: Tensor, metadata: Metadata) -> Tensor:
+        """Make fakes for use: float32, in evaluation mode, with the generator's average where one is kept."""
         model = self.generator if self.average is None else cast("Generator", self.average.module)
         training = model.training
         model.eval()
-        fake = model.generate(sim, seed=self.seed, index=index, draw=draw, metadata=metadata)
+        who = metadata["identity"]
+        fake = model.generate(sim, seed=self.seed, identity=who, draw=draw, metadata=metadata)
         model.train(training)
         return fake.float()
 
@@ -145,7 +139,7 @@ class PairedGAN(LightningModule):
         """Make second fakes of the same sims where a score compares two, by `forward` or `refine`."""
         if not self.objective.needs_second(every=every):
             return None
-        return make(batch["sim"], batch["index"], batch["draw"] + SECOND, batch["metadata"])
+        return make(batch["sim"], batch["draw"] + SECOND, batch["metadata"])
 
     # training
 
@@ -168,7 +162,7 @@ class PairedGAN(LightningModule):
         found = self.optimizers()
         optimizers = cast("list[LightningOptimizer]", found if isinstance(found, list) else [found])
         update = (batch_idx + 1) % self.accumulate == 0
-        fake = self(batch["sim"], batch["index"], batch["draw"], batch["metadata"])
+        fake = self(batch["sim"], batch["draw"], batch["metadata"])
         values: dict[str, Tensor] = {}
         if self.discriminator is not None:
             values |= self._discriminator_turn(batch, fake.detach(), optimizers[1], update=update)
@@ -271,7 +265,7 @@ class PairedGAN(LightningModule):
 
     def validation_step(self, batch: Pair, batch_idx: int) -> None:  # noqa: ARG002  Lightning's signature
         """Accumulate the metrics and every term of the objective, also those of weight 0."""
-        fake = self.refine(batch["sim"], batch["index"], batch["draw"], batch["metadata"])
+        fake = self.refine(batch["sim"], batch["draw"], batch["metadata"])
         fake = checked_fakes(fake, Path(self.trainer.default_root_dir))
         judged = self.add_pairs(self.validation_suite, batch, fake)
         second = self.other_fakes(self.refine, batch, every=True)

@@ -67,7 +67,7 @@ def options(command: str, place: Path, out: Path) -> list[str]:
         particles = data / "relion" / "Refine3D" / "job010" / "run_data.star"
         return [f"particles={particles}", f"volume={data / 'map.mrc'}", f"root={data / 'relion'}", *quiet]
     if command == "export":
-        return [f"run={run}", f"particles={sim}", *quiet]
+        return [f"run={run}", f"particles={sim}", "seed=5", *quiet]
     if command == "evaluate":
         few = ["part=train", "baselines=[]", "measures=[spectrum,content]"]  # the test set is too small
         return [f"run={run}", *few, "threads=1", *quiet]

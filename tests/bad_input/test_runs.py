@@ -101,7 +101,11 @@ def test_an_export_of_weights_that_are_not_finite(copied: Path, pairs: Path, ref
         if name.startswith("generator."):
             value.fill_(float("nan"))
     torch.save(content, path)
-    refused("export", *needed("export", copied), says=("the fake of image 1 is not finite", "checkpoint="))
+    refused(
+        "export",
+        *needed("export", copied),
+        says=("row 1: the fake of this image is not finite", "checkpoint="),
+    )
 
 
 @pytest.mark.parametrize(

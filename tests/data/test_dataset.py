@@ -108,7 +108,8 @@ def test_batches_hold_metadata_row_by_row() -> None:
     batch = next(iter(DataLoader(pairs, batch_size=3, sampler=[(0, 4), (0, 7), (0, 1)])))
     known = batch["metadata"]
     assert {name: tuple(values.shape) for name, values in known.items()} == {
-        "defocus": (3,), "ctf": (3, 14), "dose": (3,), "tilt": (3,), "micrograph": (3,), "particle": (3,)
+        "defocus": (3,), "ctf": (3, 14), "dose": (3,), "tilt": (3,), "micrograph": (3,), "particle": (3,),
+        "identity": (3,),
     }  # fmt: skip
     assert known["defocus"].tolist() == [8900, 9200, 8600]
     assert known["micrograph"].dtype == torch.int64

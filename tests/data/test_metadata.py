@@ -37,6 +37,7 @@ def test_types_and_shapes() -> None:
         "tilt": (torch.float32, (4,)),
         "micrograph": (torch.int64, (4,)),
         "particle": (torch.int64, (4,)),
+        "identity": (torch.int64, (4,)),
     }
     assert known["defocus"].tolist() == [9500, 19500, 8000, 10000]
 

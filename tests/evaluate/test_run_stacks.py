@@ -55,9 +55,9 @@ def test_one_call_an_image_and_draw_and_one_stack_a_role(
     judged: list[Stacks] = []
     generate, enter, made = UNet.generate, StackWriter.__enter__, Stacks.__post_init__
 
-    def counted(self: UNet, sim: Tensor, *, index: Tensor, draw: Tensor, **options: Any) -> Tensor:
-        calls.append(set(zip(index.tolist(), draw.tolist(), strict=True)))  # the last batch is filled up
-        return generate(self, sim, index=index, draw=draw, **options)
+    def counted(self: UNet, sim: Tensor, *, identity: Tensor, draw: Tensor, **options: Any) -> Tensor:
+        calls.append(set(zip(identity.tolist(), draw.tolist(), strict=True)))  # the last batch is filled up
+        return generate(self, sim, identity=identity, draw=draw, **options)
 
     def noted(self: StackWriter) -> StackWriter:
         written.append(self.path.name)

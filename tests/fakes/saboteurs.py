@@ -155,7 +155,7 @@ def transplant(known: Known) -> Fakes:
         index = torch.from_numpy(rows)
         given = images[0][rows] if sims is None else sims[:, None]
         fake = generator.generate(
-            given, seed=1, index=index, draw=torch.full_like(index, draw), metadata=rows_of(metadata, rows)
+            given, seed=1, identity=index, draw=torch.full_like(index, draw), metadata=rows_of(metadata, rows)
         )
         return known.normalized(fake.squeeze(1))
 

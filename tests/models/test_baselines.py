@@ -72,7 +72,7 @@ def knots(spectral: Spectral) -> int:
 def draw(generator: Generator, sim: np.ndarray, number: int = 0, defocus: float = 1e4) -> np.ndarray:
     index = torch.arange(len(sim))
     fake = generator.generate(
-        torch.from_numpy(sim.astype(np.float32))[:, None], seed=5, index=index,
+        torch.from_numpy(sim.astype(np.float32))[:, None], seed=5, identity=index,
         draw=torch.full_like(index, number), metadata={"defocus": torch.full((len(sim),), defocus)},
     )  # fmt: skip
     return fake.squeeze(1).double().numpy()
@@ -222,6 +222,6 @@ def test_spectral_wants_a_defocus() -> None:
     spectral = fitted(batches(*pairs(count=4)))
     image, row = torch.zeros(1, 1, BOX, BOX), torch.zeros(1, dtype=torch.int64)
     with pytest.raises(ValueError, match="defocus"):
-        spectral.generate(image, seed=0, index=row, draw=row)
+        spectral.generate(image, seed=0, identity=row, draw=row)
     with pytest.raises(ValueError, match="defocus"):
         spectral(image, image)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from cryoalign.models.layers import Dropout, ReflectPad, init_normal, with_noise
+from cryoalign.models.layers import Dropout, ReflectPad, dropping, init_normal, with_noise
 
 
 @pytest.mark.parametrize(("box", "multiple"), [(31, 8), (16, 16), (17, 32), (128, 256)])
@@ -34,6 +34,23 @@ def test_dropout_stays_active_in_evaluation_only_if_asked_to() -> None:
     for layer in (Dropout(0.5, at_inference=True).eval(), Dropout(0.5, at_inference=False).train()):
         dropped = layer(ones)
         assert set(dropped.tolist()) == {0.0, 2.0}
+
+
+def test_dropout_of_an_image_may_have_a_stream_of_its_own() -> None:
+    """Whatever images are beside it; half the values are gone, the others twice as large."""
+    network = nn.Sequential(Dropout(0.5, at_inference=True), Dropout(0.25, at_inference=False)).eval()
+    ones = torch.ones(3, 4, 30, 30)
+
+    def dropped(*seeds: int) -> torch.Tensor:
+        with dropping(network, [torch.Generator().manual_seed(seed) for seed in seeds]):
+            return network(ones[: len(seeds)])
+
+    together = dropped(1, 2, 3)
+    assert torch.equal(dropped(3, 1), together[[2, 0]])
+    assert set(together.unique().tolist()) == {0.0, 2.0}
+    assert together.mean().item() == pytest.approx(1, abs=0.05)
+    assert not torch.equal(together[0], together[1])
+    assert not torch.equal(network(ones), network(ones))  # afterwards torch's stream again
 
 
 def test_noise_is_appended_and_its_shape_held() -> None:

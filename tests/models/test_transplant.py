@@ -67,7 +67,7 @@ def fitted(known: dict[str, torch.Tensor] | None = None, **options: float) -> Tr
 def make(generator: Transplant, sim: np.ndarray, known: dict[str, torch.Tensor], draw: int = 0) -> np.ndarray:
     index = torch.arange(len(sim))
     fake = generator.generate(
-        torch.from_numpy(sim).float()[:, None], seed=3, index=index, draw=torch.full_like(index, draw),
+        torch.from_numpy(sim).float()[:, None], seed=3, identity=index, draw=torch.full_like(index, draw),
         metadata=known,
     )  # fmt: skip
     return fake.squeeze(1).double().numpy()
@@ -194,11 +194,11 @@ def test_misuse_is_refused() -> None:
     new = Transplant(BOX)
     row = torch.zeros(1, dtype=torch.int64)
     with pytest.raises(ValueError, match="fit"):
-        new.generate(sim, seed=0, index=row, draw=row, metadata=one)
+        new.generate(sim, seed=0, identity=row, draw=row, metadata=one)
     with pytest.raises(ValueError, match="no two pairs"):
         new.fit([(sim, raw, one, row)])
     with pytest.raises(ValueError, match="depends on the ctf"):
-        fitted().generate(sim, seed=0, index=row, draw=row, metadata={"defocus": one["defocus"]})
+        fitted().generate(sim, seed=0, identity=row, draw=row, metadata={"defocus": one["defocus"]})
     with pytest.raises(ValueError, match="expected noise"):
         fitted()(sim, None, one)
     with pytest.raises(InputError, match="noise_channels"):

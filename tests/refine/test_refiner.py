@@ -15,9 +15,10 @@ import starfile
 import torch
 
 from cryoalign.data.images import ParticleImages
-from cryoalign.data.metadata import rows_of
+from cryoalign.data.metadata import identity_tensor, rows_of
 from cryoalign.data.normalize import Normalization
 from cryoalign.errors import InputError
+from cryoalign.io.identity import image_identities
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
 from cryoalign.models.baselines import Spectral, WhiteNoise
@@ -55,13 +56,13 @@ def sims(run: Path) -> Path:
 
 @pytest.mark.parametrize("grey", ["none", "minmax", "percentiles"])
 def test_test_export_evaluation_and_python_make_the_same_fakes(grey: str, cli: Cli, cache: Path) -> None:
-    """Of a generator with noise: the row of the matched table says which, so the whole table is exported."""
+    """Of a generator with noise, which belongs to the particle, whatever the order of rows."""
     run = trained(
         cli, cache, "generator.noise_channels=1", "generator.width=4", "discriminator.width=4", "audit=off",
         f"data.normalization.range={grey}",
     )  # fmt: skip
-    assert cli("export", f"run={run}", f"particles={sims(run)}", "out=exported", "draws=2", "progress=false",
-               "device=cpu").code == 0  # fmt: skip
+    assert cli("export", f"run={run}", f"particles={sims(run)}", "out=exported", "draws=2", "seed=1",
+               "progress=false", "device=cpu").code == 0  # fmt: skip
     assert cli("evaluate", f"run={run}", "part=validation", "out=judged", "measures=[]", "progress=false",
                "accelerator=cpu").code == 0  # fmt: skip
     exported, draws = (mrcfile.read(f"exported/fake_draw0{draw}.mrcs") for draw in (1, 2))
@@ -73,10 +74,15 @@ def test_test_export_evaluation_and_python_make_the_same_fakes(grey: str, cli: C
         assert mrcfile.read(folder / "fake.mrcs").tobytes() == exported[rows].tobytes()
 
     generator = load(run, device="cpu")
-    given = mrcfile.read(sims(run).with_suffix(".mrcs"))
-    assert generator.refine(given).tobytes() == exported.tobytes()
-    assert generator.refine(given[:3], draw=1).tobytes() == draws[:3].tobytes()
-    assert (np.abs(generator.refine(given[:3], seed=99) - exported[:3]).max(axis=(1, 2)) > 1e-4).all()
+    given, particles = mrcfile.read(sims(run).with_suffix(".mrcs")), read_particles(sims(run))
+    assert generator.refine(given, particles=particles).tobytes() == exported.tobytes()
+    some = {"particles": particles.take([4, 2])}
+    assert generator.refine(given[[4, 2]], draw=1, **some).tobytes() == draws[[4, 2]].tobytes()
+    other = generator.refine(given[[4, 2]], seed=99, **some)
+    assert (np.abs(other - exported[[4, 2]]).max(axis=(1, 2)) > 1e-4).all()
+    alone = generator.refine(given[:3])  # then the image says who it is
+    assert generator.refine(given[[2, 0]]).tobytes() == alone[[2, 0]].tobytes()
+    assert len({fake.tobytes() for fake in generator.refine(given[[0, 0, 0]])}) == 3
 
 
 def known(count: int) -> Metadata:
@@ -88,7 +94,7 @@ def known(count: int) -> Metadata:
     nan = torch.full((count,), torch.nan)
     return {
         "defocus": defocus, "ctf": ctf, "dose": nan, "tilt": nan,
-        "micrograph": number // 5 + 1, "particle": number + 1000,
+        "micrograph": number // 5 + 1, "particle": number + 1000, "identity": number,
     }  # fmt: skip
 
 
@@ -108,7 +114,7 @@ def generators() -> dict[str, Generator]:
     return {
         "unet": UNet(BOX, 4, noise_channels=1),
         "transposed": UNet(BOX, 8, upsampling="transposed"),
-        "pix2pix": Pix2PixUNet(64, 128, width=4, dropout_at_inference=False),
+        "pix2pix": Pix2PixUNet(64, 128, width=4),
         "spectral": spectral,
         "white_noise": white,
         "physical": physical,
@@ -136,6 +142,7 @@ def test_a_fake_does_not_depend_on_what_is_refined_with_it(name: str) -> None:
     box = generator.box
     sims = np.random.default_rng(0).normal(size=(21, box, box)).astype(np.float32)
     metadata = known(21)
+    metadata["identity"] = identity_tensor(image_identities(sims))
 
     def fake(rows: list[int], threads: int = 1) -> np.ndarray:
         several = Refiner(generator, Normalization(), 7, box, 2.0, threads=threads)
@@ -169,15 +176,28 @@ def test_numpy_in_numpy_out_tensor_in_tensor_out(refiner: Refiner) -> None:
     assert refiner.refine(sim[:0], defocus=1e4).shape == (0, BOX, BOX)
 
 
+class ByDefocus(Generator):
+    """It multiplies the sim by its particle's defocus in um."""
+
+    conditions = frozenset({"defocus"})
+
+    def forward(
+        self, sim: torch.Tensor, noise: torch.Tensor | None = None, metadata: Metadata | None = None
+    ) -> torch.Tensor:
+        del noise
+        return sim * metadata["defocus"][:, None, None, None] / 1e4
+
+
 def test_defocus_comes_from_the_particles(run: Path) -> None:
     particles = read_particles(sims(run)).take(np.arange(5))
-    spectral = Refiner(generators()["spectral"], Normalization(), seed=7, box=BOX, pixel_size=7.08)
+    refiner = Refiner(ByDefocus(BOX, 0), Normalization(), seed=7, box=BOX, pixel_size=7.08)
     sim = mrcfile.read(sims(run).with_suffix(".mrcs"))[:5]
-    expected = spectral.refine(sim, defocus=particles.mean_defocus)
-    np.testing.assert_array_equal(spectral.refine(sim, particles=particles), expected)
+    fake = refiner.refine(sim, particles=particles)
+    np.testing.assert_array_equal(refiner.refine(sim, defocus=particles.mean_defocus), fake)
+    np.testing.assert_allclose(fake, sim * particles.mean_defocus[:, None, None] / 1e4, rtol=1e-5)
     with pytest.raises(InputError, match="not as many"):
-        spectral.refine(sim[:4], particles=particles)
-    other = Refiner(spectral.generator, Normalization(), seed=7, box=BOX, pixel_size=5.0)
+        refiner.refine(sim[:4], particles=particles)
+    other = Refiner(refiner.generator, Normalization(), seed=7, box=BOX, pixel_size=5.0)
     with pytest.raises(InputError, match=r"another pixel size[\s\S]*7\.08"):
         other.refine(sim, particles=particles)
 
@@ -217,7 +237,7 @@ def test_the_ctf_comes_from_the_particles_at_the_pixel_size_of_the_images(run: P
         refiner.refine(given, particles=particles, defocus=1e4)
     with pytest.raises(ValueError, match="depends on the ctf"):
         refiner.generator.generate(
-            torch.zeros(1, 1, box, box), seed=0, index=torch.zeros(1), draw=torch.zeros(1),
+            torch.zeros(1, 1, box, box), seed=0, identity=torch.zeros(1), draw=torch.zeros(1),
             metadata={"micrograph": torch.ones(1)},
         )  # fmt: skip
 

@@ -38,9 +38,9 @@ def test_an_average_is_used_where_one_was_kept(cli: Cli, cache: Path) -> None:
     sim, row = torch.randn(2, 1, 32, 32), torch.arange(2)
     with torch.no_grad():
         fake, in_training = (
-            network.generate(sim, seed=1, index=row, draw=row) for network in (generator, system.generator)
+            network.generate(sim, seed=1, identity=row, draw=row) for network in (generator, system.generator)
         )
-    assert torch.equal(fake, system.refine(sim, row, row))
+    assert torch.equal(fake, system.refine(sim, row, {"identity": row}))
     assert not torch.equal(fake, in_training)
 
 

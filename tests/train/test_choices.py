@@ -46,9 +46,9 @@ def test_a_generator_without_noise_is_refused(cli: Cli, cache: Path) -> None:
 def test_the_second_fake_has_noise_of_its_own_and_is_made_only_where_it_is_asked_for() -> None:
     sim = torch.zeros(2, 1, 32, 32)
     batch: Pair = {"sim": sim, "index": torch.arange(2), "draw": torch.zeros(2, dtype=torch.int64)}
-    batch["metadata"] = {"defocus": torch.full((2,), 1e4)}
+    batch["metadata"] = {"defocus": torch.full((2,), 1e4), "identity": torch.arange(2)}
     two = system("loss=proper", "generator.noise_channels=1")
-    first = two(batch["sim"], batch["index"], batch["draw"], batch["metadata"])
+    first = two(batch["sim"], batch["draw"], batch["metadata"])
     second = two.other_fakes(two, batch)
     assert second is not None
     assert not torch.allclose(first, second)

@@ -48,6 +48,7 @@ def write_particles(
     pixel_size: float | None = None,
     extra: Mapping[str, ArrayLike] | None = None,
     notes: Mapping[str, object] | None = None,
+    title: str = "simulation",
 ) -> None:
     """Write a RELION 3.1 STAR file.
 
@@ -76,6 +77,8 @@ def write_particles(
     notes : mapping, optional
         What the images were made with, nested or not: a table of names and values beside the others, which
         RELION passes over.
+    title : str
+        Name of that table.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def write_particles(
     table = _table(particles, numbering.reshape(-1) + 1, image_names, original_names, extra or {})
     classes = classes_of(table)
     named = {} if classes is None else {CLASSES: classes}
-    write_star(Path(path), {"optics": optics, "particles": table, **named, **_simulation(notes)})
+    write_star(Path(path), {"optics": optics, "particles": table, **named, **_noted(title, notes)})
 
 
 def write_particle_parts(
@@ -122,7 +125,7 @@ def write_particle_parts(
     tables = (_table(part, part.optics_index + 1) for part in chain([first], others))
     optics = _optics_table(list(first.optics), None, None)
     named = {} if classes is None else {CLASSES: classes}
-    write_star(Path(path), {"optics": optics, "particles": tables, **named, **_simulation(notes)})
+    write_star(Path(path), {"optics": optics, "particles": tables, **named, **_noted("simulation", notes)})
 
 
 def _table(
@@ -152,11 +155,11 @@ def _table(
     return pd.DataFrame({**columns, **kept, **{name: np.asarray(values) for name, values in extra.items()}})
 
 
-def _simulation(notes: Mapping[str, object] | None) -> dict[str, pd.DataFrame]:
+def _noted(title: str, notes: Mapping[str, object] | None) -> dict[str, pd.DataFrame]:
     """Return the table of what the images were made with, if that is known."""
     if notes is None:
         return {}
-    return {"simulation": pd.DataFrame(_flat(notes), columns=["cryoalignParameter", "cryoalignValue"])}
+    return {title: pd.DataFrame(_flat(notes), columns=["cryoalignParameter", "cryoalignValue"])}
 
 
 def _flat(notes: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:

@@ -191,9 +191,9 @@ class Physical(Baseline):
             for part, words in PARTS.items()
         )
 
-    def draw_noise(self, seed: int, index: Tensor, draw: Tensor, metadata: Metadata) -> Tensor:
+    def draw_noise(self, seed: int, identity: Tensor, draw: Tensor, metadata: Metadata) -> Tensor:
         """Draw noise maps; what the images of a micrograph share is the same in all of its maps."""
-        noise = noise_maps(seed, index, draw, channels=self.maps, box=self.box)
+        noise = noise_maps(seed, identity, draw, channels=self.maps, box=self.box)
         if "micrograph" in metadata:
             shared = noise_maps(seed, metadata["micrograph"], draw, channels=MOST_MODES, box=1)
             named = (metadata["micrograph"] != 0).to(shared.device)[:, None]  # 0: which one, is not known

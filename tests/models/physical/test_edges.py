@@ -94,7 +94,7 @@ def test_fakes_end_where_raw_does(kind: str) -> None:
     fakes, first = [], 0
     for sim, _, metadata, _ in batches:
         index = first + torch.arange(len(sim))
-        fakes.append(generator.generate(sim, seed=1, index=index, draw=0 * index, metadata=metadata))
+        fakes.append(generator.generate(sim, seed=1, identity=index, draw=0 * index, metadata=metadata))
         first += len(sim)
     raw_images = torch.cat([batch[1] for batch in batches])
     fake, raw = (images[:, 0].double().numpy() for images in (torch.cat(fakes), raw_images))

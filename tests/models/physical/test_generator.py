@@ -30,7 +30,7 @@ def made(generator: Physical, drawn: Drawn, draw: int = 0) -> tuple[torch.Tensor
         metadata["micrograph"] = torch.cat([one["micrograph"] for one in known])
     index = torch.arange(len(sim))
     return generator.generate(
-        sim, seed=3, index=index, draw=torch.full_like(index, draw), metadata=metadata
+        sim, seed=3, identity=index, draw=torch.full_like(index, draw), metadata=metadata
     ), raw
 
 
@@ -117,7 +117,7 @@ def test_draws_differ_and_batches_do_not_matter() -> None:
     index = torch.arange(len(sim))
     whole, part = (
         generator.generate(
-            sim[rows], seed=1, index=index[rows], draw=index[rows] * 0,
+            sim[rows], seed=1, identity=index[rows], draw=index[rows] * 0,
             metadata=map_metadata(lambda values, rows=rows: values[rows], known),
         )
         for rows in (index, index[5:9])

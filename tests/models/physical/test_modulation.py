@@ -93,7 +93,7 @@ def test_fakes_are_as_uneven_as_raw() -> None:
         fakes, first = [], 0
         for sim, _, metadata, _ in batches:
             index = first + torch.arange(len(sim))
-            fakes.append(generator.generate(sim, seed=1, index=index, draw=0 * index, metadata=metadata))
+            fakes.append(generator.generate(sim, seed=1, identity=index, draw=0 * index, metadata=metadata))
             first += len(sim)
         fake, raw = (
             torch.cat(images)[:, 0].double().numpy() for images in (fakes, [batch[1] for batch in batches])

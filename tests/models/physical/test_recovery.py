@@ -51,7 +51,7 @@ def found() -> Physical:
     truth, batches, first = known(), [], 0
     for sim, _, metadata, group in DRAWN.batches():
         index = first + torch.arange(len(sim))
-        raw = truth.generate(sim, seed=11, index=index, draw=0 * index, metadata=metadata)
+        raw = truth.generate(sim, seed=11, identity=index, draw=0 * index, metadata=metadata)
         batches.append((sim, raw, metadata, group))
         first += len(sim)
     generator = Physical(DRAWN.box, background=False)
