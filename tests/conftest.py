@@ -61,6 +61,7 @@ SLOW_FILES = {
     "test_simulations.py",
     "test_transfer.py",
     "test_two_sample.py",
+    "test_unpaired.py",
 }
 
 

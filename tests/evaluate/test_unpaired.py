@@ -37,7 +37,7 @@ MEASURES: dict[str, Measure] = {
     "pose": PoseMeasure(images=32, box=24),
     "noise": NoiseMeasure(),
     "two_sample": TwoSampleMeasure(classifiers="spectrum"),
-    "invented": InventionMeasure(images=120),
+    "invented": InventionMeasure(images=60),
     "memorized": MemorizationMeasure(images=100),
     "other_stacks": OtherStacksMeasure(),
 }
@@ -45,12 +45,9 @@ MEASURES: dict[str, Measure] = {
 SABOTAGE: dict[str, tuple[str, dict[str, str]]] = {
     "white_noise": ("noise", {"noise": "fail", "grey": "pass", "shared": "pass", "repeated": "pass"}),
     "same_noise": ("noise", {"shared": "fail", "repeated": "fail"}),
-    "noise_of_sim": ("noise", {"repeated": "fail", "noise": "pass", "shared": "pass"}),
-    "grey_scale_off": ("noise", {"grey": "fail", "shared": "pass"}),
     "patchy_noise": ("noise", {"modulation": "fail", "noise": "pass", "shared": "pass"}),
     "even_rings": ("noise", {"in_ring": "fail", "noise": "pass", "grey": "pass"}),
     "checkerboard": ("spectrum", {"peaks": "fail", "spectrum": "pass"}),
-    "random_phases": ("content", {"own_sim": "undecided"}),
     "pose_off": ("pose", {"pose": "fail"}),
     "memorizer": ("other_stacks", {"noise_within": "fail"}),
 }

@@ -57,12 +57,12 @@ def judge_modulation(case: Case, table: ImageTable) -> tuple[list[Quantity], Ans
 
 
 def _among_content(raw: float) -> float:
-    """Return the difference that modulated noise makes where the particle modulates the image, too.
+    """Return the difference that counts where the particle modulates the image, too.
 
-    Variances add up: noise at the limit brings raw's deviation m to sqrt(m^2 + limit^2). A tenth of m is left
-    to particles that differ.
+    Variances add up, so that noise adds less to a deviation m that is there already; a tenth of m is left to
+    particles that differ.
     """
-    return max(math.hypot(raw, MOST_MODULATION) - raw, MOST_OF_CONTENT * raw)
+    return max(MOST_MODULATION / 2, MOST_OF_CONTENT * raw)
 
 
 def judge_rings(case: Case, table: ImageTable) -> tuple[list[Quantity], Answer]:
