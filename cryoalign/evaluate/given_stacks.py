@@ -201,7 +201,7 @@ def evaluate_stacks(
     settings = settings_of(volume=more.get("volume"), draws=draws, seed=seed, progress=progress)
     with nullcontext() if out is None else staged(Path(out), overwrite, inputs) as folder:
         case = Case(_stacks(reader, files, pairs), **settings)
-        _add_more(case, reader, more)
+        _add_more(case, reader, more, fake)
         case.others = {str(path): reader.probe(path, case.pairs) for path in elsewhere}
         document = describe_case({MAIN: judge(case, chosen)}, facts, case)
         if folder is not None:
@@ -257,7 +257,7 @@ def _stacks(reader: Reader, files: Mapping[str, str | Path], pairs: Pairs) -> St
     return stacks
 
 
-def _add_more(case: Case, reader: Reader, others: MoreFiles) -> None:
+def _add_more(case: Case, reader: Reader, others: MoreFiles, judged: str | Path) -> None:
     """Read the stacks that some questions need."""
     fake, sim = others.get("train_fake"), others.get("train_sim")
     train = [name.removeprefix("train_") for name in others if name.startswith("train_")]
@@ -272,6 +272,8 @@ def _add_more(case: Case, reader: Reader, others: MoreFiles) -> None:
         )
     if "empty" in others:
         case.empty = reader.probe(others["empty"], case.pairs)
+    elif not case.pairs.paired:
+        case.empty = reader.empties(judged, case.pairs)
     if "without_domain_fake" in others:
         case.without_domain, case.domain = (
             reader.probe(others["without_domain_fake"], case.pairs),

@@ -19,7 +19,7 @@ from cryoalign.evaluate.stacks import NORMALIZE, Own, Probe, Stacks
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
 from cryoalign.io.relion.read import MICROGRAPH
-from cryoalign.io.simulated import simulated_uids
+from cryoalign.io.simulated import simulated_uids, without_particle
 from cryoalign.physics.mask import background
 
 if TYPE_CHECKING:
@@ -124,6 +124,8 @@ class Reader:
     def unpaired(self, raw: Path | str, fake: Path | str, **own: Path | str | None) -> Stacks:
         """Read fakes of other particles than raw's, and put raw images of like conditions beside them.
 
+        Those that are labelled as showing no particle are left to `empties`.
+
         Parameters
         ----------
         raw, fake : Path or str
@@ -142,6 +144,7 @@ class Reader:
             If a file cannot be used, or there are too few of like conditions.
         """
         measured, fakes = self._measured(raw), read_particles(fake)
+        fakes = fakes.take(np.flatnonzero(~without_particle(fakes)))
         refuse_swapped(fakes, measured, "fake")
         tables = {"fake": fakes}
         for kind, path in own.items():
@@ -251,6 +254,20 @@ class Reader:
             )
         return maps
 
+    def empties(self, fake: Path | str, like: Stacks) -> Probe | None:
+        """Read those of new fakes that are labelled as showing no particle; None where there are none.
+
+        Parameters
+        ----------
+        fake : Path or str
+            Metadata of the fakes.
+        like : Stacks
+            What they have to fit to.
+        """
+        table = read_particles(fake)
+        rows = np.flatnonzero(without_particle(table))
+        return self._probe(table.take(rows), like) if len(rows) else None
+
     def probe(self, path: Path | str, like: Stacks) -> Probe:
         """Read images without measured counterparts.
 
@@ -270,7 +287,10 @@ class Reader:
         InputError
             If they are of another box or pixel size than `like`.
         """
-        stack = self._images(read_particles(path))
+        return self._probe(read_particles(path), like)
+
+    def _probe(self, table: Particles, like: Stacks) -> Probe:
+        stack = self._images(table)
         _check_pixels(stack, like.box, like.pixel_size, like.particles.source)
         return Probe(stack)
 

@@ -128,6 +128,20 @@ def test_a_fault_is_found_without_pairs(name: str, new: New, folder: Path, tmp_p
     assert found == wanted, [finding.answers[key].explanation for key in wanted]
 
 
+def test_images_without_a_particle_are_asked_for_themselves(
+    new: New, folder: Path, oracle: Case, tmp_path: Path
+) -> None:
+    rows, classes = new.judged[:120], np.arange(120) % 4
+    fakes = oracle.pairs.images("fake", np.arange(120))
+    path = new.write(tmp_path, "labelled", fakes, new.particles.take(rows), classes)
+    pairs = Reader().unpaired(folder / "raw.star", path)
+    assert set(pairs.particles_of("fake").table["rlnClassNumber"]) == {1, 2, 3}
+    probe = Reader().empties(path, pairs)
+    assert probe is not None
+    assert list(probe.particles.row) == list(range(1, 121, 4))
+    assert Reader().empties(folder / "new_fake.star", pairs) is None
+
+
 def test_a_planted_copy_of_noise_is_found_in_another_stack(new: New, folder: Path, oracle: Case) -> None:
     """One stack made apart; one in which every tenth row has some fake's noise; one that shares it by row."""
     rows, part = new.judged, new.particles.take(new.judged)

@@ -15,7 +15,7 @@ from cryoalign.evaluate.case import Case
 from cryoalign.evaluate.reading import Reader
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.relion import write_particles
-from cryoalign.io.simulated import MEASURED_MICROGRAPH, NAME_PREFIX, PARTICLE_NAME
+from cryoalign.io.simulated import CLASS, MEASURED_MICROGRAPH, NAME_PREFIX, PARTICLE_NAME
 from cryoalign.particles import Particles
 from tests.fakes.known import Fakes, Known
 from tests.fakes.measured import Measured
@@ -53,7 +53,14 @@ class New(Known):
     def noise(self, count: int, stream: int, **more: bool) -> torch.Tensor:
         return super().noise(count, stream + _OTHER_NOISE, **more)
 
-    def write(self, folder: Path, name: str, images: torch.Tensor, particles: Particles) -> Path:
+    def write(
+        self,
+        folder: Path,
+        name: str,
+        images: torch.Tensor,
+        particles: Particles,
+        classes: np.ndarray | None = None,
+    ) -> Path:
         """Write a stack and its STAR file, as `simulate like=` and an export of it name particles."""
         with StackWriter(folder / f"{name}.mrcs", len(images), self.box, self.pixel_size) as writer:
             writer.write(images.numpy())
@@ -68,6 +75,7 @@ class New(Known):
             extra={
                 PARTICLE_NAME: [f"{NAME_PREFIX}{row:016x}" for row in particles.row],
                 MEASURED_MICROGRAPH: particles.micrograph,
+                CLASS: np.ones(len(images), dtype=np.int64) if classes is None else classes,
             },
         )
         return folder / f"{name}.star"
