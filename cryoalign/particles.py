@@ -49,6 +49,8 @@ class Optics:
         ``rlnEvenZernike``), in RELION's order.
     magnification : tuple of float
         Magnification matrix ``rlnMagMat00``, ``01``, ``10``, ``11``.
+    micrograph_pixel_size : float or None
+        Pixel size in A of the micrographs that coordinates count, where the metadata say one.
     unmodelled : tuple of str
         Names of the columns that are set to something and that the simulator does not model.
     """
@@ -65,6 +67,7 @@ class Optics:
     odd_zernike: tuple[float, ...] = ()
     even_zernike: tuple[float, ...] = ()
     magnification: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 1.0)
+    micrograph_pixel_size: float | None = None
     unmodelled: tuple[str, ...] = ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -52,12 +53,33 @@ class Projector:
             raise ValueError(f"a projector needs a cubic volume, not one of shape {tuple(volume.shape)}")
         if padding < 1:
             raise ValueError(f"the padding has to be at least 1, not {padding}")
-        self.box = volume.shape[0] if box is None else box
         self.size = volume.shape[0]
         self.padded = 2 * math.ceil(round(padding * self.size) / 2)
         self.device = volume.device
         self._table = self._transform(volume.to(torch.float32))
 
+        self._sample_at(volume.shape[0] if box is None else box)
+
+    def of_box(self, box: int) -> Projector:
+        """Return a projector of the same volume for images of another box size, without another table.
+
+        Parameters
+        ----------
+        box : int
+            Box size in px. One of up to `padding` times the volume shows what would be folded back into
+            smaller images.
+
+        Returns
+        -------
+        Projector
+        """
+        other = copy(self)
+        other._sample_at(box)
+        return other
+
+    def _sample_at(self, box: int) -> None:
+        """Take the frequencies of images of a box size."""
+        self.box = box
         ky, kx = frequency_grid(self.box, 1 / self.box, device=self.device)  # in index units
         radius = torch.hypot(ky, kx).flatten()
         self._inside = torch.nonzero(radius <= self.box // 2)[:, 0]

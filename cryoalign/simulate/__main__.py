@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 PARTS = ("scattering", "solvent", "detector", "envelope")
 
 #: Stated in sim.star where they are something else.
-_SELDOM = {"missing_ctf": "refuse", "pixel_size": None, "shares": None, "empty": 0}
+_SELDOM = {
+    "missing_ctf": "refuse",
+    "pixel_size": None,
+    "shares": None,
+    "empty": 0,
+    "neighbours": False,
+    "micrograph_pixel_size": None,
+}
 
 
 @command("simulate")
@@ -57,6 +64,8 @@ def main(cfg: DictConfig) -> None:
         root=None if cfg.root is None else Path(cfg.root),
         ignore_aberrations=cfg.ignore_aberrations,
         names=cfg.names,
+        neighbours=cfg.neighbours,
+        micrograph_pixel_size=cfg.micrograph_pixel_size,
         batch_size=cfg.batch_size,
         device=choose_device(cfg.device),
         overwrite=cfg.overwrite,

@@ -12,6 +12,7 @@ from cryoalign.errors import InputError
 from cryoalign.io.mrc import StackWriter
 from cryoalign.io.progress import progress_bar
 from cryoalign.simulate.exposure import Experiment
+from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from cryoalign.simulate.detector import Counting
     from cryoalign.simulate.envelope import Envelope
     from cryoalign.simulate.exposure import Scattering
+    from cryoalign.simulate.neighbours import Neighbours
     from cryoalign.simulate.solvent import Ice
     from cryoalign.simulate.specimen import Specimen, Volume
 
@@ -48,6 +50,8 @@ class Drawing:
         In px.
     scattering, solvent, detector, envelope, seed, device
         See `cryoalign.simulate.stream.simulate_particles`.
+    neighbours : Neighbours, optional
+        What is drawn around the particles. With it the simulators of all maps stay in memory.
     """
 
     maps: Conformations
@@ -61,10 +65,20 @@ class Drawing:
     envelope: Envelope | None
     seed: int
     device: str
+    neighbours: Neighbours | None = None
     _held: Volume | None = field(init=False)
+    _kept: dict[int, WeakPhase] = field(init=False, default_factory=dict)
 
     def __post_init__(self, first: Volume) -> None:
         self._held = first
+        kind = getattr(self.scattering, "func", self.scattering)
+        if self.neighbours is not None and kind is not WeakPhase:
+            raise InputError(
+                "neighbours are drawn by the weak-phase approximation, in which images add up",
+                expected="scattering=weak_phase",
+                found=f"neighbours=true with {getattr(kind, '__name__', kind)}",
+                remedy="leave neighbours out, or simulate with scattering=weak_phase",
+            )
 
     def write(
         self,
@@ -122,7 +136,10 @@ class Drawing:
                     experiment = None  # before the next one takes its memory
                     drawn, experiment = number, replace(self._experiment(number), identity=identity)
                 batch = particles.take(rows)
-                images = experiment(batch).cpu().numpy()
+                others = None
+                if self.neighbours is not None:
+                    others = self.neighbours.images(rows, self._weak_phase)
+                images = experiment(batch, neighbours=others).cpu().numpy()
                 _check_images(images, batch, may_be_constant=number == 0)
                 writer.write(images)
         except KeyboardInterrupt:
@@ -136,6 +153,19 @@ class Drawing:
 
     def _experiment(self, number: int) -> Experiment:
         """Return what makes the images of one map."""
+        simulator = self._simulator(number) if self.neighbours is None else self._weak_phase(number)
+        return Experiment(scattering=simulator, solvent=self.solvent, detector=self.detector, seed=self.seed)
+
+    def _weak_phase(self, number: int) -> WeakPhase:
+        """Return the simulator of a map, made once."""
+        if number not in self._kept:
+            made = self._simulator(number)
+            assert isinstance(made, WeakPhase)  # noqa: S101  others were refused
+            self._kept[number] = made
+        return self._kept[number]
+
+    def _simulator(self, number: int) -> Scattering:
+        """Make the simulator of one map."""
         sizes = self.seen.optics_column("pixel_size")
         volume = self._held if number == 1 else None
         if number > 0:
@@ -153,7 +183,7 @@ class Drawing:
             _refuse_without_ctf(self.seen)
         if not volume.volts and not (simulator.linear and self.solvent is None and self.detector is None):
             _refuse_unknown_scale(self.maps.specimens[0])
-        return Experiment(scattering=simulator, solvent=self.solvent, detector=self.detector, seed=self.seed)
+        return simulator
 
 
 def _batches(classes: NDArray[np.int64], written: int, size: int) -> list[slice]:

@@ -80,7 +80,9 @@ class Experiment:
     seed: int = 0
     identity: Callable[[Particles], NDArray[np.integer]] = identities
 
-    def __call__(self, particles: Particles, rows: ArrayLike | None = None) -> Tensor:
+    def __call__(
+        self, particles: Particles, rows: ArrayLike | None = None, *, neighbours: Tensor | None = None
+    ) -> Tensor:
         """Simulate images.
 
         Parameters
@@ -88,6 +90,8 @@ class Experiment:
         particles : Particles
         rows : array_like of int, optional
             0-based rows to simulate, in this order; all if not given.
+        neighbours : (B, N, N) tensor, optional
+            Further contrast in the field, in the unit of the scattering.
 
         Returns
         -------
@@ -95,9 +99,12 @@ class Experiment:
             Electrons where there is a detector, else the contrast in units of the specimen times the pixel.
         """
         index = np.arange(len(particles)) if rows is None else np.atleast_1d(np.asarray(rows, dtype=np.int64))
-        if self.detector is None:
-            return self._scatter(particles, index)
-        return self.record(particles, index)[0]
+        if self.detector is not None:
+            return self.record(particles, index, neighbours)[0]
+        images = self._scatter(particles, index)
+        if neighbours is None:
+            return images
+        return images + multiply_by_ctf(neighbours, conditions(particles, index, images.device))
 
     def record(
         self, particles: Particles, index: NDArray[np.int64], neighbours: Tensor | None = None

@@ -27,6 +27,7 @@ from cryoalign.simulate.conformations import Conformations
 from cryoalign.simulate.drawing import Drawing
 from cryoalign.simulate.framing import fitting_volume, warn_of_shifts
 from cryoalign.simulate.labels import drawn_classes, maps_fingerprint, numbered_maps
+from cryoalign.simulate.neighbours import Neighbours
 from cryoalign.simulate.specimen import DensityMap
 from cryoalign.simulate.stacks import stacks_by_box, with_boxes
 from cryoalign.simulate.tables import STAR, write_metadata
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
+    from numpy.typing import NDArray
+
     from cryoalign.io.stack_names import Names
     from cryoalign.simulate.detector import Counting
     from cryoalign.simulate.envelope import Envelope
@@ -44,7 +47,9 @@ if TYPE_CHECKING:
     from cryoalign.simulate.specimen import Specimen, Volume
     from cryoalign.simulate.stacks import ImageStack
 
-    _Parts = tuple[Callable[..., Scattering], Ice | None, Counting | None, Envelope | None, int, str]
+    _Parts = tuple[
+        Callable[..., Scattering], Ice | None, Counting | None, Envelope | None, int, str, Neighbours | None
+    ]
 
 
 def simulate_particles(
@@ -61,6 +66,8 @@ def simulate_particles(
     root: Path | None = None,
     ignore_aberrations: bool = False,
     names: Names = "folder",
+    neighbours: bool = False,
+    micrograph_pixel_size: float | None = None,
     parameters: Mapping[str, Any] | None = None,
     batch_size: int = 32,
     overwrite: bool = False,
@@ -97,6 +104,11 @@ def simulate_particles(
         those that are modelled. ``sim.star`` does not state them then.
     names : {"folder", "project"}
         Where the stack names of ``sim.star`` start: in its own folder, or in the working directory.
+    neighbours : bool
+        Draw into each image the other particles of its micrograph that reach into the box. Every particle's
+        coordinates have to be known; see `cryoalign.simulate.neighbours.Neighbours`.
+    micrograph_pixel_size : float, optional
+        In A, of the pixels that coordinates count; by default what the metadata say.
     parameters : mapping, optional
         All that decides the images, to be written into ``sim.star``. Given, an interrupted simulation is
         continued by the next one with the same parameters and files.
@@ -118,7 +130,8 @@ def simulate_particles(
     ------
     InputError
         Nothing to simulate, aberrations that are not modelled, a specimen or a box that cannot be used,
-        several specimens and particles that do not say which is theirs, an output in the way.
+        several specimens and particles that do not say which is theirs, neighbours that are not known, an
+        output in the way.
 
     Examples
     --------
@@ -131,13 +144,14 @@ def simulate_particles(
     prefix = stack_prefix(out, names)
     particles, stacks = _in_boxes(particles, ignore_aberrations, box, root)
     classes = drawn_classes(particles, maps)
-    parts = (scattering, solvent, detector, envelope, seed, device)
+    around = _around(particles, classes, stacks, micrograph_pixel_size) if neighbours else None
+    parts = (scattering, solvent, detector, envelope, seed, device, around)
     drawing: Drawing | None = _drawing(maps, particles, stacks[0], parts, stacks[1:])
     inputs: tuple[Path, ...] = (particles.source, *maps.files)
     read = (*inputs, *passthrough_files((parameters or {}).get("passthrough")))
     if isinstance(particles, Population):
         inputs, read = (*inputs, *particles.poses.files), (*read, *particles.poses.files)
-        options = parameters or {"parts": repr((*maps.specimens, *parts[:-1]))}
+        options = parameters or {"parts": repr((*maps.specimens, *parts[:5]))}
         particles = particles.made_of(maps.names, options, read)
     elif classes is not None:
         particles = numbered_maps(particles, classes, maps.names)
@@ -177,6 +191,19 @@ def _in_boxes(
         return population, stacks_by_box(population, None, None)
     measured = _modelled(particles, ignore_aberrations)
     return measured, stacks_by_box(measured, box, root)
+
+
+def _around(
+    particles: Particles | Population,
+    classes: NDArray[np.int64] | None,
+    stacks: list[ImageStack],
+    pixel_size: float | None,
+) -> Neighbours:
+    """Find out which particles reach into others' boxes."""
+    largest = stacks[-1].box
+    found = Neighbours.of(particles, classes, largest, pixel_size)
+    found.report(largest)
+    return found
 
 
 def _of_box(particles: Particles | Population, stack: ImageStack) -> Particles:

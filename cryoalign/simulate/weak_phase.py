@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -84,6 +85,24 @@ class WeakPhase:
         self._threads = ThreadPoolExecutor(
             torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)
         )
+
+    def of_box(self, box: int) -> WeakPhase:
+        """Return a simulator of the same volume for images of another box size.
+
+        Parameters
+        ----------
+        box : int
+            In px. In a larger one more of what the CTF spreads stays outside the particle's own box; density
+            beyond the smaller box is cut off as before.
+
+        Returns
+        -------
+        WeakPhase
+        """
+        other = copy(self)
+        other.box = other.fine_box = box
+        other.projector = self.projector.of_box(box)
+        return other
 
     @torch.no_grad()
     def __call__(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from cryoalign.errors import InputError, within
 from cryoalign.io.relion.aberrations import (
@@ -22,12 +24,12 @@ from cryoalign.particles import Optics
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pandas as pd
     from numpy.typing import NDArray
 
 LENS = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 PIXEL_SIZE = ("rlnImagePixelSize", "rlnPixelSize")
 MAGNIFICATION = ("rlnMagnification", "rlnDetectorPixelSize")
+MICROGRAPH_PIXEL_SIZE = ("rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize")
 OPTIONAL = ("rlnImageSize", "rlnCtfDataAreCtfPremultiplied")
 COLUMNS = (
     "rlnOpticsGroupName", "rlnImageDimensionality",
@@ -100,6 +102,12 @@ def read_optics(
         _optics(int(group), str(name), lens, aberrations, row)
         for row, (group, name) in enumerate(zip(numbering, names, strict=True))
     )
+    named = next((name for name in MICROGRAPH_PIXEL_SIZE if name in optics), None)
+    if named is not None:  # of no use to most, so that it is refused where it is needed
+        sizes = pd.to_numeric(optics[named], errors="coerce").to_numpy(dtype=np.float64).tolist()
+        groups = tuple(
+            replace(group, micrograph_pixel_size=size) for group, size in zip(groups, sizes, strict=True)
+        )
     return groups, _match(path, particles, numbering)
 
 
