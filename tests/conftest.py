@@ -119,11 +119,15 @@ def latest(words: Sequence[str]) -> list[str]:
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Run a command in this process, in an empty folder; of a key that is given again the last counts."""
+    """Run a command in this process, in an empty folder; of a key that is given again the last counts.
+
+    Pictures take a second each, and are drawn where a test asks for them.
+    """
 
     def call(name: str, *arguments: str) -> Done:
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", [f"cryoalign.{name}", *latest(arguments)])
+        usual = ["picture=false"] if name in {"simulate", "export"} and arguments else []
+        monkeypatch.setattr(sys, "argv", [f"cryoalign.{name}", *latest([*usual, *arguments])])
         GlobalHydra.instance().clear()
         code = 0
         try:

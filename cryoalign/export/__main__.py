@@ -38,6 +38,7 @@ def main(cfg: DictConfig) -> None:
         workers=cfg.workers,
         overwrite=cfg.overwrite,
         progress=cfg.progress,
+        picture=cfg.picture,
     )
     for star in stars:
         print(star)

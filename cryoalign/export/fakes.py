@@ -15,6 +15,7 @@ import numpy as np
 from cryoalign.cli.limits import MOST_WORKERS
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.errors import InputError, choice, within
+from cryoalign.export.picture import draw_refined
 from cryoalign.export.seed import stored_seed
 from cryoalign.export.simulated import refuse_measured
 from cryoalign.export.training_sims import check_like_training
@@ -59,6 +60,7 @@ def export_fakes(
     workers: int = 0,
     overwrite: bool = False,
     progress: bool = True,
+    picture: bool = False,
 ) -> list[Path]:
     """Turn a simulated stack into fakes, batch by batch.
 
@@ -102,6 +104,8 @@ def export_fakes(
         Replace a folder of an earlier export.
     progress : bool
         Show a progress bar.
+    picture : bool
+        Draw ``gallery.png``, too, of the first draw: some fakes, spectra, views and defocus.
 
     Returns
     -------
@@ -129,13 +133,7 @@ def export_fakes(
     if run is not None:
         check_like_training(run, images, take=unlike == "take")
     stems = ["fake"] if draws == 1 else [f"fake_draw{draw + 1:02d}" for draw in range(draws)]
-    if draws > 1 and not refiner.generator.is_random:
-        _log.warning("this generator has neither noise maps nor dropout at inference: all draws are alike")
-    if refiner.generator.reuses_noise:
-        _log.warning(
-            "this generator reuses the noise of real training images: its fakes are no new images, and what "
-            "is trained on them has seen that noise; generator=spectral makes noise of its own"
-        )
+    _warn_of_noise(refiner, draws)
     inputs = [star, *others, *stacks.values()]
     identity = _identity(refiner, [fingerprint(inputs, whole=True), reading, draws, given, names, origin])
     with (
@@ -154,7 +152,20 @@ def export_fakes(
                 prefix=prefix,
                 notes={"cryoalign": version("cryoalign"), **(origin or {}), "seed": stored, "draw": draw},
             )
+        if picture:
+            draw_refined(folder, stems[0], images, run)
     return [out / f"{name}.star" for name in stems]
+
+
+def _warn_of_noise(refiner: Refiner, draws: int) -> None:
+    """Warn of draws that are alike, and of noise that is not the generator's own."""
+    if draws > 1 and not refiner.generator.is_random:
+        _log.warning("this generator has neither noise maps nor dropout at inference: all draws are alike")
+    if refiner.generator.reuses_noise:
+        _log.warning(
+            "this generator reuses the noise of real training images: its fakes are no new images, and what "
+            "is trained on them has seen that noise; generator=spectral makes noise of its own"
+        )
 
 
 def _refuse_constant(refiner: Refiner, images: ParticleImages) -> None:

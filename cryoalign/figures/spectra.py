@@ -80,10 +80,7 @@ def spectra(
     ratios = [3.0, 1.35] if compare else [1.0]
     column = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     look = looks(tables)
-    for name, table in tables.items():
-        _curve(column[0], radius, name, table, look[name])
-    column[0].set_ylabel("$s(u)$ = ring mean of ln(1 + |F|²)", fontsize=9, color=INK)
-    column[0].legend(frameon=False, fontsize=9, labelcolor=INK, loc="best")
+    draw_curves(column[0], tables, box)
     if compare:
         _differences(column[1], radius, tables, look, reference)
     for axes in column:
@@ -95,6 +92,25 @@ def spectra(
     if title:
         figure.suptitle(title, fontsize=10, color=INK)
     return figure
+
+
+def draw_curves(axes: Axes, curves: Mapping[str, NDArray[np.float64]], box: int) -> None:
+    """Draw the mean of each kind with its band over the normalized radius, and a legend.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Changed in place.
+    curves : mapping of str to (n, R) float64
+        As of `spectra`.
+    box : int
+        In px.
+    """
+    radius, look = np.asarray(normalized_radius(box), dtype=np.float64), looks(curves)
+    for name, table in curves.items():
+        _curve(axes, radius, name, table, look[name])
+    axes.set_ylabel("$s(u)$ = ring mean of ln(1 + |F|²)", fontsize=9, color=INK)
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best")
 
 
 def _tables(curves: Mapping[str, ArrayLike], box: int) -> dict[str, NDArray[np.float64]]:

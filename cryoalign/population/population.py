@@ -26,7 +26,7 @@ from cryoalign.io.simulated import (
     map_names,
 )
 from cryoalign.population.blocks import SIZE, Block
-from cryoalign.population.classes import Classes
+from cryoalign.population.classes import EMPTY, Classes
 from cryoalign.population.conditions import Like as LikeConditions
 from cryoalign.population.conditions import measured_rows
 from cryoalign.population.identity import (
@@ -196,6 +196,17 @@ class Population:
         for start in range(0, self.count, SIZE):
             rows = np.arange(start, min(start + SIZE, self.count))
             yield rows, self.take(rows)
+
+    def views(self) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]]:
+        """Yield rot, tilt, psi and defocus of all, and who shows a particle, without the other columns."""
+        for start in range(0, self.count, SIZE):
+            block = Block(self.seed, start // SIZE)
+            here = slice(self.count - start)
+            angles, defocus = (
+                self.poses.draw(block, self.like),
+                self.conditions.draw(block, self.like).defocus,
+            )
+            yield angles[here], defocus[here], self.classes.draw(block)[here] != EMPTY
 
     def _block(self, block: Block) -> dict[str, Any]:
         """Draw the numbers of a block."""

@@ -70,6 +70,7 @@ def main(cfg: DictConfig) -> None:
         device=choose_device(cfg.device),
         overwrite=cfg.overwrite,
         progress=cfg.progress,
+        picture=cfg.picture,
     )
     print(star)
 

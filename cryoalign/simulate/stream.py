@@ -28,6 +28,7 @@ from cryoalign.simulate.drawing import Drawing
 from cryoalign.simulate.framing import fitting_volume, warn_of_shifts
 from cryoalign.simulate.labels import drawn_classes, maps_fingerprint, numbered_maps
 from cryoalign.simulate.neighbours import Neighbours
+from cryoalign.simulate.picture import draw_simulated
 from cryoalign.simulate.specimen import DensityMap
 from cryoalign.simulate.stacks import stacks_by_box, with_boxes
 from cryoalign.simulate.tables import STAR, write_metadata
@@ -72,6 +73,7 @@ def simulate_particles(
     batch_size: int = 32,
     overwrite: bool = False,
     progress: bool = True,
+    picture: bool = False,
     device: str = "cpu",
 ) -> Path:
     """Simulate an image of each particle at its pose, shift and CTF.
@@ -118,6 +120,8 @@ def simulate_particles(
         Replace `out` if it exists and was written by cryoalign.
     progress : bool
         Show a progress bar on standard error.
+    picture : bool
+        Draw ``gallery.png``, too: some images, spectra, views and defocus.
     device : str
         Where to compute, as torch names it.
 
@@ -138,10 +142,8 @@ def simulate_particles(
     >>> import cryoalign
     >>> cryoalign.simulate_particles("run_data.star", "map.mrc", "sim")  # doctest: +SKIP
     """
-    given = [specimen] if isinstance(specimen, str | Path) or not isinstance(specimen, Sequence) else specimen
-    maps = Conformations([DensityMap(one) if isinstance(one, str | Path) else one for one in given])
-    out = Path(out)
-    prefix = stack_prefix(out, names)
+    maps = _maps(specimen)
+    out, prefix = Path(out), stack_prefix(Path(out), names)
     particles, stacks = _in_boxes(particles, ignore_aberrations, box, root)
     classes = drawn_classes(particles, maps)
     around = _around(particles, classes, stacks, micrograph_pixel_size) if neighbours else None
@@ -173,9 +175,15 @@ def simulate_particles(
                 progress=progress,
             )
             drawing = None
-        notes = None if parameters is None else {**_notes(parameters, inputs), MAPS: known}
-        write_metadata(folder, particles, stacks, notes, prefix)
+        write_metadata(folder, particles, stacks, _notes(parameters, inputs, known), prefix)
+        if picture:
+            draw_simulated(folder, particles, stacks, classes, root)
     return out / STAR
+
+
+def _maps(specimen: Specimen | str | Path | Sequence[Specimen | str | Path]) -> Conformations:
+    given = [specimen] if isinstance(specimen, str | Path) or not isinstance(specimen, Sequence) else specimen
+    return Conformations([DensityMap(one) if isinstance(one, str | Path) else one for one in given])
 
 
 def _in_boxes(
@@ -260,8 +268,12 @@ def _place(
     return resumable(out, identity, overwrite, inputs)
 
 
-def _notes(parameters: Mapping[str, Any], inputs: tuple[Path, ...]) -> dict[str, Any]:
-    return {"cryoalign": version("cryoalign"), **parameters, **fingerprint(inputs)}
+def _notes(
+    parameters: Mapping[str, Any] | None, inputs: tuple[Path, ...], maps: str
+) -> dict[str, Any] | None:
+    if parameters is None:
+        return None
+    return {"cryoalign": version("cryoalign"), **parameters, **fingerprint(inputs), MAPS: maps}
 
 
 def _identity(parameters: Mapping[str, Any], contents: Mapping[str, str], stacks: list[ImageStack]) -> str:

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mrcfile
 import numpy as np
 import pytest
 import starfile
 import torch
+from matplotlib.image import imread
 
 from cryoalign.data.normalize import Normalization
 from cryoalign.errors import InputError
 from cryoalign.export.fakes import export_fakes
+from cryoalign.figures import overview
 from cryoalign.io.metadata import read_particles as read_any
+from cryoalign.io.ownership import listed
 from cryoalign.io.relion import read_particles
 from cryoalign.io.simulated import simulated_uids
 from cryoalign.models.baselines import Spectral
 from cryoalign.population.classes import Classes
 from cryoalign.population.population import Population
 from cryoalign.refine.refiner import Refiner
+from cryoalign.simulate.picture import PICTURE
 from cryoalign.simulate.stream import simulate_particles
 from tests.agreement.conftest import phantom
 from tests.io import cryosparc_files
@@ -32,16 +36,27 @@ if TYPE_CHECKING:
 BOX, PIXEL_SIZE = 16, 2.0
 
 
-def test_identity_and_origin_survive(run: Path, cli: Cli, tmp_path: Path) -> None:
+def test_identity_and_origin_survive(
+    run: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = map(Path, json.loads((run / "provenance.json").read_text())["data"])
     (sims,) = (file for file in files if file.name == "sim.star")
     volume = next(sims.parent.parent.rglob("*.mrc"))
     made = cli("simulate", f"like={sims}", "count=30", f"volume={volume}", "out=new", "progress=false")
     assert made.code == 0, made.err
+    draw, seen = overview.overview, {}
+
+    def noted(images: np.ndarray, *more: object, **title: object) -> object:
+        seen.update(images=images, curves=more[1], conditions=more[2])
+        return draw(images, *more, **title)
+
+    monkeypatch.setattr(overview, "overview", noted)
     done = cli(
-        "export", f"run={run}", "particles=new/sim.star", "out=refined", "names=project", "progress=false"
-    )
+        "export", f"run={run}", "particles=new/sim.star", "out=refined", "names=project", "progress=false",
+        "picture=true",
+    )  # fmt: skip
     assert done.code == 0, done.err
+    assert_picture(run, tmp_path / "refined", seen)
     sim, fake = (read_particles(tmp_path / name) for name in ("new/sim.star", "refined/fake.star"))
     assert set(fake.stack) == {"refined/fake.mrcs"}
     uids = simulated_uids(sim)
@@ -50,6 +65,19 @@ def test_identity_and_origin_survive(run: Path, cli: Cli, tmp_path: Path) -> Non
     for name in ("rlnOriginalParticleName", "rlnMicrographMovieName", "rlnReferenceImage", "rlnRandomSeed"):
         assert fake.table[name].tolist() == sim.table[name].tolist()
     assert fake.half.tolist() == sim.half.tolist()
+
+
+def assert_picture(run: Path, out: Path, seen: dict[str, Any]) -> None:
+    """It is of the fakes, with their sims and what the run's test has of the measurement."""
+    assert imread(out / PICTURE).ndim == 3
+    files = {".cryoalign", "provenance.json", "fake.mrcs", "fake.star", PICTURE}
+    assert listed(out) == {path.name for path in out.iterdir()} == files
+    fakes = mrcfile.read(out / "fake.mrcs")
+    np.testing.assert_array_equal(seen["images"], fakes[np.linspace(0, 29, 8).astype(int)])
+    tested = len(read_particles(run / "test" / "raw.star"))
+    counts = {kind: len(table) for kind, table in seen["curves"].items()}
+    assert counts == {"fake": 30, "sim": 30, "raw": tested}
+    assert {kind: found.views for kind, found in seen["conditions"].items()} == {"fake": 30, "raw": tested}
 
 
 def spectral() -> Spectral:
