@@ -112,7 +112,7 @@ def test_pairs_can_be_gone_through_several_times(data: EmbeddedDataModule) -> No
         for batches in seen
     ):
         assert len(raw) == len(group) == len(rows)
-        assert metadata.keys() == {"defocus", "ctf", "dose", "tilt", "micrograph", "particle"}
+        assert metadata.keys() == {"defocus", "ctf", "dose", "tilt", "micrograph", "particle", "identity"}
         names = data.groups[rows]
         assert ((group[:, None] == group) == torch.from_numpy(names[:, None] == names)).all()
     for first, second in zip(*seen, strict=True):

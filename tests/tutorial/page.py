@@ -91,7 +91,9 @@ def check_what_the_page_says(work: Path, printed: dict[str, str], suffix: str) -
         row = re.search(rf"^│ {name.replace('_', ' ')} .*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
         assert row is not None
         made = [tested[f"{prefix}{name}"] for prefix in ("sim_", "", "floor_")]
-        np.testing.assert_allclose(made, [float(number) for number in row[0].split("│")[2:5]], rtol=0.03)
+        shown = [float(number) for number in row[0].split("│")[2:5]]
+        # The page shows RELION's; the particles of CryoSPARC are others to the noise: by uid, not by name.
+        np.testing.assert_allclose(made, shown, rtol=0.01 if suffix == "star" else 0.06)
     judged = verdicts(work / "judged/evaluation.json")["fake"]
     of_stacks = ("spectrum", "peaks", "content", "noise", "grey", "shared", "copied")
     assert {name: judged[name] for name in of_stacks} == dict.fromkeys(of_stacks, "pass")
