@@ -85,6 +85,9 @@ def make_embedded(files: Files, recipe: Recipe, *, batch_size: int = 32, progres
         path.parent.mkdir(parents=True, exist_ok=True)
     volume = _specimen(recipe)
     mrcfile.write(files.volume, volume.numpy(), voxel_size=recipe.sampling)  # type: ignore[attr-defined,no-untyped-call]
+    # Its label has the time, and noise depends on the bytes of the map.
+    with mrcfile.open(files.volume, "r+") as file:  # type: ignore[attr-defined,no-untyped-call]
+        file.header.label[0] = b"Written by cryoalign"
     drawn = draw_particles(files.raw, recipe)
     write_particles(files.raw, replace(drawn, stack=np.full(len(drawn), files.stack)), box=recipe.box)
     particles = read_particles(files.raw)
