@@ -30,7 +30,7 @@ BOX = 256
 LARGE, SMALL = 20 * 10**9 // (4 * BOX**2), 20 * 10**6 // (4 * BOX**2)  # images in 20 GB and in 20 MB
 READ = 1000
 ROWS = np.random.default_rng(0).choice(LARGE, READ, replace=False)
-LIMIT = 100e6
+LIMIT = 150e6
 
 pytestmark = pytest.mark.skipif(
     not Path(f"/proc/self/task/{os.getpid()}/children").exists(),
