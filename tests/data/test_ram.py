@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import mrcfile
 import numpy as np
@@ -24,8 +23,9 @@ from cryoalign.io.relion import locate_stacks
 from cryoalign.particles import Optics, Particles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+T = TypeVar("T")
 BOX = 256
 LARGE, SMALL = 20 * 10**9 // (4 * BOX**2), 20 * 10**6 // (4 * BOX**2)  # images in 20 GB and in 20 MB
 READ = 1000
@@ -102,17 +102,25 @@ def read(path: Path, count: int, rows: np.ndarray, workers: int) -> int:
     return peak
 
 
-def apart(path: Path, count: int, rows: np.ndarray, workers: int) -> int:
-    """Call `read` in a new process, so that nothing that was read before has left room in this one."""
-    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
-        return pool.submit(read, path, count, rows, workers).result()
+def forked(measure: Callable[..., T], *arguments: object) -> T:
+    """Call `measure` where children are forked, as by default: those of a fork server are not counted."""
+    set_start_method("fork", force=True)
+    return measure(*arguments)
+
+
+def apart(measure: Callable[..., T], *arguments: object) -> T:
+    """Call `measure` in a process begun anew: a forked one holds, and lets go, what earlier tests left."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(forked, measure, *arguments).result()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_memory_does_not_grow_with_the_stack(folder: Path, workers: int) -> None:
     assert (folder / "large.mrcs").stat().st_size > 19.9e9
-    before = apart(folder / "small.mrcs", SMALL, np.arange(SMALL), workers)
-    after = apart(folder / "large.mrcs", LARGE, ROWS, workers)
+    before = apart(read, folder / "small.mrcs", SMALL, np.arange(SMALL), workers)
+    after = apart(read, folder / "large.mrcs", LARGE, ROWS, workers)
     print(f"{workers} workers: {before / 1e6:.0f} MB from {SMALL} images, {after / 1e6:.0f} MB from {LARGE}")
     assert after - before < LIMIT
 
@@ -130,7 +138,6 @@ class Hoard(Dataset[int]):
 
 def hoarding(workers: int) -> list[bool]:
     """Return of each image read whether the memory has grown beyond what is allowed."""
-    gc.collect()  # what earlier tests left would be let go while this one measures
     before = anonymous()
     kept = Hoard()
     return [anonymous() - before > LIMIT for _ in DataLoader(kept, num_workers=workers)]
@@ -138,5 +145,4 @@ def hoarding(workers: int) -> list[bool]:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_a_process_keeps_is_seen(workers: int) -> None:
-    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
-        assert pool.submit(hoarding, workers).result() == [True]
+    assert apart(hoarding, workers) == [True]
