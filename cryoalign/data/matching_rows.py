@@ -148,7 +148,9 @@ def _rows_of_images(sim: Particles, raw: Particles) -> NDArray[np.int64]:
     before = _named_images(raw)
     if before is not None:  # relion_project copies the column, which then names what raw was made of
         other = _image_numbers(named, before)
-        if (other[0] != _NONE).sum() > (wanted != _NONE).sum():
+        count = (wanted != _NONE).sum(), (other[0] != _NONE).sum()
+        nearer = _apart(sim, raw, *other) < _apart(sim, raw, wanted, there)
+        if count[1] > count[0] or (count[1] == count[0] and nearer):  # stacks of a run are all called raw
             wanted, there = other
     rows: NDArray[np.int64] = np.full(len(sim), _NONE)
     found = wanted != _NONE
@@ -163,6 +165,22 @@ def _rows_of_images(sim: Particles, raw: Particles) -> NDArray[np.int64]:
         place = _told_apart(sim.take(s), raw.take(r), wanted[s], there[r])
         rows[s] = np.where(place == _NONE, _NONE, r[place])
     return rows
+
+
+def _apart(
+    sim: Particles, raw: Particles, wanted: NDArray[np.int64], there: NDArray[np.int64]
+) -> np.float64:
+    """Return the mean distance in pose of rows of one image, the first one of each."""
+    common, s, r = np.intersect1d(wanted, there, return_indices=True)
+    kept = common != _NONE
+    between = _poses(sim.take(s[kept]), raw) - _poses(raw.take(r[kept]), raw)
+    return np.linalg.norm(between, axis=1).mean() if kept.any() else np.float64(np.inf)
+
+
+def _poses(particles: Particles, raw: Particles) -> NDArray[np.float64]:
+    """(N, 11) rotation matrices, and shifts in px of raw."""
+    turned = Rotation.from_euler("ZYZ", particles.angles, degrees=True).as_matrix().reshape(-1, 9)
+    return np.column_stack([turned, particles.shift / raw.optics_column("pixel_size").mean()])
 
 
 def _repeated(numbers: NDArray[np.int64]) -> list[int]:
@@ -204,15 +222,8 @@ def _told_apart(
     Where both files have as many rows of an image and their poses differ, they are matched in their order:
     that the poses differ is for others to say.
     """
-    scale = 1 / raw.optics_column("pixel_size").mean()
     points = [
-        np.column_stack(
-            [
-                1e3 * numbers,  # further apart than any two poses
-                Rotation.from_euler("ZYZ", particles.angles, degrees=True).as_matrix().reshape(-1, 9),
-                particles.shift * scale,
-            ]
-        )
+        np.column_stack([1e3 * numbers, _poses(particles, raw)])  # further apart than any two poses
         for particles, numbers in ((sim, wanted), (raw, there))
     ]
     found = cKDTree(points[1]).query(points[0], k=2)

@@ -128,6 +128,19 @@ def test_what_relion_project_copies_names_what_raw_was_made_of(raw: Particles) -
     assert matched.row.tolist() == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_copy_of_raw_in_another_order_under_the_same_name(raw: Particles) -> None:
+    """A name is both an image of this stack and of what it was copied from: the poses tell which is meant."""
+    raw = replace(raw, stack=np.full(COUNT, "raw.mrcs"), slot=np.arange(COUNT))
+    order = [3, 5, 0, 2, 4, 1]
+    copied = raw.take(order)
+    own = {"slot": np.arange(COUNT), "row": np.arange(COUNT) + 1}
+    copied = replace(copied, table=copied.table.assign(rlnImageOriginalName=copied.image_name), **own)
+    _, matched = match_pairs(simulated(raw), copied)
+    assert matched.row.tolist() == [order.index(row) + 1 for row in range(COUNT)]
+    _, matched = match_pairs(simulated(copied), copied)  # simulated from the copy: its own images are named
+    assert matched.row.tolist() == [1, 2, 3, 4, 5, 6]
+
+
 def test_swapped_tables(raw: Particles) -> None:
     with pytest.raises(InputError, match="look swapped"):
         refuse_swapped(raw, simulated(raw))
