@@ -167,9 +167,7 @@ def _rows_of_images(sim: Particles, raw: Particles) -> NDArray[np.int64]:
     return rows
 
 
-def _apart(
-    sim: Particles, raw: Particles, wanted: NDArray[np.int64], there: NDArray[np.int64]
-) -> np.float64:
+def _apart(sim: Particles, raw: Particles, wanted: NDArray[np.int64], there: NDArray[np.int64]) -> np.float64:
     """Return the mean distance in pose of rows of one image, the first one of each."""
     common, s, r = np.intersect1d(wanted, there, return_indices=True)
     kept = common != _NONE
