@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 
     from cryoalign.particles import Particles
 
+_log = logging.getLogger(__name__)
+
 PARTS = ("train", "validation", "test")
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 PART = "part"
 """Column of a split file that says ``train``, ``validation`` or ``test``."""
+_DOSE = "rlnMicrographPreExposure"
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ def split_particles(
     if kind == "file":
         return _from_file(particles, by, pattern, file)
     group = group_names(particles, by, pattern)
+    if by == MICROGRAPH and pattern is None:
+        _warn_of_tilt_images(particles, group)
     what = f"{by} (pattern {pattern})" if pattern else by
     if kind == "groups":
         return _make(partition(group, shares, seed, what=what, file=particles.source), group)
@@ -110,6 +116,21 @@ def split_particles(
     )
     parts[first] = inside
     return _make(parts, group)
+
+
+def _warn_of_tilt_images(particles: Particles, group: NDArray[np.str_]) -> None:
+    """Warn where each micrograph has a dose of its own before it: so have the tilt images of a series."""
+    if _DOSE not in particles.table:
+        return
+    doses = pd.Series(pd.to_numeric(particles.table[_DOSE], errors="coerce").to_numpy()).groupby(group)
+    lowest, highest = doses.min().to_numpy(), doses.max().to_numpy()
+    if lowest.min() < lowest.max() and (lowest == highest).all():
+        _log.warning(
+            "%s: %s differs between micrographs, as between the images of a tilt series: if they are, one "
+            "particle is in training and in test. Keep tomograms together with data.split.by= or "
+            "data.split.pattern=, such as '^(.*)_tilt'; here the first is %s",
+            particles.source, _DOSE, group[0],
+        )  # fmt: skip
 
 
 def _make(parts: NDArray[np.str_], group: NDArray[np.str_]) -> Split:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,9 @@ from cryoalign.data.split import Split, split_particles
 from cryoalign.errors import InputError
 from cryoalign.io.relion import read_particles
 from cryoalign.particles import Optics, Particles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PARTS = ("train", "validation", "test")
 
@@ -227,6 +231,24 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("dose", "pattern", "warned"),
+    [
+        ([0.0, 3.0, 6.0, 9.0] * 6, None, True),
+        ([0.0, 3.0, 6.0, 9.0] * 6, "^(.*)_", False),
+        ([1.5] * 24, None, False),
+        (range(24), None, False),  # of each particle, not of a micrograph
+    ],
+)
+def test_tilt_images_that_are_parted_are_warned_of(
+    dose: Sequence[float], pattern: str | None, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"{tomogram}_{tilt:02d}" for tomogram in "abc" for tilt in range(4)]
+    particles = _particles(2 * names, rlnMicrographPreExposure=dose)
+    split_particles(particles, pattern=pattern)
+    assert ("tilt series" in caplog.text) == warned
+
+
 def test_tilts_of_one_tomogram_stay_together(shared_data: Path) -> None:
     particles = read_particles(shared_data / "ribosome_10499" / "particles.star")
     split = split_particles(particles, pattern=r"^(.+)_tilt\d+")
