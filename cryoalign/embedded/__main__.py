@@ -20,11 +20,11 @@ def main(cfg: DictConfig) -> None:
     from omegaconf import OmegaConf  # noqa: PLC0415  heavy imports wait until work starts
 
     from cryoalign.embedded.projects import write_projects  # noqa: PLC0415
-    from cryoalign.embedded.recipe import Recipe  # noqa: PLC0415
+    from cryoalign.embedded.recipes import recipe_of  # noqa: PLC0415
 
     within("batch_size", cfg.batch_size, 1, remedy="leave batch_size= out")
     plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
-    recipe = Recipe.of({name: value for name, value in plain.items() if name not in _HOW})
+    recipe = recipe_of({name: value for name, value in plain.items() if name not in _HOW})
     made = write_projects(
         cfg.out, recipe, batch_size=cfg.batch_size, overwrite=cfg.overwrite, progress=cfg.progress
     )

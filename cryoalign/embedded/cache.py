@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryoalign.embedded.make import Files, make_embedded
-from cryoalign.embedded.recipe import Recipe
+from cryoalign.embedded.recipes import recipe_of
 from cryoalign.io.output import place_error
 from cryoalign.simulate.specimen import DensityMap
 from cryoalign.simulate.stream import simulate_particles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cryoalign.embedded.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class CachedSet:
         """Metadata of what ``cryoalign simulate`` makes of the map."""
         return self.folder / "sim" / "sim.star"
 
+    @property
+    def sim_with_neighbours(self) -> Path:
+        """The same with the neighbours of each particle, where the recipe knows them."""
+        return self.folder / "sim_neighbours" / "sim.star"
+
 
 def find_or_make(
     cache: Path | str, *, batch_size: int = 32, progress: bool = False, **parameters: Any
@@ -70,14 +77,14 @@ def find_or_make(
     progress : bool
         Show progress bars of the simulation.
     **parameters
-        Those of `Recipe`; ``ice``, ``envelope`` and ``detector`` may be mappings.
+        Those of `cryoalign.embedded.recipes.recipe_of`.
 
     Raises
     ------
     InputError
         If a parameter is unknown or out of range, or the folder cannot be written.
     """
-    recipe = Recipe.of(parameters)
+    recipe = recipe_of(parameters)
     made = CachedSet(Path(cache) / f"embedded_{recipe.box}px_{recipe.key}")
     if made.folder.is_dir():
         return made
@@ -122,4 +129,8 @@ def _build(made: CachedSet, recipe: Recipe, batch_size: int, progress: bool) -> 
     )  # fmt: skip
     particles = make_embedded(files, recipe, batch_size=batch_size, progress=progress)
     specimen = DensityMap(made.volume, volts=1.0)
-    simulate_particles(particles, specimen, made.sim.parent, batch_size=batch_size, progress=progress)
+    options: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
+    simulate_particles(particles, specimen, made.sim.parent, **options)
+    if recipe.places_known:
+        options |= {"neighbours": True, "micrograph_pixel_size": recipe.sampling}
+        simulate_particles(particles, specimen, made.sim_with_neighbours.parent, **options)

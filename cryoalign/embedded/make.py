@@ -11,23 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import mrcfile
 import numpy as np
-import torch
 
 from cryoalign.embedded.fold import fold
-from cryoalign.embedded.recipe import FORMAT, NEIGHBOUR, Recipe, draw_particles, draw_view, generator
+from cryoalign.embedded.recipe import FORMAT, Recipe
 from cryoalign.io.mrc import StackWriter
 from cryoalign.io.progress import progress_bar
 from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.physics.displacement import occupied
 from cryoalign.physics.potential import Atoms, potential
-from cryoalign.simulate.exposure import Experiment
-from cryoalign.simulate.multislice import Multislice
-from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from cryoalign.particles import Particles
@@ -88,7 +83,7 @@ def make_embedded(files: Files, recipe: Recipe, *, batch_size: int = 32, progres
     # Its label has the time, and noise depends on the bytes of the map.
     with mrcfile.open(files.volume, "r+") as file:  # type: ignore[attr-defined,no-untyped-call]
         file.header.label[0] = b"Written by cryoalign"
-    drawn = draw_particles(files.raw, recipe)
+    drawn = recipe.draw(files.raw)
     write_particles(files.raw, replace(drawn, stack=np.full(len(drawn), files.stack)), box=recipe.box)
     particles = read_particles(files.raw)
     _expose(raw_stack, truth_stack, recipe, particles, volume, batch_size=batch_size, progress=progress)
@@ -96,7 +91,9 @@ def make_embedded(files: Files, recipe: Recipe, *, batch_size: int = 32, progres
     write_particles(
         files.truth, particles, image_names=names, original_names=particles.image_name, box=recipe.box
     )
-    text = json.dumps({**asdict(recipe), "format": FORMAT}, indent=2)
+    said = asdict(recipe)
+    said["seed"] = said.pop("seed")  # last, whatever a recipe adds
+    text = json.dumps({**said, "format": FORMAT}, indent=2)
     files.recipe.write_text(text + "\n", encoding="utf-8")
     return particles
 
@@ -120,48 +117,13 @@ def _expose(
     batch_size: int,
     progress: bool,
 ) -> None:
-    """Write the images by multislice in ice, some with a neighbour; and the same ones without noise."""
+    """Write the images, and the same ones without noise."""
     box, pixel_size, count = recipe.box, recipe.sampling, len(particles)
-    grid: dict[str, Any] = {"pixel_size": pixel_size, "box": box, "envelope": recipe.envelope}
-    scattering = Multislice(volume, slice_thickness=recipe.slice_thickness, **grid)
-    parts: dict[str, Any] = {"scattering": scattering, "detector": recipe.detector, "seed": recipe.seed}
-    parts["identity"] = lambda some: some.row
-    noisy, clean = Experiment(solvent=recipe.ice, **parts), Experiment(**parts)
-    neighbour = WeakPhase(volume, **grid)
     with (
         StackWriter(raw_stack, count, box, pixel_size) as raw,
         StackWriter(truth_stack, count, box, pixel_size) as truth,
     ):
-        starts = range(0, count, batch_size)
-        for start in progress_bar(starts, "recording", shown=progress):
-            rows = np.arange(start, min(start + batch_size, count))
-            others = _neighbours(recipe, particles, rows, neighbour)
-            raw.write(noisy.record(particles, rows, others)[0].numpy())
-            truth.write(clean.record(particles, rows, others)[1].numpy())
-
-
-def _neighbours(
-    recipe: Recipe, particles: Particles, rows: NDArray[np.int64], simulator: WeakPhase
-) -> Tensor:
-    """Simulate what is next to the particles at `rows`: nothing for most."""
-    images = torch.zeros(len(rows), recipe.box, recipe.box)
-    for index, row in enumerate(rows):
-        rng = generator(recipe, NEIGHBOUR, row)
-        if rng.random() >= recipe.neighbours:
-            continue
-        angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(*recipe.neighbour_distance)
-        x, y = np.rint(distance * recipe.box * np.array([np.cos(angle), np.sin(angle)])).astype(int)
-        other = replace(particles.take([row]), angles=draw_view(rng)[None], shift=np.zeros((1, 2)))
-        images[index] = _moved(simulator(other)[0], int(x), int(y))
-    return images
-
-
-def _moved(image: Tensor, x: int, y: int) -> Tensor:
-    """Move an image by whole pixels; what leaves the box is lost, what enters is zero."""
-    box = len(image)
-    moved = torch.zeros_like(image)
-    if max(abs(x), abs(y)) < box:
-        to_x, to_y = slice(max(x, 0), box + min(x, 0)), slice(max(y, 0), box + min(y, 0))
-        from_x, from_y = slice(max(-x, 0), box + min(-x, 0)), slice(max(-y, 0), box + min(-y, 0))
-        moved[to_y, to_x] = image[from_y, from_x]
-    return moved
+        images = recipe.record(particles, volume, batch_size)
+        for noisy, clean in progress_bar(images, "recording", shown=progress, total=count):
+            raw.write(noisy[None].numpy())
+            truth.write(clean[None].numpy())

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from cryoalign.embedded.make import Files, make_embedded
+from cryoalign.embedded.micrographs import MicrographRecipe
 from cryoalign.embedded.recipe import UIDS, Recipe, generator
+from cryoalign.io.coordinates import box_centres
 from cryoalign.io.cryosparc.table import UID
 from cryoalign.io.cryosparc.write import write_cryosparc, write_table
 from cryoalign.io.output import staged
@@ -130,7 +132,21 @@ def _write_cryosparc(made: EmbeddedProjects, particles: Particles, recipe: Recip
         "location/micrograph_path": paths[number][order],
         "location/exp_group_id": np.ones(len(particles), dtype=np.uint32),
     }
+    if isinstance(recipe, MicrographRecipe):
+        columns |= _locations(box_centres(particles, recipe.sampling)[order], recipe)
     write_table(made.passthrough, columns)
+
+
+def _locations(centres: NDArray[np.float64], recipe: MicrographRecipe) -> dict[str, NDArray[Any]]:
+    """Return the columns that say where on its micrograph each box lies, of its centre in A."""
+    side, count = recipe.side, len(centres)
+    fractions = (centres / recipe.sampling / side).astype(np.float32)
+    return {
+        "location/center_x_frac": fractions[:, 0],
+        "location/center_y_frac": fractions[:, 1],
+        "location/micrograph_shape": np.full((count, 2), side, dtype=np.uint32),
+        "location/micrograph_psize_A": np.full(count, recipe.sampling, dtype=np.float32),
+    }
 
 
 def _uids(recipe: Recipe, count: int) -> NDArray[np.uint64]:

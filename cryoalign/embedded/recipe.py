@@ -1,12 +1,13 @@
-"""What the embedded data set is made from: its parameters, and the poses and defocus drawn from them."""
+"""What every embedded data set is made from: its parameters, and the poses and defocus drawn from them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -18,10 +19,12 @@ from cryoalign.simulate.solvent import IceNoise
 from cryoalign.simulate.stacks import LARGEST_BOX
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from _typeshed import DataclassInstance
     from numpy.typing import NDArray
+    from torch import Tensor
 
 FORMAT = 2
 """To be raised whenever the same parameters would give other files."""
@@ -29,13 +32,13 @@ FORMAT = 2
 FIELD_OF_VIEW = 226.56
 """Side of the box in A where no pixel size is given: 64 px of 3.54 A, 256 px of 0.885 A."""
 
-VIEW, NEIGHBOUR, MICROGRAPH, UIDS = range(4)
+VIEW, NEIGHBOUR, MICROGRAPH, UIDS, PLACES = range(5)
 """Streams of random numbers, which do not disturb each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """All that decides the pixels and the metadata of an embedded data set.
+class Recipe(ABC):
+    """What decides the pixels and the metadata of an embedded data set, however its images are made.
 
     Random numbers of particle i come from (seed, i), those of micrograph j from (seed, j).
 
@@ -73,10 +76,6 @@ class Recipe:
         What weakens the high frequencies of raw images.
     detector : Counting
         What records them.
-    neighbours : float
-        Fraction of the raw images in which another particle shows at the edge.
-    neighbour_distance : tuple of float
-        Least and largest distance of its centre from the box centre, as fractions of the box.
     seed : int
         Another seed, another specimen and other images.
 
@@ -105,8 +104,6 @@ class Recipe:
     ice: IceNoise = field(default_factory=lambda: IceNoise(thickness=500.0))
     envelope: Envelope = field(default_factory=lambda: Envelope(bfactor=120.0))
     detector: Counting = field(default_factory=lambda: Counting(dose=20.0, gradient=0.008))
-    neighbours: float = 0.3
-    neighbour_distance: tuple[float, float] = (0.58, 0.72)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -114,9 +111,19 @@ class Recipe:
             object.__setattr__(self, "pixel_size", FIELD_OF_VIEW / self.box)
         low, high = self.defocus
         object.__setattr__(self, "defocus", (float(low), float(high)))
-        near, far = self.neighbour_distance
-        object.__setattr__(self, "neighbour_distance", (float(near), float(far)))
-        checks = {
+        for expected, holds in self.checks().items():
+            if not holds:
+                raise InputError(
+                    "the embedded data set cannot be made",
+                    expected=expected,
+                    found=self._numbers(),
+                    remedy="leave the number out to take the default",
+                )
+
+    def checks(self) -> dict[str, bool]:
+        """Return what has to hold, in words, and whether it does."""
+        low, high = self.defocus
+        return {
             "1 <= micrographs <= particles": 1 <= self.micrographs <= self.particles,
             f"a box of {LARGEST_BOX} px or less": self.box <= LARGEST_BOX,
             "a pixel size above 0": self.sampling > 0,
@@ -127,27 +134,51 @@ class Recipe:
             "at least one domain": self.domains >= 1,
             "slices of some thickness": self.slice_thickness > 0,
             "a B-factor of 0 or more": self.bfactor >= 0,
-            "neighbours in 0 to 1 of the images, from a smaller to a larger distance": 0
-            <= self.neighbours
-            <= 1
-            and 0 <= near <= far,
             "a seed of 0 or more": self.seed >= 0,
         }
-        for expected, holds in checks.items():
-            if not holds:
-                raise InputError(
-                    "the embedded data set cannot be made",
-                    expected=expected,
-                    found=self._numbers(),
-                    remedy="leave the number out to take the default",
-                )
+
+    @property
+    def places_known(self) -> bool:
+        """Whether particles have coordinates on their micrographs."""
+        return False
+
+    @abstractmethod
+    def draw(self, source: Path) -> Particles:
+        """Draw the particles.
+
+        Parameters
+        ----------
+        source : Path
+            The metadata file that will hold them, beside ``raw.mrcs``.
+        """
+
+    @abstractmethod
+    def record(
+        self, particles: Particles, volume: Tensor, batch_size: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Make the images, in the order of the particles.
+
+        Parameters
+        ----------
+        particles : Particles
+            N of them, as `draw` drew them.
+        volume : (M, M, M) tensor
+            Potential of the specimen in V.
+        batch_size : int
+            Images made at once; no influence on them.
+
+        Yields
+        ------
+        raw, truth : (box, box) float32 tensor
+            What the microscope recorded of the next particle, and the same without noise.
+        """
 
     def _numbers(self) -> str:
         shown = ("box", "pixel_size", "particles", "micrographs", "diameter", "domains", "defocus", "seed")
         return ", ".join(f"{name} {getattr(self, name)}" for name in shown)
 
     @classmethod
-    def of(cls, parameters: Mapping[str, Any]) -> Recipe:
+    def of(cls, parameters: Mapping[str, Any]) -> Self:
         """Make a recipe from a configuration.
 
         Parameters
@@ -209,8 +240,8 @@ def draw_particles(source: Path, recipe: Recipe) -> Particles:
         One optics group; the particles of a micrograph stand together.
     """
     count = recipe.particles
-    micrograph = np.arange(count) * recipe.micrographs // count
-    fields = np.stack([_defocus(recipe, number) for number in range(recipe.micrographs)])[micrograph]
+    micrograph = micrograph_numbers(recipe)
+    fields = np.stack([mean_defocus(recipe, number) for number in range(recipe.micrographs)])[micrograph]
     generators = [generator(recipe, VIEW, row) for row in range(count)]
     angles = np.stack([draw_view(rng) for rng in generators])
     shift = np.stack([rng.normal(0, recipe.shift, 2) for rng in generators])
@@ -232,11 +263,29 @@ def draw_particles(source: Path, recipe: Recipe) -> Particles:
     )
 
 
-def _defocus(recipe: Recipe, micrograph: int) -> NDArray[np.float64]:
-    """Mean defocus U and V in A and azimuth in degrees of a micrograph."""
+def mean_defocus(recipe: Recipe, micrograph: int) -> NDArray[np.float64]:
+    """Draw the mean defocus of a micrograph.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    micrograph : int
+        Its 0-based number.
+
+    Returns
+    -------
+    (3,) float64
+        Defocus U and V in A, and the azimuth of U in degrees.
+    """
     rng = generator(recipe, MICROGRAPH, micrograph)
     mean, difference = rng.uniform(*recipe.defocus), rng.uniform(0, recipe.astigmatism)
     return np.array([mean + difference / 2, mean - difference / 2, rng.uniform(-90, 90)])
+
+
+def micrograph_numbers(recipe: Recipe) -> NDArray[np.int64]:
+    """Return the 0-based number of each particle's micrograph, ascending."""
+    numbers: NDArray[np.int64] = np.arange(recipe.particles) * recipe.micrographs // recipe.particles
+    return numbers
 
 
 def draw_view(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -264,7 +313,7 @@ def generator(recipe: Recipe, stream: int, number: int) -> np.random.Generator:
     recipe : Recipe
         Holds the seed.
     stream : int
-        ``VIEW``, ``NEIGHBOUR``, ``MICROGRAPH`` or ``UIDS``.
+        ``VIEW``, ``NEIGHBOUR``, ``MICROGRAPH``, ``UIDS`` or ``PLACES``.
     number : int
         0-based number of the particle, or of the micrograph.
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cryoalign.embedded.recipe import Recipe
+from cryoalign.embedded.boxes import BoxRecipe
 from tests.bad_input.conftest import COMMANDS, SIMULATE, Refused, needed
 from tests.conftest import SMALL, Cli
 
@@ -108,7 +108,7 @@ def test_a_disk_without_room_for_the_embedded_data(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    key = Recipe(box=32, particles=60, micrographs=10).key
+    key = BoxRecipe(box=32, particles=60, micrographs=10).key
     lock = f"cache/.embedded_32px_{key}.lock"  # stays: to remove a lock is to share it
     refused("train", *SMALL, "paths.cache=cache", says=("no room", "remedy"), leaves=("cache", lock))
 

@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from cryoalign.embedded import cache, make, recipe
+from cryoalign.embedded.boxes import BoxRecipe
 from cryoalign.embedded.cache import find_or_make
-from cryoalign.embedded.recipe import Recipe
+from cryoalign.embedded.micrographs import MicrographRecipe
+from cryoalign.embedded.recipes import recipe_of
 from cryoalign.errors import InputError
 from cryoalign.io.mrc import MrcStack, read_volume
 from cryoalign.io.relion import locate_stacks, read_particles
@@ -88,14 +90,14 @@ def test_another_seed_gives_other_images(small, tmp_path):
 
 def test_a_particle_depends_on_seed_and_number_alone():
     few, many = (
-        recipe.draw_particles(Path("raw.star"), Recipe(particles=n, micrographs=1)) for n in (20, 300)
+        recipe.draw_particles(Path("raw.star"), BoxRecipe(particles=n, micrographs=1)) for n in (20, 300)
     )
     for name in ("angles", "shift", "defocus", "half"):
         np.testing.assert_array_equal(getattr(few, name), getattr(many, name)[:20])
 
 
 def test_poses_are_uniform_over_rotations_and_defocus_goes_by_micrograph():
-    particles = recipe.draw_particles(Path("raw.star"), Recipe(particles=4000, micrographs=10))
+    particles = recipe.draw_particles(Path("raw.star"), BoxRecipe(particles=4000, micrographs=10))
     tilt = np.cos(np.radians(particles.angles[:, 1]))
     assert abs(tilt.mean()) < 0.05
     assert tilt.var() == pytest.approx(1 / 3, rel=0.05)
@@ -108,7 +110,7 @@ def test_poses_are_uniform_over_rotations_and_defocus_goes_by_micrograph():
 
 
 def test_every_parameter_is_in_the_key(monkeypatch):
-    base = Recipe()
+    base = BoxRecipe()
     changed = {
         "box": 66, "pixel_size": 3.5, "particles": 641, "micrographs": 15, "diameter": 130.0, "domains": 5,
         "shift": 5.0, "defocus": (8000.0, 15000.0), "defocus_spread": 100.0, "astigmatism": 300.0,
@@ -117,10 +119,13 @@ def test_every_parameter_is_in_the_key(monkeypatch):
         "envelope": Envelope(bfactor=100.0), "detector": Counting(dose=30.0), "neighbours": 0.2,
         "neighbour_distance": (0.6, 0.72), "seed": 1,
     }  # fmt: skip
-    assert set(changed) == {entry.name for entry in fields(Recipe)}
+    assert set(changed) == {entry.name for entry in fields(BoxRecipe)}
     keys = {replace(base, **{name: value}).key for name, value in changed.items()}
-    assert len(keys | {base.key}) == len(changed) + 1
-    assert Recipe(voltage=300, defocus=[8000, 16000], pixel_size=3.54).key == base.key
+    placed = [MicrographRecipe(), MicrographRecipe(coverage=0.1), MicrographRecipe(least_distance=140.0)]
+    keys |= {one.key for one in placed}
+    assert len(keys | {base.key}) == len(changed) + len(placed) + 1
+    assert base.key == "bbcaa18cfb4c"  # what was made before there was another recipe is still found
+    assert BoxRecipe(voltage=300, defocus=[8000, 16000], pixel_size=3.54).key == base.key
     before = base.key
     monkeypatch.setattr(recipe, "FORMAT", recipe.FORMAT + 1)
     assert base.key != before
@@ -169,7 +174,7 @@ def test_a_failure_leaves_nothing_and_a_killed_process_no_trap(tmp_path, small, 
 def test_a_set_says_what_it_was_made_from(small):
     said = json.loads((small.folder / "recipe.json").read_text())
     assert said["box"] == 32
-    assert said["detector"]["dose"] == Recipe().detector.dose
+    assert said["detector"]["dose"] == BoxRecipe().detector.dose
     assert said["format"] == recipe.FORMAT
 
 
@@ -182,12 +187,12 @@ def test_bad_parameters_are_refused(tmp_path, wrong):
 
 
 def test_a_configuration_is_checked_by_name():
-    made = Recipe.of({"box": 64, "detector": {"dose": 20}, "neighbour_distance": [0.6, 0.7]})
-    detector = replace(Recipe().detector, dose=20.0)
-    assert made.key == Recipe(detector=detector, neighbour_distance=(0.6, 0.7)).key
+    made = recipe_of({"box": 64, "detector": {"dose": 20}, "neighbour_distance": [0.6, 0.7]})
+    detector = replace(BoxRecipe().detector, dose=20.0)
+    assert made.key == BoxRecipe(detector=detector, neighbour_distance=(0.6, 0.7)).key
     for wrong in ({"boks": 64}, {"detector": {"dosis": 20}}):
         with pytest.raises(InputError, match="unknown parameter"):
-            Recipe.of(wrong)
+            recipe_of(wrong)
 
 
 def test_a_cache_that_cannot_be_written_is_an_input_error(tmp_path):
@@ -202,7 +207,7 @@ def disc(box: int, radius: float) -> np.ndarray:
 
 
 def _inside(images: np.ndarray) -> np.ndarray:
-    values = images[:, disc(64, Recipe().diameter / 2 / Recipe().sampling)].astype(np.float64)
+    values = images[:, disc(64, BoxRecipe().diameter / 2 / BoxRecipe().sampling)].astype(np.float64)
     return values - values.mean(axis=1, keepdims=True)
 
 

@@ -11,7 +11,7 @@ import pytest
 from cryoalign.data.pairs import match_pairs
 from cryoalign.embedded.cache import find_or_make
 from cryoalign.embedded.projects import EmbeddedProjects, write_projects
-from cryoalign.embedded.recipe import Recipe
+from cryoalign.embedded.recipes import recipe_of
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
 from cryoalign.io.mrc import MrcStack, read_volume
@@ -23,7 +23,7 @@ SMALL = {"box": 32, "particles": 10, "micrographs": 3, "domains": 2, "diameter":
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedProjects:
-    return write_projects(tmp_path_factory.mktemp("work") / "set", Recipe.of(SMALL))
+    return write_projects(tmp_path_factory.mktemp("work") / "set", recipe_of(SMALL))
 
 
 def test_both_projects_show_the_images_of_the_cache(projects: EmbeddedProjects, tmp_path: Path) -> None:
