@@ -18,6 +18,7 @@ from cryoalign.evaluate.own_images import in_order, own_images
 from cryoalign.evaluate.stacks import NORMALIZE, Own, Probe, Stacks
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import read_particles
+from cryoalign.io.neighbour_table import has_neighbour
 from cryoalign.io.relion.read import MICROGRAPH
 from cryoalign.io.simulated import simulated_uids, without_particle
 from cryoalign.physics.mask import background
@@ -255,7 +256,7 @@ class Reader:
         return maps
 
     def empties(self, fake: Path | str, like: Stacks) -> Probe | None:
-        """Read those of new fakes that are labelled as showing no particle; None where there are none.
+        """Read those of new fakes that are labelled as showing no particle, nor one beside it.
 
         Parameters
         ----------
@@ -265,7 +266,7 @@ class Reader:
             What they have to fit to.
         """
         table = read_particles(fake)
-        rows = np.flatnonzero(without_particle(table))
+        rows = np.flatnonzero(without_particle(table) & ~has_neighbour(table))
         return self._probe(table.take(rows), like) if len(rows) else None
 
     def probe(self, path: Path | str, like: Stacks) -> Probe:

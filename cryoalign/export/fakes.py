@@ -15,6 +15,7 @@ import numpy as np
 from cryoalign.cli.limits import MOST_WORKERS
 from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.errors import InputError, choice, within
+from cryoalign.export.neighbours import write_neighbours
 from cryoalign.export.picture import draw_refined
 from cryoalign.export.seed import stored_seed
 from cryoalign.export.simulated import refuse_measured
@@ -22,6 +23,7 @@ from cryoalign.export.training_sims import check_like_training
 from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import passthrough_files, read_particles
+from cryoalign.io.neighbour_table import neighbour_table
 from cryoalign.io.stack_names import stack_prefix
 from cryoalign.io.unfinished import resumable
 from cryoalign.refine.arrays import checked_number
@@ -75,7 +77,8 @@ def export_fakes(
         STAR or ``.cs`` file of the simulated stack.
     out : Path
         Folder to make: ``fake.mrcs`` and ``fake.star``, or ``fake_draw01.mrcs``, ... where `draws` is above
-        1; of a ``.cs`` also ``fake.cs``, which keeps the uids.
+        1; of a ``.cs`` also ``fake.cs``, which keeps the uids; of sims with a table of their neighbours
+        ``fake_neighbours.star``.
     run : Run, optional
         The run: the stack is held against what it was trained on.
     measured : {"refuse", "take"}
@@ -134,7 +137,8 @@ def export_fakes(
         check_like_training(run, images, take=unlike == "take")
     stems = ["fake"] if draws == 1 else [f"fake_draw{draw + 1:02d}" for draw in range(draws)]
     _warn_of_noise(refiner, draws)
-    inputs = [star, *others, *stacks.values()]
+    beside = [path] if (path := neighbour_table(star)).is_file() else []
+    inputs = [star, *others, *stacks.values(), *beside]
     identity = _identity(refiner, [fingerprint(inputs, whole=True), reading, draws, given, names, origin])
     with (
         resumable(out, identity, overwrite, inputs=inputs) as folder,
@@ -143,6 +147,7 @@ def export_fakes(
         seeded = replace(refiner, seed=stored)
         for draw, name in enumerate(stems):
             options = {"draw": draw, "workers": workers, "label": name, "progress": progress}
+            notes = {"cryoalign": version("cryoalign"), **(origin or {}), "seed": stored, "draw": draw}
             write_stack(
                 folder / f"{name}.star",
                 partial(_fakes_from, seeded, images, options),
@@ -150,8 +155,9 @@ def export_fakes(
                 box=images.box,
                 pixel_size=images.pixel_size,
                 prefix=prefix,
-                notes={"cryoalign": version("cryoalign"), **(origin or {}), "seed": stored, "draw": draw},
+                notes=notes,
             )
+            write_neighbours(folder / f"{name}.star", images, prefix=prefix, notes=notes)
         if picture:
             draw_refined(folder, stems[0], images, run)
     return [out / f"{name}.star" for name in stems]
@@ -171,11 +177,14 @@ def _warn_of_noise(refiner: Refiner, draws: int) -> None:
 def _refuse_constant(refiner: Refiner, images: ParticleImages) -> None:
     """Refuse images without a particle that are constant, where a range is brought to that of the network."""
     empty = np.flatnonzero(images.without_particle)
-    if len(empty) and refiner.normalization.range != "none" and not np.ptp(images.image(int(empty[0]))):
+    if refiner.normalization.range == "none":
+        return
+    row = next((row for row in empty.tolist() if not np.ptp(images.image(row))), None)
+    if row is not None:
         raise InputError(
             "images without a particle are constant, and this run brings each image's range to [-1, 1]",
             file=images.particles.source,
-            row=int(images.particles.row[empty[0]]),
+            row=int(images.particles.row[row]),
             expected="rlnClassNumber above 0, or a run with data.normalization.range=none",
             found=f"rlnClassNumber 0 in {len(empty)} rows",
             remedy="leave these rows out, or simulate with a solvent or a detector",

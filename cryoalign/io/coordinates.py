@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 _IN_STAR = ("rlnCoordinateX", "rlnCoordinateY")
 _IN_CS = ("location/center_x_frac", "location/center_y_frac")
+COORDINATES = (*_IN_STAR, *_IN_CS)
+"""Names of the columns, of either program."""
 _SHAPE = ("location/micrograph_shape[1]", "location/micrograph_shape[0]")  # x, y: the file says rows first
 _CS_PIXEL_SIZE = "location/micrograph_psize_A"
 _PIXEL_SIZES = (1e-3, 1e3)  # A

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import ndtri
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import ArrayLike, NDArray
 
 SIZE = 1000
 """Rows of a block."""
@@ -42,10 +44,13 @@ class Block:
     seed : int
     number : int
         From 0.
+    neighbour : int
+        Which one around the rows' particles, from 1; 0 for these themselves.
     """
 
     seed: int
     number: int
+    neighbour: int = 0
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -80,8 +85,38 @@ class Block:
 
     def _bits(self, purpose: Purpose) -> NDArray[np.uint64]:
         """Return (1000, 4) random words."""
-        generator = np.random.Philox(np.random.SeedSequence([self.seed, purpose, self.number]))
+        words = [self.seed, purpose, self.number, *([self.neighbour] if self.neighbour else [])]
+        generator = np.random.Philox(np.random.SeedSequence(words))
         return np.asarray(generator.random_raw(SIZE * _NUMBERS), dtype=np.uint64).reshape(SIZE, _NUMBERS)
+
+
+def of_rows(
+    seed: int,
+    rows: NDArray[np.int64],
+    draw: Callable[[Block], Mapping[str, NDArray[Any]]],
+    neighbours: ArrayLike = 0,
+) -> dict[str, NDArray[Any]]:
+    """Return what blocks have for some rows, each block drawn once.
+
+    Parameters
+    ----------
+    seed : int
+    rows : (n,) int64
+        0-based.
+    draw : callable
+        From a block to columns of 1,000 rows.
+    neighbours : (n,) array_like of int
+        As of `Block`.
+
+    Returns
+    -------
+    dict of str to (n, ...) array
+    """
+    keys = np.column_stack([rows // SIZE, np.broadcast_to(neighbours, len(rows))])
+    keys, place = np.unique(keys, axis=0, return_inverse=True)
+    blocks = [draw(Block(seed, number, neighbour)) for number, neighbour in keys.tolist() or [(0, 0)]]
+    index = SIZE * place.reshape(-1) + rows % SIZE
+    return {name: np.concatenate([block[name] for block in blocks])[index] for name in blocks[0]}
 
 
 def chosen(numbers: NDArray[np.float64], count: int) -> NDArray[np.int64]:

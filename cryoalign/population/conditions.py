@@ -43,6 +43,9 @@ class Conditions(Protocol):
     def draw(self, block: Block, like: Particles) -> Drawn:
         """Draw those of a block's rows."""
 
+    def nearby(self, drawn: Drawn, like: Particles, rows: NDArray[np.int64]) -> Drawn:
+        """Return those of neighbours of n particles that have `drawn`; theirs are the places of `rows`."""
+
 
 def measured_rows(block: Block, like: Particles) -> NDArray[np.int64]:
     """Return (1000,) the 0-based measured row that each new particle has its conditions from."""
@@ -59,6 +62,10 @@ class Like:
     def draw(self, block: Block, like: Particles) -> Drawn:
         """Draw those of a block's rows."""
         rows = measured_rows(block, like)
+        return Drawn(like.defocus[rows], like.phase_shift[rows])
+
+    def nearby(self, drawn: Drawn, like: Particles, rows: NDArray[np.int64]) -> Drawn:  # noqa: ARG002  its own
+        """Return those of the measured neighbours."""
         return Drawn(like.defocus[rows], like.phase_shift[rows])
 
 
@@ -110,6 +117,10 @@ class Ranges:
         half = _between(self.astigmatism, numbers[:, 1]) / 2
         defocus = np.column_stack([mean + half, mean - half, 180 * numbers[:, 2]])
         return Drawn(defocus, _between(self.phase_shift, numbers[:, 3]))
+
+    def nearby(self, drawn: Drawn, like: Particles, rows: NDArray[np.int64]) -> Drawn:  # noqa: ARG002  no one's
+        """Return those of the particle in the middle: they are in focus together."""
+        return drawn
 
 
 def _check_range(name: str, given: Sequence[float], unit: str) -> None:

@@ -68,14 +68,26 @@ def uids(identity: str, seed: int, rows: NDArray[np.int64]) -> NDArray[np.uint64
     rows : (n,) int64
         0-based.
     """
+    return _numbers(identity, seed, map(str, rows.tolist()))
+
+
+def neighbour_uids(
+    identity: str, seed: int, rows: NDArray[np.int64], numbers: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    """Return (n,) such numbers of what lies around the particles of rows, the neighbours counted from 1."""
+    named = zip(rows.tolist(), numbers.tolist(), strict=True)
+    return _numbers(identity, seed, (f"{row} {number}" for row, number in named))
+
+
+def _numbers(identity: str, seed: int, names: Iterable[str]) -> NDArray[np.uint64]:
     start = blake2b(f"{identity} {seed} ".encode(), digest_size=8)
 
-    def one(row: int) -> int:
+    def one(name: str) -> int:
         digest = start.copy()
-        digest.update(str(row).encode())
+        digest.update(name.encode())
         return int.from_bytes(digest.digest(), "big")
 
-    return np.array([one(row) for row in rows.tolist()], dtype=np.uint64)
+    return np.array([one(name) for name in names], dtype=np.uint64)
 
 
 def particle_names(numbers: NDArray[np.uint64]) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cryoalign.errors import InputError
+from cryoalign.io.coordinates import COORDINATES
 from cryoalign.io.cryosparc.table import UID, from_cryosparc
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ _CRYOSPARC = (
 def lending(particles: Particles) -> Particles:
     """Return measured particles with only those columns and optics groups that new ones get from them.
 
-    Coordinates, scores, priors and classes are the measured particle's own, and go.
+    Scores, priors and classes are the measured particle's own, and go. Coordinates stay, for neighbours; they
+    are not lent.
 
     Parameters
     ----------
@@ -67,6 +69,8 @@ def lending(particles: Particles) -> Particles:
 
 
 def _is_lent(particles: Particles, name: str) -> bool:
+    if name in COORDINATES:
+        return True
     if from_cryosparc(particles):
         return name.startswith(_CRYOSPARC)
     return name in _RELION

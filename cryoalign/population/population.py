@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoalign.errors import within
+from cryoalign.io.coordinates import COORDINATES
 from cryoalign.io.cryosparc.table import UID, from_cryosparc
 from cryoalign.io.relion.read import MICROGRAPH
 from cryoalign.io.simulated import (
@@ -25,7 +26,7 @@ from cryoalign.io.simulated import (
     cryosparc_classes,
     map_names,
 )
-from cryoalign.population.blocks import SIZE, Block
+from cryoalign.population.blocks import SIZE, Block, of_rows
 from cryoalign.population.classes import EMPTY, Classes
 from cryoalign.population.conditions import Like as LikeConditions
 from cryoalign.population.conditions import measured_rows
@@ -183,13 +184,11 @@ class Population:
         Particles
         """
         index = np.asarray(rows, dtype=np.int64)
-        numbers, place = np.unique(index // SIZE, return_inverse=True)
-        blocks = [self._block(Block(self.seed, number)) for number in numbers.tolist()]
-        within_blocks = SIZE * place.reshape(-1) + index % SIZE
-        columns = {
-            name: np.concatenate([block[name] for block in blocks])[within_blocks] for name in blocks[0]
-        }
-        return self._particles(index, columns)
+        return self.particles_of(index, self.drawn(index), uids(self.identity, self.seed, index))
+
+    def drawn(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """Return the columns that rows have of their own, and as ``like`` the rows that lend the others."""
+        return of_rows(self.seed, rows, self._block)
 
     def parts(self) -> Iterator[tuple[NDArray[np.int64], Particles]]:
         """Yield all of them, some thousand at a time, with their 0-based rows."""
@@ -208,7 +207,7 @@ class Population:
             )
             yield angles[here], defocus[here], self.classes.draw(block)[here] != EMPTY
 
-    def _block(self, block: Block) -> dict[str, Any]:
+    def _block(self, block: Block) -> dict[str, NDArray[Any]]:
         """Draw the numbers of a block."""
         drawn = self.conditions.draw(block, self.like)
         return {
@@ -221,8 +220,12 @@ class Population:
             "class": self.classes.draw(block),
         }
 
-    def _particles(self, index: NDArray[np.int64], columns: dict[str, Any]) -> Particles:
-        like, classes = self.like.take(columns.pop("like")), columns.pop("class")
+    def particles_of(
+        self, index: NDArray[np.int64], columns: dict[str, NDArray[Any]], numbers: NDArray[np.uint64]
+    ) -> Particles:
+        """Return particles of these 0-based rows, columns and uids."""
+        own: dict[str, Any] = dict(columns)
+        like, classes = self.like.take(own.pop("like")), own.pop("class")
         micrograph = np.full(len(index), "")
         if (self.like.micrograph != "").any():
             micrograph = np.array(micrograph_names(self.identity, like.micrograph.tolist()), dtype=np.str_)
@@ -232,19 +235,18 @@ class Population:
             row=index + 1,
             micrograph=micrograph,
             sign=np.ones(len(index)),
-            table=self._table(index, like, micrograph, classes),
-            **columns,
+            table=self._table(numbers, like, micrograph, classes),
+            **own,
         )
 
     def _table(
         self,
-        index: NDArray[np.int64],
+        numbers: NDArray[np.uint64],
         like: Particles,
         micrograph: NDArray[np.str_],
         classes: NDArray[np.int64],
     ) -> pd.DataFrame:
         """Return the columns that the vocabulary does not know: identity, origin, and what was lent."""
-        numbers = uids(self.identity, self.seed, index)
         named = {MEASURED_MICROGRAPH: like.micrograph} if (micrograph != "").any() else {}
         columns: dict[str, Any] = {
             PARTICLE_NAME: particle_names(numbers), MEASURED_PARTICLE: like.image_name, **named,
@@ -256,7 +258,7 @@ class Population:
             columns |= {UID: numbers, **self._of_cryosparc(like, micrograph)}
             if self.classes.several:
                 columns |= cryosparc_classes(classes, self.maps)
-        return like.table.assign(**columns)
+        return like.table.drop(columns=list(COORDINATES), errors="ignore").assign(**columns)
 
     def _of_cryosparc(self, like: Particles, micrograph: NDArray[np.str_]) -> dict[str, Any]:
         columns: dict[str, Any] = {CS_PARTICLE: like.image_name, CS_SEED: np.full(len(like), self.seed)}

@@ -165,7 +165,12 @@ class FromFile:
             )
 
     def draw(self, block: Block, like: Particles) -> NDArray[np.float64]:  # noqa: ARG002  of no measured one
-        """Return (1000, 3) rot, tilt and psi in degrees; beyond the file, where nobody asks, its last."""
+        """Return (1000, 3) rot, tilt and psi in degrees; beyond the file, where nobody asks, its last.
+
+        Neighbours have those of any rows: that of the particle in the middle would be one pose for all.
+        """
+        if block.neighbour:
+            return self.angles[chosen(block.uniform(Purpose.POSE)[:, 0], len(self.angles))]
         return self.angles[np.minimum(block.rows, len(self.angles) - 1)]
 
 

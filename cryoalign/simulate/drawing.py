@@ -138,7 +138,9 @@ class Drawing:
                 batch = particles.take(rows)
                 others = None
                 if self.neighbours is not None:
-                    others = self.neighbours.images(rows, self._weak_phase)
+                    others = self.neighbours.images(
+                        particles, rows, self._weak_phase, box=self.box, device=self.device
+                    )
                 images = experiment(batch, neighbours=others).cpu().numpy()
                 _check_images(images, batch, may_be_constant=number == 0)
                 writer.write(images)

@@ -108,7 +108,9 @@ def simulate_particles(
         Where the stack names of ``sim.star`` start: in its own folder, or in the working directory.
     neighbours : bool
         Draw into each image the other particles of its micrograph that reach into the box. Every particle's
-        coordinates have to be known; see `cryoalign.simulate.neighbours.Neighbours`.
+        coordinates have to be known; see `cryoalign.simulate.neighbours.Neighbours`. Around new particles
+        others lie where they lie around measured ones, see `cryoalign.population.crowd.Crowd`, and
+        ``sim_neighbours.star`` has a row for each.
     micrograph_pixel_size : float, optional
         In A, of the pixels that coordinates count; by default what the metadata say.
     parameters : mapping, optional
@@ -175,7 +177,7 @@ def simulate_particles(
                 progress=progress,
             )
             drawing = None
-        write_metadata(folder, particles, stacks, _notes(parameters, inputs, known), prefix)
+        write_metadata(folder, particles, stacks, _notes(parameters, inputs, known), prefix, around=around)
         if picture:
             draw_simulated(folder, particles, stacks, classes, root)
     return out / STAR
@@ -210,7 +212,7 @@ def _around(
     """Find out which particles reach into others' boxes."""
     largest = stacks[-1].box
     found = Neighbours.of(particles, classes, largest, pixel_size)
-    found.report(largest)
+    found.places.report(largest)
     return found
 
 

@@ -56,12 +56,6 @@ def check_subjects(cfg: DictConfig, given: Iterable[str]) -> None:
             remedy="leave micrograph_pixel_size out, or give neighbours=true",
         )
     if cfg.like is not None:
-        if cfg.neighbours:
-            raise InputError(
-                "neighbours belong to particles=, whose coordinates are known",
-                found="like=, new particles, with neighbours=true",
-                remedy="leave neighbours out, or give particles= instead of like=",
-            )
         if cfg.count is None:
             raise InputError("how many new particles?", remedy="give count=, e.g. count=5000")
         return

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import mrcfile
 import numpy as np
@@ -15,11 +16,13 @@ from matplotlib.image import imread
 
 from cryoalign.data.normalize import Normalization
 from cryoalign.errors import InputError
+from cryoalign.evaluate.reading import Reader
 from cryoalign.export.fakes import export_fakes
 from cryoalign.figures import overview
 from cryoalign.io.metadata import read_particles as read_any
+from cryoalign.io.neighbour_table import has_neighbour, neighbour_table
 from cryoalign.io.ownership import listed
-from cryoalign.io.relion import read_particles
+from cryoalign.io.relion import read_particles, write_particles
 from cryoalign.io.simulated import simulated_uids
 from cryoalign.models.baselines import Spectral
 from cryoalign.population.classes import Classes
@@ -29,8 +32,10 @@ from cryoalign.simulate.picture import PICTURE
 from cryoalign.simulate.stream import simulate_particles
 from tests.agreement.conftest import phantom
 from tests.io import cryosparc_files
+from tests.simulate.fields import write_field
 
 if TYPE_CHECKING:
+    from cryoalign.evaluate.stacks import Stacks
     from tests.conftest import Cli
 
 BOX, PIXEL_SIZE = 16, 2.0
@@ -122,3 +127,33 @@ def test_labels_survive_from_maps_to_fakes(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="images without a particle are constant") as refused:
         export_fakes(ranged, star, tmp_path / "ranged", progress=False)
     assert refused.value.row == int(np.flatnonzero(empty)[0]) + 1
+
+
+def test_neighbours_go_with_their_images(tmp_path: Path) -> None:
+    """Of some images, in another order, with fewer pixels; images without any may show inventions."""
+    write_field(tmp_path / "particles.star")
+    mrcfile.write(tmp_path / "map.mrc", phantom(24), voxel_size=PIXEL_SIZE)
+    new = Population(read_particles(tmp_path / "particles.star"), 40, classes=Classes((1.0,), empty=0.5))
+    star = simulate_particles(new, tmp_path / "map.mrc", tmp_path / "new", neighbours=True, progress=False)
+    some = read_particles(star).take(np.arange(30)[::-1])
+    write_particles(star, some)
+    refiner = Refiner(spectral(), Normalization(), 1, BOX, 24 / BOX * PIXEL_SIZE)
+    (fake,) = export_fakes(refiner, star, tmp_path / "fakes", progress=False)
+    given, found = (starfile.read(neighbour_table(one))["particles"] for one in (star, fake))
+    given["number"] = 31 - given["rlnImageName"].str.partition("@")[0].astype(int)
+    given = given[given["number"] > 0].sort_values("number", kind="stable")
+    assert found["rlnImageName"].tolist() == [f"{number:06d}@fake.mrcs" for number in given["number"]]
+    for name in ("rlnParticleName", "rlnAngleRot", "rlnOriginXAngst", "rlnDefocusU", "rlnClassNumber"):
+        assert found[name].tolist() == given[name].tolist()
+    places = [some[["rlnCoordinateX", "rlnCoordinateY"]].to_numpy() for some in (found, given)]
+    np.testing.assert_allclose(places[0] - BOX // 2, (places[1] - 12) * BOX / 24, atol=1e-6)
+    refined = read_particles(fake)
+    near = np.abs(places[0] - BOX // 2).max(axis=1) < BOX
+    alone = ~np.isin(refined.image_name, found["rlnImageName"][near])
+    assert has_neighbour(refined).tolist() == (~alone).tolist()
+    empty = refined.table["rlnClassNumber"].to_numpy() == 0
+    assert 0 < np.count_nonzero(empty & alone) < np.count_nonzero(empty)
+    like = SimpleNamespace(box=BOX, pixel_size=3.0, particles=refined)
+    probe = Reader().empties(fake, cast("Stacks", like))
+    assert probe is not None
+    assert probe.particles.image_name.tolist() == refined.image_name[empty & alone].tolist()

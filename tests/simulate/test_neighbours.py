@@ -24,6 +24,7 @@ from cryoalign.simulate.specimen import DensityMap
 from cryoalign.simulate.stream import simulate_particles
 from cryoalign.simulate.weak_phase import WeakPhase
 from tests.simulate.commanded import BOX, PIXEL_SIZE
+from tests.simulate.fields import wide, write_field
 
 if TYPE_CHECKING:
     from tests.conftest import Cli
@@ -58,20 +59,6 @@ def run(
 ) -> np.ndarray:
     given = {"progress": False, "overwrite": True, "neighbours": neighbours} | options
     return mrcfile.read(simulate_particles(particles, volume, "sims", **given).with_name("sim.mrcs"))
-
-
-def wide(particles: Particles, density: np.ndarray, row: int, move: np.ndarray) -> np.ndarray:
-    """A particle alone in a field of two boxes; of that the box whose centre is `move` px from its own."""
-    pixel_size = particles.optics[0].pixel_size
-    simulator = WeakPhase(
-        torch.from_numpy(density), pixel_size=PIXEL_SIZE, box=2 * BOX, padding=1, image_pixel_size=pixel_size
-    )
-    away = move + particles.shift[row] / pixel_size
-    x, y = np.rint(away).astype(int)
-    rest = (away - [x, y]) * pixel_size
-    image = simulator(replace(particles, shift=np.tile(rest, (len(particles), 1))), [row])[0].numpy()
-    start = 2 * BOX + BOX - BOX // 2
-    return np.pad(image, 2 * BOX)[start + y : start + y + BOX, start + x : start + x + BOX]
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.7])
@@ -155,22 +142,7 @@ def test_they_belong_to_the_specimen(density: np.ndarray) -> None:
 def test_batches_and_interruptions_change_no_byte(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rng = np.random.default_rng(0)
-    names = ("ImageName", "MicrographName", "CoordinateX", "CoordinateY", "AngleRot", "AngleTilt", "AnglePsi")
-    names += ("OriginXAngst", "OriginYAngst", "DefocusU", "DefocusV", "DefocusAngle", "OpticsGroup")
-    cells = [
-        [f"{row:06d}@gone/a.mrcs", f"{'ab'[row % 2]}.mrc", *rng.uniform(0, 90, 7), 9000, 9500, 30, 7]
-        for row in range(1, 25)
-    ]
-    optics = ("OpticsGroup", "Voltage", "SphericalAberration", "AmplitudeContrast", "ImagePixelSize")
-    tables = {
-        "optics": ((*optics, "ImageSize", "MicrographPixelSize"), [[7, 300, 2.7, 0.1, 2, BOX, 1.4]]),
-        "particles": (names, cells),
-    }
-    whole = {
-        name: pd.DataFrame(rows, columns=[f"rln{one}" for one in of]) for name, (of, rows) in tables.items()
-    }
-    starfile.write(whole, "particles.star")
+    write_field(Path("particles.star"))
     given = ("simulate", "particles=particles.star", "volume=map.mrc", "progress=false", "neighbours=true")
     done = cli(*given, "out=whole", "batch_size=5")
     assert done.code == 0, done.err
@@ -208,7 +180,7 @@ def cryosparc(**columns: Any) -> Particles:
 
 
 def test_coordinates_of_cryosparc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryoalign.simulate.stream.write_metadata", lambda *_: None)
+    monkeypatch.setattr("cryoalign.simulate.stream.write_metadata", lambda *_, **__: None)
     assert np.array_equal(run(cryosparc()), run(placed((100, 80), (113, 63))))
 
 
@@ -268,10 +240,8 @@ def test_bad_words(words: tuple[str, ...], said: str, cli: Cli) -> None:
     assert not Path("sims").exists()
 
 
-def test_what_neighbours_do_not_go_with(cli: Cli) -> None:
+def test_what_neighbours_do_not_go_with() -> None:
     with pytest.raises(InputError, match="neighbours are drawn by the weak-phase approximation"):
         run(placed((5, 5)), scattering=Multislice)
     with pytest.raises(InputError, match="micrograph_pixel_size is out of range"):
         run(placed((5, 5)), micrograph_pixel_size=0)
-    done = cli("simulate", "like=particles.star", "count=5", "volume=map.mrc", "out=sims", "neighbours=true")
-    assert (done.code, "neighbours belong to particles=" in done.err) == (1, True), done.err
