@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,8 @@ import pandas as pd
 
 from cryoalign.errors import InputError, within
 from cryoalign.io.cryosparc.table import from_cryosparc
+from cryoalign.io.locate import files_at_hand
+from cryoalign.io.mrc_header import read_header
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +52,8 @@ def box_centres(particles: Particles, pixel_size: float | None = None) -> NDArra
     Raises
     ------
     InputError
-        If there are no coordinates or micrographs, or a coordinate lies outside its micrograph.
+        If there are no coordinates or micrographs, or a coordinate lies outside its micrograph: of a STAR
+        file, below 0, or beyond the sides of the micrograph where that is at hand.
     """
     names = _IN_CS if from_cryosparc(particles) else _IN_STAR
     missing = [name for name in names if name not in particles.table]
@@ -81,7 +85,12 @@ def _whole_pixels(particles: Particles, axis: int) -> NDArray[np.float64]:
     if not from_cryosparc(particles):
         name = _IN_STAR[axis]
         given = _numbers(particles, name)
-        _refuse(particles, name, given, ~(given >= 0), "0 or more")
+        sides = _sides(particles)[:, axis]
+        bad = ~((given >= 0) & (np.trunc(given) <= sides))
+        if bad.any():
+            side = sides[np.flatnonzero(bad)[0]]
+            known = f"0 to {side:g} px" if np.isfinite(side) else "0 px or more"
+            _refuse(particles, name, bad, f"{known}, counted in pixels of the micrograph")
         return np.trunc(given)
     name, side = _IN_CS[axis], _SHAPE[axis]
     if side not in particles.table:
@@ -92,17 +101,26 @@ def _whole_pixels(particles: Particles, axis: int) -> NDArray[np.float64]:
             remedy="join the job's passthrough .cs with passthrough=",
         )
     given = _numbers(particles, name)
-    _refuse(particles, name, given, ~((given >= 0) & (given <= 1)), "0 to 1")
+    _refuse(particles, name, ~((given >= 0) & (given <= 1)), "0 to 1")
     return np.rint(given * _numbers(particles, side))
 
 
-def _refuse(
-    particles: Particles, name: str, values: NDArray[np.float64], bad: NDArray[np.bool_], expected: str
-) -> None:
+def _sides(particles: Particles) -> NDArray[np.float64]:
+    """(N, 2) of the micrograph of each, in px along x and y; infinite where its file is not at hand."""
+    names, place = np.unique(particles.micrograph, return_inverse=True)
+    sides = np.full((len(names), 2), np.inf)
+    files = files_at_hand(names.tolist(), particles.source)
+    for number, name in enumerate(names.tolist()):
+        with suppress(InputError):  # a movie in another format, say
+            sides[number] = read_header(files[name]).shape[:2] if name in files else np.inf
+    return sides[place.reshape(-1)]
+
+
+def _refuse(particles: Particles, name: str, bad: NDArray[np.bool_], expected: str) -> None:
     rows = np.flatnonzero(bad)
     if len(rows):
         raise InputError(
-            f"{name} lies outside the micrograph ({len(rows)} of {len(values)} rows)",
+            f"{name} lies outside the micrograph ({len(rows)} of {len(bad)} rows)",
             file=particles.source,
             row=int(particles.row[rows[0]]),
             expected=expected,

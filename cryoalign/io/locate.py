@@ -10,7 +10,7 @@ import numpy as np
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from cryoalign.particles import Particles
 
@@ -67,6 +67,21 @@ def locate_stacks(particles: Particles, root: Path | str | None = None) -> dict[
             "project's",
         )
     return found
+
+
+def files_at_hand(names: Iterable[str], source: Path) -> dict[str, Path]:
+    """Return the files of some names, looked for as stacks are, as far as they are there.
+
+    Parameters
+    ----------
+    names : iterable of str
+        As the metadata write them.
+    source : Path
+        The metadata file.
+    """
+    folders = list(source.absolute().parents)
+    places = {name: next(filter(Path.is_file, _places(name, folders)), None) for name in names}
+    return {name: path for name, path in places.items() if path is not None}
 
 
 def _places(name: str, folders: Sequence[Path]) -> list[Path]:

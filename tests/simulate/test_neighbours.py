@@ -15,6 +15,7 @@ import starfile
 import torch
 
 from cryoalign.errors import InputError
+from cryoalign.io.coordinates import box_centres
 from cryoalign.io.mrc import StackWriter
 from cryoalign.particles import Optics, Particles
 from cryoalign.physics.conditions import conditions, multiply_by_ctf
@@ -198,7 +199,7 @@ NO_SHAPE.table.pop("location/micrograph_shape[1]")
         ),
         (
             placed((5, 5), (9, -0.5)),
-            f"row 2: {Y} lies outside the micrograph (1 of 2 rows)\n  expected: 0 or",
+            f"row 2: {Y} lies outside the micrograph (1 of 2 rows)\n  expected: 0 px or",
         ),
         (placed((5, 5), (np.nan, 9)), f"row 2: {X} lies outside the micrograph"),
         (cryosparc(**{"location/center_x_frac": [0.5, 1.01]}), "row 2: location/center_x_frac lies outside"),
@@ -215,6 +216,25 @@ def test_neighbours_that_are_not_known(particles: Particles, said: str) -> None:
         run(particles)
     assert said in str(caught.value)
     assert not Path("sims").exists()
+
+
+def test_coordinates_beyond_a_micrograph_that_is_at_hand() -> None:
+    """Named from a folder above; one that is no MRC file says nothing."""
+    Path("project/job").mkdir(parents=True)
+    mrcfile.write("project/a.mrc", np.zeros((60, 90), dtype=np.float32))
+    Path("project/b.mrc").write_text("no micrograph")
+    source = Path("project/job/run_data.star")
+    micrographs = np.array(["a.mrc", "a.mrc", "b.mrc"])
+    inside = replace(placed((90, 60), (0, 0), (500, 500), micrograph=micrographs), source=source)
+    assert len(box_centres(inside)) == 3
+    for place, said in (
+        ((91, 60), f"{X} lies outside the micrograph (1 of 3 rows)\n  expected: 0 to 90 px"),
+        ((60, 90), f"{Y} lies outside the micrograph (1 of 3 rows)\n  expected: 0 to 60 px"),
+    ):
+        beyond = replace(placed((5, 5), place, (5, 5), micrograph=micrographs), source=source)
+        with pytest.raises(InputError, match="row 2") as caught:
+            box_centres(beyond)
+        assert said in str(caught.value)
 
 
 def test_pixel_size_of_micrographs_that_nobody_says(caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,7 @@ from cryoalign.io.mrc import StackWriter
 from cryoalign.io.neighbour_table import read_neighbours
 from cryoalign.io.simulated import simulated_uids
 from cryoalign.physics.conditions import conditions, multiply_by_ctf
+from tests.io import cryosparc_files
 from tests.simulate.commanded import BOX, PIXEL_SIZE, THROUGH_A_LENS
 from tests.simulate.fields import wide, write_field
 
@@ -136,3 +137,28 @@ def test_without_coordinates(cli: Cli) -> None:
     assert "the particles have no coordinates, so that their neighbours are not known" in done.err
     assert "remedy: give the metadata of an extraction" in done.err
     assert not Path("new").exists()
+
+
+def test_like_cryosparcs(cli: Cli) -> None:
+    """The table is a STAR file with RELION's columns alone, and belongs to both files of the images."""
+    table = cryosparc_files.particles(12, BOX, PIXEL_SIZE)
+    rng = np.random.default_rng(1)
+    columns = {
+        "location/micrograph_path": np.full(12, b"J2/a.mrc"), "location/micrograph_psize_A": np.full(12, 1.4),
+        "location/micrograph_shape": np.full((12, 2), 90), "location/center_x_frac": rng.random(12),
+        "location/center_y_frac": rng.random(12),
+    }  # fmt: skip
+    for name, values in columns.items():
+        table = cryosparc_files.with_column(table, name, values)
+    cryosparc_files.save(Path("J1.cs"), table)
+    folder = make(cli, "new", "like=J1.cs", "volume=map.mrc", "count=6")
+    star, cs = (read_neighbours(read_particles(folder / name)) for name in ("sim.star", "sim.cs"))
+    assert star is not None
+    assert cs is not None
+    assert star[1].tolist() == cs[1].tolist()
+    assert len(cs[1]) > 6
+    assert not any("/" in name for name in star[0].table)
+    assert "location/center_x_frac" not in read_particles(folder / "sim.cs").table  # of the measured particle
+    measured = read_particles("J1.cs")
+    source = [measured.image_name.tolist().index(name) for name in star[0].table["rlnOriginalParticleName"]]
+    np.testing.assert_allclose(star[0].defocus, measured.defocus[source], rtol=1e-6)
