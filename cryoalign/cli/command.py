@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 #: Every command, in the order of their use: a room with a ``__main__``, and a file in ``conf/``.
-COMMANDS = ("embedded", "simulate", "audit", "train", "export", "evaluate", "report")
+COMMANDS = ("embedded", "simulate", "audit", "train", "export", "merge", "evaluate", "report")
 _HELP = {"-h", "--help"}
 _COMPLETION = {"-sc", "--shell-completion"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
@@ -20,14 +21,15 @@ from cryoalign.export.picture import draw_refined
 from cryoalign.export.seed import stored_seed
 from cryoalign.export.simulated import refuse_measured
 from cryoalign.export.training_sims import check_like_training
+from cryoalign.io.file_plan import FilePlan
 from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.metadata import passthrough_files, read_particles
 from cryoalign.io.neighbour_table import neighbour_table
+from cryoalign.io.stack_files import StackFiles, file_lock
 from cryoalign.io.stack_names import stack_prefix
-from cryoalign.io.unfinished import resumable
 from cryoalign.refine.arrays import checked_number
-from cryoalign.refine.stack import write_stack
+from cryoalign.refine.stack import write_images, write_metadata
 from cryoalign.runs.provenance import provenance
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from cryoalign.runs.folder import Run
 
 _log = logging.getLogger(__name__)
+
+_ONE = FilePlan()
 
 
 def export_fakes(
@@ -59,6 +63,7 @@ def export_fakes(
     draws: int = 1,
     seed: int | None = None,
     origin: Mapping[str, object] | None = None,
+    plan: FilePlan = _ONE,
     workers: int = 0,
     overwrite: bool = False,
     progress: bool = True,
@@ -77,8 +82,8 @@ def export_fakes(
         STAR or ``.cs`` file of the simulated stack.
     out : Path
         Folder to make: ``fake.mrcs`` and ``fake.star``, or ``fake_draw01.mrcs``, ... where `draws` is above
-        1; of a ``.cs`` also ``fake.cs``, which keeps the uids; of sims with a table of their neighbours
-        ``fake_neighbours.star``.
+        1, and ``fake_000001.mrcs``, ... of more images than a file holds; of a ``.cs`` also ``fake.cs``,
+        which keeps the uids; of sims with a table of their neighbours ``fake_neighbours.star``.
     run : Run, optional
         The run: the stack is held against what it was trained on.
     measured : {"refuse", "take"}
@@ -101,6 +106,9 @@ def export_fakes(
         files.
     origin : mapping, optional
         What these files state of the generator besides.
+    plan : FilePlan
+        How many images a file holds, of which type, and which files are made: the metadata only with all of
+        them.
     workers : int
         Processes that read sims; 0 reads here.
     overwrite : bool
@@ -113,7 +121,7 @@ def export_fakes(
     Returns
     -------
     list of Path
-        The STAR files.
+        The STAR files; none of a shard.
 
     Raises
     ------
@@ -121,11 +129,8 @@ def export_fakes(
         If the stack has another field of view than the run's images, or fewer pixels, is measured or unlike
         the run's sims, or `out` exists.
     """
-    within("draws", draws, 1, remedy="leave it out for one fake of each sim")
-    within("workers", workers, 0, MOST_WORKERS)
+    _check(draws=draws, workers=workers, measured=measured, unlike=unlike)
     given = None if seed is None else checked_number("seed", seed)
-    choice("measured", measured, ("refuse", "take"))
-    choice("unlike", unlike, ("refuse", "take"))
     others, prefix = passthrough_files(passthrough), stack_prefix(out, names)
     particles = read_particles(star, others)
     stacks = locate_stacks(particles, root=root)
@@ -135,32 +140,46 @@ def export_fakes(
         refuse_measured(run, images, stacks)
     if run is not None:
         check_like_training(run, images, take=unlike == "take")
-    stems = ["fake"] if draws == 1 else [f"fake_draw{draw + 1:02d}" for draw in range(draws)]
     _warn_of_noise(refiner, draws)
+    stems = ["fake"] if draws == 1 else [f"fake_draw{draw + 1:02d}" for draw in range(draws)]
     beside = [path] if (path := neighbour_table(star)).is_file() else []
+    files = [StackFiles(stem, len(images), plan.per_file) for stem in stems]
     inputs = [star, *others, *stacks.values(), *beside]
-    identity = _identity(refiner, [fingerprint(inputs, whole=True), reading, draws, given, names, origin])
-    with (
-        resumable(out, identity, overwrite, inputs=inputs) as folder,
-        stored_seed(folder, given, {**provenance(), **(origin or {}), "sims": str(star)}) as stored,
-    ):
-        seeded = replace(refiner, seed=stored)
-        for draw, name in enumerate(stems):
-            options = {"draw": draw, "workers": workers, "label": name, "progress": progress}
+    made = [[one.as_list() for one in files], plan.dtype]
+    identity = _identity(
+        refiner, [fingerprint(inputs, whole=True), reading, draws, given, names, origin, made]
+    )
+    stated = {**provenance(), **(origin or {}), "sims": str(star)}
+    with plan.place(out, identity, files, overwrite=overwrite, inputs=inputs) as folder:
+        stored = stored_seed(folder, given, stated)
+        seeded, options = replace(refiner, seed=stored), {"workers": workers, "progress": progress}
+        _write_images(folder, seeded, images, stacks=files, plan=plan, **options)
+        if plan.is_shard:
+            return []
+        for draw, one in enumerate(files):
             notes = {"cryoalign": version("cryoalign"), **(origin or {}), "seed": stored, "draw": draw}
-            write_stack(
-                folder / f"{name}.star",
-                partial(_fakes_from, seeded, images, options),
-                particles,
-                box=images.box,
-                pixel_size=images.pixel_size,
-                prefix=prefix,
-                notes=notes,
-            )
-            write_neighbours(folder / f"{name}.star", images, prefix=prefix, notes=notes)
+            _write_tables(folder, images, one, prefix=prefix, notes=notes)
         if picture:
-            draw_refined(folder, stems[0], images, run)
-    return [out / f"{name}.star" for name in stems]
+            draw_refined(folder, files[0], images, run)
+    return [out / f"{stem}.star" for stem in stems]
+
+
+def _write_tables(
+    folder: Path, images: ParticleImages, files: StackFiles, *, prefix: str, notes: Mapping[str, object]
+) -> None:
+    """Write the metadata of one draw, and of what lies beside its particles."""
+    star = folder / f"{files.stem}.star"
+    box, pixel_size = images.box, images.pixel_size
+    write_metadata(star, images.particles, files, box=box, pixel_size=pixel_size, prefix=prefix, notes=notes)
+    write_neighbours(star, images, files, prefix=prefix, notes=notes)
+
+
+def _check(*, draws: int, workers: int, measured: str, unlike: str) -> None:
+    """Refuse options out of their range."""
+    within("draws", draws, 1, remedy="leave it out for one fake of each sim")
+    within("workers", workers, 0, MOST_WORKERS)
+    choice("measured", measured, ("refuse", "take"))
+    choice("unlike", unlike, ("refuse", "take"))
 
 
 def _warn_of_noise(refiner: Refiner, draws: int) -> None:
@@ -191,12 +210,38 @@ def _refuse_constant(refiner: Refiner, images: ParticleImages) -> None:
         )
 
 
+def _write_images(
+    folder: Path,
+    refiner: Refiner,
+    images: ParticleImages,
+    *,
+    stacks: Sequence[StackFiles],
+    plan: FilePlan,
+    **options: Any,
+) -> None:
+    """Write the files of a plan: those of all draws of some sims, then of the next ones."""
+    every = [(number, draw) for number in range(len(stacks[0])) for draw in range(len(stacks))]
+    for number, draw in (every[place] for place in plan.files(len(every))):
+        part = stacks[draw].images(number)
+        path = folder / stacks[draw].names[number]
+        known = {"draw": draw, "label": path.stem, **options}
+        with file_lock(path) if plan.is_shard else nullcontext():
+            write_images(
+                path,
+                partial(_fakes_from, refiner, images, known, part),
+                part.stop - part.start,
+                box=images.box,
+                pixel_size=images.pixel_size,
+                dtype=plan.dtype,
+            )
+
+
 def _fakes_from(
-    refiner: Refiner, images: ParticleImages, options: Mapping[str, Any], first: int
+    refiner: Refiner, images: ParticleImages, options: Mapping[str, Any], part: slice, first: int
 ) -> Iterator[NDArray[np.float32]]:
     if first:
-        _log.info("continuing behind the first %d of %d images", first, len(images))
-    return refiner.refine_images(images, np.arange(first, len(images)), **options)
+        _log.info("continuing behind the first %d of %d images", first, part.stop - part.start)
+    return refiner.refine_images(images, np.arange(part.start + first, part.stop), **options)
 
 
 def _identity(refiner: Refiner, decides: Sequence[object]) -> str:

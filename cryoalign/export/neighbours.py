@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cryoalign.io.neighbour_table import neighbour_table, places_in_image, read_neighbours
 from cryoalign.io.relion import write_particles
 
@@ -14,10 +12,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cryoalign.data.images import ParticleImages
+    from cryoalign.io.stack_files import StackFiles
 
 
 def write_neighbours(
-    star: Path, images: ParticleImages, *, prefix: str = "", notes: Mapping[str, object] | None = None
+    star: Path,
+    images: ParticleImages,
+    files: StackFiles,
+    *,
+    prefix: str = "",
+    notes: Mapping[str, object] | None = None,
 ) -> None:
     """Write the neighbours' table of fakes, if there is one beside their sims.
 
@@ -27,6 +31,8 @@ def write_neighbours(
         The STAR file of the fakes.
     images : ParticleImages
         Their sims, row by row, in the box and at the pixel size of the fakes.
+    files : StackFiles
+        That the fakes are in.
     prefix, notes
         As of `cryoalign.refine.stack.write_stack`.
 
@@ -39,11 +45,10 @@ def write_neighbours(
     if found is None or not len(found[1]):
         return
     neighbours, here = found
-    stack = star.with_suffix(".mrcs").name
     write_particles(
         neighbour_table(star),
         neighbours,
-        image_names=np.array([f"{row + 1:06d}@{prefix}{stack}" for row in here.tolist()]),
+        image_names=files.image_names(here, prefix),
         box=images.box,
         pixel_size=images.pixel_size,
         extra=places_in_image(neighbours, images.box, images.pixel_size),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoalign.errors import InputError
-from cryoalign.io.mrc import MrcStack
 from cryoalign.io.relion import read_particles
 from cryoalign.io.simulated import CLASS, MAP
 from cryoalign.simulate.picture import Images, draw_picture, measured_images
@@ -17,27 +16,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cryoalign.data.images import ParticleImages
+    from cryoalign.io.stack_files import StackFiles
     from cryoalign.particles import Particles
     from cryoalign.runs.folder import Run
 
 _log = logging.getLogger(__name__)
 
 
-def draw_refined(folder: Path, name: str, images: ParticleImages, run: Run | None) -> None:
+def draw_refined(folder: Path, files: StackFiles, images: ParticleImages, run: Run | None) -> None:
     """Draw the picture of fakes.
 
     Parameters
     ----------
     folder : Path
         Of their stack.
-    name : str
-        Of the stack, without its ending.
+    files : StackFiles
+        That the stack is in.
     images : ParticleImages
         Their sims.
     run : Run, optional
         The raw images of its test are shown beside, if there are any.
     """
-    particles, fakes = images.particles, MrcStack(folder / f"{name}.mrcs")
+    particles = images.particles
     rows = np.arange(len(particles))
     classes = None
     if CLASS in particles.table and MAP in particles.table:
@@ -47,7 +47,7 @@ def draw_refined(folder: Path, name: str, images: ParticleImages, run: Run | Non
     draw_picture(
         folder,
         {
-            "fake": Images(rows, fakes.read),
+            "fake": Images(rows, files.reader(folder)),
             "sim": Images(rows, images.image),
             **({} if measured is None else {"raw": measured}),
         },

@@ -4,52 +4,49 @@ from __future__ import annotations
 
 import json
 import secrets
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from cryoalign.errors import InputError
+from cryoalign.io.lock import locked
 from cryoalign.io.output import atomic_write
-from cryoalign.io.ownership import MARKER
+from cryoalign.io.unfinished import NOTE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-NOTE = "provenance.json"
 _SEEDS = 2**53  # so many that no two outputs draw the same, and whole in every program's numbers
+_PATIENCE = 60.0  # s: for jobs that begin at the same moment
 
 
-@contextmanager
-def stored_seed(folder: Path, given: int | None, facts: Mapping[str, Any]) -> Iterator[int]:
-    """Return the seed of an output while its images are made: whoever goes on with it reads the same.
+def stored_seed(folder: Path, given: int | None, facts: Mapping[str, Any]) -> int:
+    """Return the seed of an output: whoever goes on with it, or makes another part of it, reads the same.
 
     Parameters
     ----------
     folder : Path
-        Of the output, perhaps begun by an earlier attempt.
+        Of the output, perhaps begun by an earlier attempt, or by other jobs at this moment.
     given : int, optional
         The seed; drawn if it is not given.
     facts : mapping
         What ``provenance.json`` states besides, for JSON.
 
-    Yields
-    ------
+    Returns
+    -------
     int
     """
     path = folder / NOTE
-    seed = _read(path)
-    if seed is None:
-        for left in folder.iterdir():  # made with a seed that nobody knows
-            if left.name != MARKER:
-                left.unlink()
-        seed = secrets.randbelow(_SEEDS) if given is None else given
-        with atomic_write(path) as part:
-            part.write_text(json.dumps({**facts, "seed": seed}, indent=2) + "\n", encoding="utf-8")
-    try:
-        yield seed
-    except BaseException:
-        if not any(folder.glob("*.mrcs*")):  # nothing to go on with
-            path.unlink(missing_ok=True)
-        raise
+    busy = InputError("another job has been storing the seed of this output for a minute", file=path)
+    with locked(folder / ".seed.lock", busy, patience=_PATIENCE):
+        seed = _read(path)
+        if seed is None:
+            for left in folder.iterdir():  # made with a seed that nobody knows
+                if not left.name.startswith("."):
+                    left.unlink()
+            seed = secrets.randbelow(_SEEDS) if given is None else given
+            with atomic_write(path) as part:
+                part.write_text(json.dumps({**facts, "seed": seed}, indent=2) + "\n", encoding="utf-8")
+    return seed
 
 
 def _read(path: Path) -> int | None:

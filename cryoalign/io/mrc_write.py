@@ -17,6 +17,7 @@ import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 from mrcfile.utils import machine_stamp_from_byte_order
 
+from cryoalign.io.half_precision import to_half
 from cryoalign.io.output import place_error, room_error
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from cryoalign.io.half_precision import Precision
 
 _log = logging.getLogger(__name__)
 
+_FLOAT, _HALF = 2, 12  # modes of MRC2014
 _SECONDS_BETWEEN_NOTES = 5.0  # each waits for the disk
 
 
@@ -44,7 +47,7 @@ _JOURNAL = {"images": int, "mean": float, "squares": float, "minimum": float, "m
 
 
 class StackWriter:
-    """Write a float32 stack image by image, without ever holding it.
+    """Write a stack image by image, without ever holding it.
 
     A context manager. The file grows under another name in its folder, with its whole size reserved at
     once, so that a full disk is an error at the start; it takes its name when the block ends well, and is
@@ -69,6 +72,8 @@ class StackWriter:
     order : (count,) int64, optional
         0-based places of the images in the stack, in the order in which they will come; their own order if
         not given.
+    dtype : {"float32", "float16"}
+        Of the pixels: MRC mode 2 or 12.
 
     Raises
     ------
@@ -87,19 +92,24 @@ class StackWriter:
         *,
         resume: bool = False,
         order: NDArray[np.int64] | None = None,
+        dtype: Precision = "float32",
     ) -> None:
         if count < 1 or box < 1 or not pixel_size > 0:
             raise ValueError(
                 f"a stack needs images, a box and a pixel size, not {count}, {box}, {pixel_size}"
             )
         self.path, self.count, self.box, self.pixel_size = Path(path), count, box, pixel_size
-        self._order = order
+        self._order, self._dtype = order, np.dtype(dtype).newbyteorder("<")
         self._size = self._place(count)
         self._done, self._noted = _Written(), -math.inf
         self._file: IO[bytes] | None = None
         part = self.path.with_name(f"{self.path.name}.part")
         self._part: Path | None = part if resume else None
         self._journal: Path | None = part.with_name(f"{part.name}.json") if resume else None
+
+    @property
+    def _mode(self) -> int:
+        return _HALF if self._dtype.itemsize == 2 else _FLOAT
 
     @property
     def written(self) -> int:
@@ -137,7 +147,8 @@ class StackWriter:
         if not self.path.is_file() or self.path.stat().st_size != self._size:
             return False
         header = np.fromfile(self.path, dtype=HEADER_DTYPE.newbyteorder("<"), count=1)[0]
-        return (int(header["nx"]), int(header["ny"]), int(header["nz"])) == (self.box, self.box, self.count)
+        found = tuple(int(header[name]) for name in ("nx", "ny", "nz", "mode"))
+        return found == (self.box, self.box, self.count, self._mode)
 
     def _reserved(self) -> bool:
         """Return whether an unfinished stack has its room already."""
@@ -162,10 +173,12 @@ class StackWriter:
         Parameters
         ----------
         images : (B, box, box) or (box, box) array_like
-            Written as float32.
+            Written as the stack's `dtype`.
 
         Raises
         ------
+        InputError
+            If they do not fit into float16.
         ValueError
             If the images have another size or are more than were announced.
         """
@@ -174,11 +187,15 @@ class StackWriter:
             announced = f"{self.count} images of {self.box} px with {self.written} written"
             raise ValueError(f"a block of shape {np.shape(images)} does not fit into {announced}")
         if len(block) and self._file is not None:
+            pixels: NDArray[np.float16 | np.float32] = block
+            if self._mode == _HALF:
+                pixels = to_half(block, self.path, self.written)
+                block = pixels.astype("<f4")  # what the header tells of
             if self._order is None:
-                self._file.write(block.tobytes())
+                self._file.write(pixels.tobytes())
             else:
                 places = self._order[self.written : self.written + len(block)].tolist()
-                for place, image in zip(places, block, strict=True):
+                for place, image in zip(places, pixels, strict=True):
                     self._file.seek(self._place(place))
                     self._file.write(image.tobytes())
             self._accumulate(block)
@@ -187,7 +204,7 @@ class StackWriter:
 
     def _place(self, number: int) -> int:
         """Return where an image begins in the file."""
-        return HEADER_DTYPE.itemsize + number * self.box**2 * 4
+        return HEADER_DTYPE.itemsize + number * self.box**2 * self._dtype.itemsize
 
     def _note(self) -> None:
         """Have the disk take what was written, then say so in the journal."""
@@ -278,7 +295,7 @@ class StackWriter:
         """MRC2014 header of an image stack: space group 0 and mz = 1."""
         header = np.zeros((), dtype=HEADER_DTYPE.newbyteorder("<")).view(np.recarray)
         header.nx = header.ny = header.mx = header.my = self.box
-        header.nz, header.mz, header.mode, header.ispg = self.count, 1, 2, 0
+        header.nz, header.mz, header.mode, header.ispg = self.count, 1, self._mode, 0
         header.cella = (self.box * self.pixel_size, self.box * self.pixel_size, self.pixel_size)
         header.cellb = (90.0, 90.0, 90.0)
         header.mapc, header.mapr, header.maps = 1, 2, 3

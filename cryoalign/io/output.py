@@ -147,6 +147,20 @@ def absolute(out: Path) -> Path:
     return place
 
 
+def lock_file(out: Path) -> Path:
+    """Return the file whose lock is that of an output."""
+    return out.with_name(f".{out.name}.unfinished.lock")
+
+
+def busy_error(out: Path) -> InputError:
+    """Build the error for what another process is writing."""
+    return InputError(
+        "another process is writing this output",
+        file=out,
+        remedy="wait for it, or choose another folder for the output",
+    )
+
+
 @contextmanager
 def claimed(out: Path, overwrite: bool, inputs: Sequence[Path]) -> Iterator[None]:
     """Hold the lock of an output, once nothing is in its way.
@@ -164,15 +178,10 @@ def claimed(out: Path, overwrite: bool, inputs: Sequence[Path]) -> Iterator[None
         As in `staged`.
     """
     check_free(out, overwrite, inputs)
-    busy = InputError(
-        "another process is writing this output",
-        file=out,
-        remedy="wait for it, or choose another folder for the output",
-    )
     with ExitStack() as stack:
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(out.with_name(f".{out.name}.unfinished.lock"), busy))
+            stack.enter_context(locked(lock_file(out), busy_error(out)))
             for folder in left_behind(out):
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError as error:

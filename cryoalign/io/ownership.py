@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,13 @@ _ABOUT = "cryoalign wrote what is listed here; overwrite=true replaces this fold
 _RANDOM = r"[a-z0-9_]{8}"  # what tempfile puts behind a prefix
 
 
-def mark(folder: Path, *, identity: str | None = None, finished: bool) -> None:
+def mark(
+    folder: Path,
+    *,
+    identity: str | None = None,
+    job: Mapping[str, object] | None = None,
+    finished: bool,
+) -> None:
     """Mark a folder as written by cryoalign.
 
     Parameters
@@ -37,10 +43,14 @@ def mark(folder: Path, *, identity: str | None = None, finished: bool) -> None:
     folder : Path
     identity : str, optional
         All that decides what is in it, where that is known.
+    job : mapping, optional
+        Of one that several jobs fill: how the whole is made of their files.
     finished : bool
         List what is in it; one that is still being filled lists nothing.
     """
     content: dict[str, object] = {"about": _ABOUT, "identity": identity}
+    if job is not None:
+        content["job"] = dict(job)
     if finished:
         content["files"] = sorted({*entries(folder), MARKER})
     new = folder / _NEW_MARKER
@@ -68,6 +78,12 @@ def identity_of(folder: Path) -> str | None:
     """Return what decides the content of a folder, as its marker has it."""
     identity = _marker(folder).get("identity")
     return identity if isinstance(identity, str) else None
+
+
+def job_of(folder: Path) -> dict[str, object] | None:
+    """Return how the whole is made of the files in a folder, None where its marker does not say."""
+    job = _marker(folder).get("job")
+    return job if isinstance(job, dict) else None
 
 
 def is_marked(folder: Path) -> bool:

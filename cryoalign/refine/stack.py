@@ -11,6 +11,7 @@ from cryoalign.io.cryosparc.write import write_cryosparc
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.relion import write_particles
 from cryoalign.io.relion.read import ORIGINAL
+from cryoalign.io.stack_files import StackFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from cryoalign.io.half_precision import Precision
     from cryoalign.particles import Particles
 
 
@@ -65,17 +67,80 @@ def write_stack(
     InputError
         If the disk is full or the place cannot be written.
     """
-    stack = star.with_suffix(".mrcs")
-    with StackWriter(stack, len(particles), box, pixel_size, resume=callable(images)) as writer:
-        for batch in images(writer.written) if callable(images) else images:
-            writer.write(batch)
+    write_images(star.with_suffix(".mrcs"), images, len(particles), box=box, pixel_size=pixel_size)
+    files = StackFiles(star.stem, len(particles), len(particles))
+    write_metadata(
+        star,
+        particles,
+        files,
+        box=box,
+        pixel_size=pixel_size,
+        original_names=original_names,
+        prefix=prefix,
+        notes=notes,
+    )
+    return star
+
+
+def write_images(
+    path: Path,
+    images: Iterable[NDArray[np.float32]] | Callable[[int], Iterable[NDArray[np.float32]]],
+    count: int,
+    *,
+    box: int,
+    pixel_size: float,
+    dtype: Precision = "float32",
+) -> None:
+    """Write images as an MRC stack.
+
+    Parameters
+    ----------
+    path : Path
+    images
+        As in `write_stack`; of a stack that is there already they are not asked for.
+    count : int
+        How many there are.
+    box, pixel_size
+        As in `write_stack`.
+    dtype : {"float32", "float16"}
+        Of the pixels.
+    """
+    with StackWriter(path, count, box, pixel_size, resume=callable(images), dtype=dtype) as writer:
+        if writer.written < count:
+            for batch in images(writer.written) if callable(images) else images:
+                writer.write(batch)
+
+
+def write_metadata(
+    star: Path,
+    particles: Particles,
+    files: StackFiles,
+    *,
+    box: int,
+    pixel_size: float,
+    original_names: ArrayLike | None = None,
+    prefix: str = "",
+    notes: Mapping[str, object] | None = None,
+) -> None:
+    """Write the STAR file of images that are in some files, and of CryoSPARC's particles a ``.cs`` file, too.
+
+    Parameters
+    ----------
+    star : Path
+    particles : Particles
+    files : StackFiles
+        Where their images are, in this order.
+    box, pixel_size, original_names, prefix, notes
+        As in `write_stack`.
+    """
     if original_names is None:
         known = ORIGINAL in particles.table
         original_names = particles.table[ORIGINAL].to_numpy() if known else particles.image_name
+    rows = np.arange(len(particles))
     write_particles(
         star,
         particles,
-        image_names=[f"{number:06d}@{prefix}{stack.name}" for number in range(1, len(particles) + 1)],
+        image_names=files.image_names(rows, prefix),
         original_names=original_names,
         box=box,
         pixel_size=pixel_size,
@@ -84,5 +149,6 @@ def write_stack(
         title="refinement",
     )
     if from_cryosparc(particles):
-        write_cryosparc(star.with_suffix(".cs"), particles, stack=stack.name, box=box, pixel_size=pixel_size)
-    return star
+        cs = star.with_suffix(".cs")
+        stack, slot = files.places(rows)
+        write_cryosparc(cs, particles, stack=stack, slot=slot, box=box, pixel_size=pixel_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,17 @@ import numpy as np
 from cryoalign.errors import InputError
 from cryoalign.io.mrc import StackWriter
 from cryoalign.io.progress import progress_bar
+from cryoalign.io.stack_files import file_lock
 from cryoalign.simulate.exposure import Experiment
 from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from cryoalign.io.file_plan import FilePlan
     from cryoalign.particles import Particles
     from cryoalign.population.population import Population
     from cryoalign.simulate.conformations import Conformations, Frame
@@ -30,7 +33,12 @@ if TYPE_CHECKING:
     from cryoalign.simulate.solvent import Ice
     from cryoalign.simulate.specimen import Specimen, Volume
 
+    #: Number of the map, where its images go, rows.
+    _Batch = tuple[int, StackWriter, NDArray[np.int64]]
+
 _log = logging.getLogger(__name__)
+
+_OPEN = 32  # files of several maps written at once
 
 
 @dataclass
@@ -68,6 +76,7 @@ class Drawing:
     neighbours: Neighbours | None = None
     _held: Volume | None = field(init=False)
     _kept: dict[int, WeakPhase] = field(init=False, default_factory=dict)
+    _made: tuple[int, Experiment] | None = field(init=False, default=None)
 
     def __post_init__(self, first: Volume) -> None:
         self._held = first
@@ -82,76 +91,88 @@ class Drawing:
 
     def write(
         self,
-        path: Path,
+        files: Sequence[tuple[Path, NDArray[np.int64]]],
         particles: Particles | Population,
-        rows: NDArray[np.int64],
         classes: NDArray[np.int64] | None,
         *,
         identity: Callable[[Particles], NDArray[np.integer]],
         resume: bool,
+        plan: FilePlan,
         batch_size: int,
         progress: bool,
     ) -> None:
-        """Write the stack of some rows, class by class, behind the images that are there.
+        """Write files of images, class by class, behind the images that are there.
 
         Parameters
         ----------
-        path : Path
+        files : sequence of (Path, (n,) int64)
+            Each with the 0-based rows of its images, in their order.
         particles : Particles or Population
-        rows : (n,) int64
-            0-based, in the order of the images in the stack.
-        classes : (n,) int64, optional
+        classes : (N,) int64, optional
             The number of each one's map, 0 for none; all of the first if not given.
         identity : callable
             See `cryoalign.simulate.exposure.Experiment`.
+        plan : FilePlan
+            Where other jobs write into the same folder, a file that one of them is writing is refused.
         resume, batch_size, progress
             See `simulate_particles`.
         """
         size = float(self.seen.optics_column("pixel_size")[0])
-        order = None if classes is None else np.argsort(classes, kind="stable")
-        with StackWriter(path, len(rows), self.box, size, resume=resume, order=order) as writer:
-            if classes is None or order is None:
-                classes = np.ones(len(rows), dtype=np.int64)
-            else:
-                classes, rows = classes[order], rows[order]
-            if writer.written:
-                _log.info("continuing behind the first %d of %d images", writer.written, len(rows))
-            batches = _batches(classes, writer.written, batch_size)
-            shown = progress_bar(batches, "simulating", shown=progress)
-            drawn = ((int(classes[part.start]), rows[part]) for part in shown)
-            self._draw(writer, particles, drawn, identity)
+        at_once = 1 if classes is None else _OPEN
+        for start in range(0, len(files), at_once):
+            batches: list[_Batch] = []
+            with ExitStack() as stack:
+                for path, given in files[start : start + at_once]:
+                    own, rows, order = np.ones(len(given), dtype=np.int64), given, None
+                    if classes is not None:
+                        order = np.argsort(classes[given], kind="stable")
+                        own, rows = classes[given][order], given[order]
+                    if plan.is_shard:
+                        stack.enter_context(file_lock(path))
+                    writer = stack.enter_context(
+                        StackWriter(
+                            path, len(rows), self.box, size, resume=resume, order=order, dtype=plan.dtype
+                        )
+                    )
+                    if 0 < writer.written < len(rows) or (writer.written and len(files) == 1):
+                        _log.info("continuing behind the first %d of %d images", writer.written, len(rows))
+                    parts = _batches(own, writer.written, batch_size)
+                    batches += [(int(own[part.start]), writer, rows[part]) for part in parts]
+                batches.sort(key=lambda batch: batch[0])  # a map is made once for all of these files
+                label = "simulating" if len(files) == 1 else f"simulating {files[start][0].name}"
+                self._draw(
+                    particles, progress_bar(batches, label, shown=progress and bool(batches)), identity
+                )
 
     def _draw(
         self,
-        writer: StackWriter,
         particles: Particles | Population,
-        batches: Iterable[tuple[int, NDArray[np.int64]]],
+        batches: Iterable[_Batch],
         identity: Callable[[Particles], NDArray[np.integer]],
     ) -> None:
         """Draw batches of one map each."""
-        drawn, experiment = -1, None
-        try:
-            for number, rows in batches:
-                if experiment is None or number != drawn:
-                    experiment = None  # before the next one takes its memory
-                    drawn, experiment = number, replace(self._experiment(number), identity=identity)
+        for number, writer, rows in batches:
+            try:
+                if self._made is None or number != self._made[0]:
+                    self._made = None  # before the next one takes its memory
+                    self._made = number, replace(self._experiment(number), identity=identity)
                 batch = particles.take(rows)
                 others = None
                 if self.neighbours is not None:
                     others = self.neighbours.images(
                         particles, rows, self._weak_phase, box=self.box, device=self.device
                     )
-                images = experiment(batch, neighbours=others).cpu().numpy()
+                images = self._made[1](batch, neighbours=others).cpu().numpy()
                 _check_images(images, batch, may_be_constant=number == 0)
                 writer.write(images)
-        except KeyboardInterrupt:
-            if writer.resumes and writer.written:
-                _log.info(
-                    "interrupted behind %d of %d images; the same command given again goes on",
-                    writer.written,
-                    writer.count,
-                )
-            raise
+            except KeyboardInterrupt:
+                if writer.resumes and writer.written:
+                    _log.info(
+                        "interrupted behind %d of %d images; the same command given again goes on",
+                        writer.written,
+                        writer.count,
+                    )
+                raise
 
     def _experiment(self, number: int) -> Experiment:
         """Return what makes the images of one map."""

@@ -127,7 +127,7 @@ def draw_simulated(
         Of the stacks of the measured images.
     """
     stack = max(stacks, key=lambda one: len(one.rows))
-    written = MrcStack(folder / stack.name)
+    read = stack.files.reader(folder)
     measured = particles if isinstance(particles, Particles) else particles.like
     note = "" if len(stacks) == 1 else f", those of {stack.box} px"
     if measured is particles:
@@ -136,7 +136,7 @@ def draw_simulated(
     draw_picture(
         folder,
         {
-            "sim": Images(stack.rows, lambda row: written.read(int(np.searchsorted(stack.rows, row)))),
+            "sim": Images(stack.rows, lambda row: read(int(np.searchsorted(stack.rows, row)))),
             **({} if raw is None else {"raw": raw}),
         },
         {"sim": particles, **({} if measured is particles else {"raw": measured})},

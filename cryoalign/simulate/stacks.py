@@ -10,12 +10,15 @@ import numpy as np
 from cryoalign.errors import InputError
 from cryoalign.io.locate import locate_stacks
 from cryoalign.io.mrc import MrcStack
+from cryoalign.io.stack_files import StackFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from cryoalign.io.file_plan import FilePlan
     from cryoalign.particles import Particles
     from cryoalign.population.population import Population
 
@@ -29,15 +32,15 @@ class ImageStack:
 
     Attributes
     ----------
-    name : str
-        Of the file.
+    files : StackFiles
+        That its images are in.
     box : int
         Side of its images in px.
     rows : (n,) int64
         0-based rows of the particles that it shows, in the order of its images.
     """
 
-    name: str
+    files: StackFiles
     box: int
     rows: NDArray[np.int64]
 
@@ -57,7 +60,7 @@ def stacks_by_box(particles: Particles | Population, box: int | None, root: Path
     Returns
     -------
     list of ImageStack
-        ``sim.mrcs``, or ``sim_064px.mrcs`` and so on where there are several.
+        ``sim``, or ``sim_064px`` and so on where there are several.
 
     Raises
     ------
@@ -77,10 +80,31 @@ def stacks_by_box(particles: Particles | Population, box: int | None, root: Path
             remedy="correct the file, or give the box size as box=VALUE",
         )
     sizes = np.unique(boxes).tolist()
-    names = ["sim.mrcs"] if len(sizes) == 1 else [f"sim_{size:03d}px.mrcs" for size in sizes]
+    stems = ["sim"] if len(sizes) == 1 else [f"sim_{size:03d}px" for size in sizes]
+    rows = [np.flatnonzero(boxes == size) for size in sizes]
     return [
-        ImageStack(name, size, np.flatnonzero(boxes == size)) for name, size in zip(names, sizes, strict=True)
+        ImageStack(StackFiles(stem, len(own)), size, own)
+        for stem, size, own in zip(stems, sizes, rows, strict=True)
     ]
+
+
+def in_files(stacks: Sequence[ImageStack], per_file: int) -> list[ImageStack]:
+    """Return stacks with so many images in a file."""
+    return [replace(stack, files=replace(stack.files, per_file=per_file)) for stack in stacks]
+
+
+def files_to_make(
+    stacks: Sequence[ImageStack], folder: Path, plan: FilePlan
+) -> list[list[tuple[Path, NDArray[np.int64]]]]:
+    """Return of each stack the files that are to be made here, with the rows of their images."""
+    found, first = [], 0
+    mine = plan.files(sum(len(stack.files) for stack in stacks))
+    for stack in stacks:
+        names = stack.files.names
+        numbers = [n for n in range(len(names)) if first + n in mine]
+        found.append([(folder / names[n], stack.rows[stack.files.images(n)]) for n in numbers])
+        first += len(names)
+    return found
 
 
 def with_boxes(population: Population, box: int | None, root: Path | None) -> Population:
@@ -144,7 +168,7 @@ def rows_in_stacks(particles: Particles, stacks: list[ImageStack], rows: NDArray
     for stack in stacks:
         place = np.searchsorted(stack.rows, rows).clip(max=len(stack.rows) - 1)
         here = stack.rows[place] == rows
-        name[here], slot[here] = stack.name, place[here]
+        name[here], slot[here] = stack.files.places(place[here])
     return replace(particles, stack=name.astype(np.str_), slot=slot)
 
 

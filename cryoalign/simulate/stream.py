@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoalign.errors import InputError
+from cryoalign.io.file_plan import FilePlan
 from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.identity import identities, simulated_identities
 from cryoalign.io.metadata import passthrough_files, read_particles
-from cryoalign.io.output import staged
 from cryoalign.io.simulated import MAPS
 from cryoalign.io.stack_names import stack_prefix
-from cryoalign.io.unfinished import resumable
 from cryoalign.particles import Particles
 from cryoalign.physics.conditions import without_aberrations
 from cryoalign.population.population import Population
@@ -30,13 +29,12 @@ from cryoalign.simulate.labels import drawn_classes, maps_fingerprint, numbered_
 from cryoalign.simulate.neighbours import Neighbours
 from cryoalign.simulate.picture import draw_simulated
 from cryoalign.simulate.specimen import DensityMap
-from cryoalign.simulate.stacks import stacks_by_box, with_boxes
+from cryoalign.simulate.stacks import files_to_make, in_files, stacks_by_box, with_boxes
 from cryoalign.simulate.tables import STAR, write_metadata
 from cryoalign.simulate.weak_phase import WeakPhase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -51,6 +49,8 @@ if TYPE_CHECKING:
     _Parts = tuple[
         Callable[..., Scattering], Ice | None, Counting | None, Envelope | None, int, str, Neighbours | None
     ]
+
+_ONE = FilePlan()
 
 
 def simulate_particles(
@@ -70,6 +70,7 @@ def simulate_particles(
     neighbours: bool = False,
     micrograph_pixel_size: float | None = None,
     parameters: Mapping[str, Any] | None = None,
+    plan: FilePlan = _ONE,
     batch_size: int = 32,
     overwrite: bool = False,
     progress: bool = True,
@@ -87,9 +88,10 @@ def simulate_particles(
         What they are images of; of a path, the map in that MRC file. Of several, measured particles are
         images of that which their ``rlnClassNumber`` counts, and new ones of what their `classes` say.
     out : str or Path
-        Folder to make: ``sim.mrcs`` (float32, pixel size in the header; where there are several box sizes,
-        ``sim_064px.mrcs`` and so on) and ``sim.star``, whose ``rlnImageOriginalName`` holds the name of the
-        raw image, where there is one; of particles from a ``.cs`` also ``sim.cs``.
+        Folder to make: ``sim.mrcs`` (pixel size in the header; of more images than a file holds
+        ``sim_000001.mrcs`` and so on, of several box sizes ``sim_064px.mrcs``) and ``sim.star``, whose
+        ``rlnImageOriginalName`` holds the name of the raw image, where there is one; of particles from a
+        ``.cs`` also ``sim.cs``.
     scattering : callable
         Makes the simulator: `WeakPhase`, `Multislice`, or one of them with some arguments given.
     solvent, detector, seed
@@ -116,6 +118,9 @@ def simulate_particles(
     parameters : mapping, optional
         All that decides the images, to be written into ``sim.star``. Given, an interrupted simulation is
         continued by the next one with the same parameters and files.
+    plan : FilePlan
+        How many images a file holds, of which type, and which files are made: the metadata only with all of
+        them. A shard needs `parameters`.
     batch_size : int
         Images simulated at once; memory grows with it and with nothing else.
     overwrite : bool
@@ -147,15 +152,17 @@ def simulate_particles(
     maps = _maps(specimen)
     out, prefix = Path(out), stack_prefix(Path(out), names)
     particles, stacks = _in_boxes(particles, ignore_aberrations, box, root)
+    stacks = in_files(stacks, plan.per_file)
     classes = drawn_classes(particles, maps)
     around = _around(particles, classes, stacks, micrograph_pixel_size) if neighbours else None
     parts = (scattering, solvent, detector, envelope, seed, device, around)
-    drawing: Drawing | None = _drawing(maps, particles, stacks[0], parts, stacks[1:])
+    drawing = None if plan.merging else _drawing(maps, particles, stacks[0], parts, stacks[1:])
     inputs: tuple[Path, ...] = (particles.source, *maps.files)
     read = (*inputs, *passthrough_files((parameters or {}).get("passthrough")))
     if isinstance(particles, Population):
         inputs, read = (*inputs, *particles.poses.files), (*read, *particles.poses.files)
-        options = parameters or {"parts": repr((*maps.specimens, *parts[:5]))}
+        options = dict(parameters or {"parts": repr((*maps.specimens, *parts[:5]))})
+        options.pop("dtype", None)  # the same images, whatever they are written as
         particles = particles.made_of(maps.names, options, read)
     elif classes is not None:
         particles = numbered_maps(particles, classes, maps.names)
@@ -163,23 +170,19 @@ def simulate_particles(
     known = maps_fingerprint([contents[str(file)] for file in maps.files], particles, classes)
     who = simulated_identities(particles, known) if isinstance(particles, Particles) else identities
     identity = None if parameters is None else _identity(parameters, contents, stacks)
-    with _place(out, identity, overwrite, read) as folder:
-        for stack in stacks:
-            drawing = drawing or _drawing(maps, particles, stack, parts)
-            drawing.write(
-                folder / stack.name,
-                particles,
-                stack.rows,
-                None if classes is None else classes[stack.rows],
-                identity=who,
-                resume=parameters is not None,
-                batch_size=batch_size,
-                progress=progress,
-            )
+    every = [stack.files for stack in stacks]
+    how: Any = {"resume": parameters is not None, "batch_size": batch_size, "progress": progress}
+    with plan.place(out, identity, every, overwrite=overwrite, inputs=read) as folder:
+        for stack, files in zip(stacks, files_to_make(stacks, folder, plan), strict=True):
+            if files:
+                drawing = drawing or _drawing(maps, particles, stack, parts)
+                drawing.write(files, particles, classes, identity=who, plan=plan, **how)
             drawing = None
-        write_metadata(folder, particles, stacks, _notes(parameters, inputs, known), prefix, around=around)
-        if picture:
-            draw_simulated(folder, particles, stacks, classes, root)
+        if not plan.is_shard:
+            notes = _notes(parameters, inputs, known)
+            write_metadata(folder, particles, stacks, notes, prefix, around=around)
+            if picture:
+                draw_simulated(folder, particles, stacks, classes, root)
     return out / STAR
 
 
@@ -261,15 +264,6 @@ def _stated(particles: Particles) -> set[int]:
     return {box for box in stated if box is not None}
 
 
-def _place(
-    out: Path, identity: str | None, overwrite: bool, inputs: Sequence[Path]
-) -> AbstractContextManager[Path]:
-    """Make the folder: one that an interrupted attempt left is continued where an identity is known."""
-    if identity is None:
-        return staged(out, overwrite, inputs)
-    return resumable(out, identity, overwrite, inputs)
-
-
 def _notes(
     parameters: Mapping[str, Any] | None, inputs: tuple[Path, ...], maps: str
 ) -> dict[str, Any] | None:
@@ -280,7 +274,8 @@ def _notes(
 
 def _identity(parameters: Mapping[str, Any], contents: Mapping[str, str], stacks: list[ImageStack]) -> str:
     """Return a hash of all that decides the images: every input whole, since a row may differ anywhere."""
-    decides = [version("cryoalign"), dict(parameters), dict(contents), [stack.box for stack in stacks]]
+    made = [(stack.box, stack.files.count, stack.files.per_file) for stack in stacks]
+    decides = [version("cryoalign"), dict(parameters), dict(contents), made]
     return sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 

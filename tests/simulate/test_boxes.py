@@ -116,11 +116,11 @@ def test_an_interrupted_simulation_of_two_stacks_goes_on(
 def test_boxes_of_raw_stacks_and_a_group_of_two(folder: Path) -> None:
     raw = read_particles(folder / "raw.star")
     silent = replace(raw, optics=tuple(replace(group, box_size=None) for group in raw.optics))
-    assert [(stack.name, stack.box) for stack in stacks_by_box(silent, None, None)] == [
+    assert [(*stack.files.names, stack.box) for stack in stacks_by_box(silent, None, None)] == [
         ("sim_032px.mrcs", 32),
         ("sim_040px.mrcs", 40),
     ]
-    assert [(stack.name, stack.box) for stack in stacks_by_box(raw, 24, None)] == [("sim.mrcs", 24)]
+    assert [(*stack.files.names, stack.box) for stack in stacks_by_box(raw, 24, None)] == [("sim.mrcs", 24)]
     joined = replace(silent, optics_index=silent.optics_index // 2)
     with pytest.raises(InputError, match=r"group krios do not have one box size(.|\n)*32 px, 40 px"):
         stacks_by_box(joined, None, None)
