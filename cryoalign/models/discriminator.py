@@ -24,11 +24,19 @@ class Discriminator(nn.Module, ABC):
     r1 : float
         Weight of the penalty on its gradient at raw images; see `cryoalign.losses.penalty`.
 
+    Attributes
+    ----------
+    judges_alone : bool
+        Whether its judgement of an image does not depend on the others of the batch, nor on how often it was
+        asked.
+
     Raises
     ------
     InputError
         If it is negative.
     """
+
+    judges_alone: bool = True
 
     def __init__(self, r1: float = 0.0) -> None:
         super().__init__()

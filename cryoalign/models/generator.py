@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, TypedDict, cast
 from torch import Tensor, nn
 
 from cryoalign.errors import within
+from cryoalign.models.counter_noise import counter_noise
 from cryoalign.models.layers import Dropout, dropping
 from cryoalign.models.noise import noise_maps, streams
 
@@ -169,6 +170,9 @@ class Generator(nn.Module, ABC):
     def draw_noise(self, seed: int, identity: Tensor, draw: Tensor, metadata: Metadata) -> Tensor | None:  # noqa: ARG002
         """Draw the noise maps that belong to these particles.
 
+        In use they are the same on every device, drawn on the CPU; in training, where the device is another,
+        on that device: the CPU would take longer than the networks.
+
         Parameters
         ----------
         seed, identity, draw, metadata
@@ -177,8 +181,9 @@ class Generator(nn.Module, ABC):
         Returns
         -------
         (B, noise_channels, box, box) tensor or None
-            On the CPU; None where it takes none.
+            None where it takes none.
         """
         if not self.noise_channels:
             return None
-        return noise_maps(seed, identity, draw, channels=self.noise_channels, box=self.box)
+        draws = counter_noise if self.training and identity.device.type != "cpu" else noise_maps
+        return draws(seed, identity, draw, channels=self.noise_channels, box=self.box)

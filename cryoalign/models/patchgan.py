@@ -76,6 +76,7 @@ class PatchGAN(Discriminator):
         choice("discriminator.norm", norm, ("instance", "batch", "none"))
         within("discriminator.width", width, 1, whole=True)
         self.field = _fitting_field(box, field)
+        self.judges_alone = norm != "batch" and not batch_statistics and not spectral_norm
         if self.field == 1:
             layers = [
                 nn.Conv2d(2, width, 1),

@@ -14,8 +14,18 @@ if TYPE_CHECKING:
     from cryoalign.report.run_result import RunResult
 
 #: Keys that change no result, or only name places. Of the callbacks, only early stopping changes one.
-_IRRELEVANT = ("seed", "data.seed", "resume", "threads", "audit", "test", "data.workers", "data.check")
-_IRRELEVANT_GROUPS = ("paths.", "logger.", "callbacks.")
+_IRRELEVANT = (
+    "seed",
+    "data.seed",
+    "resume",
+    "threads",
+    "audit",
+    "test",
+    "data.workers",
+    "data.check",
+    "optimizer.algorithm.fused",
+)
+_IRRELEVANT_GROUPS = ("paths.", "logger.", "callbacks.", "speed.")
 _EARLY_STOPPING = "callbacks.early_stopping."
 _IRRELEVANT_ENDS = ("enable_progress_bar", "data.folder", "data.root")
 #: Keys that name the data; no difference where the files themselves are the same.

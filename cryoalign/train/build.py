@@ -15,6 +15,7 @@ from cryoalign.reading import first_line
 from cryoalign.runs.checkpoint import binding, find_checkpoint, read_checkpoint
 from cryoalign.runs.generator import build_generator
 from cryoalign.runs.trust import build
+from cryoalign.train.speed import AS_THEY_ARE, Speed
 from cryoalign.train.system import PairedGAN
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def build_system(cfg: DictConfig, box: int, *, trains: bool = True) -> PairedGAN
         seed=cfg.seed,
         log_every=cfg.log_every,
         configuration=binding(cfg),
+        speed=Speed(**cfg.speed) if trains and not generator.closed_form else AS_THEY_ARE,
         **optimizer,
     )
 

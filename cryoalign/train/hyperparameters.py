@@ -38,9 +38,17 @@ _SURROUNDINGS = {
     "audit", "callbacks", "data", "debug", "log_every", "resume", "test", "threads", "trainer",
     "data.bad_images", "data.check", "data.check_header", "data.folder", "data.missing_ctf",
     "data.passthrough", "data.pixel_size", "data.raw", "data.root", "data.sim", "data.workers",
+    "optimizer.algorithm.fused", "speed",
     "trainer.accelerator", "trainer.enable_progress_bar", "trainer.val_check_interval",
 }  # fmt: skip
-_SURROUNDING_GROUPS = ("callbacks.figures.", "callbacks.step_checkpoints.", "hydra", "logger", "paths")
+_SURROUNDING_GROUPS = (
+    "callbacks.figures.",
+    "callbacks.step_checkpoints.",
+    "hydra",
+    "logger",
+    "paths",
+    "speed.",
+)
 #: Of the last validation, what the table of runs shows beside them.
 RESULTS = ("val/RPSD_L1", "val/RPSD_MSE", "val/pixel_L1", "val/pixel_MSE", "val/ring_correlation")
 

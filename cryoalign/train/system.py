@@ -15,14 +15,15 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MeanMetric
 
 from cryoalign.errors import within
 from cryoalign.losses.penalty import r1_penalty
 from cryoalign.metrics.suite import PairedSuite
+from cryoalign.train.average import MovingAverage
 from cryoalign.train.carried import Carried, Validation
 from cryoalign.train.finite import Finite, checked_fakes
+from cryoalign.train.speed import AS_THEY_ARE, Speed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -68,6 +69,8 @@ class PairedGAN(LightningModule):
         Training values are logged every so many steps.
     configuration : str
         The run's configuration as text; a checkpoint carries it, and one of another configuration is refused.
+    speed : Speed
+        How the networks are run in training.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class PairedGAN(LightningModule):
         ema_decay: float | None = None,
         log_every: int = 10,
         configuration: str = "",
+        speed: Speed = AS_THEY_ARE,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -94,13 +98,10 @@ class PairedGAN(LightningModule):
         self.optimizer_factory, self.box, self.seed = optimizer, box, seed
         self.decay_start, self.decay_end = decay_start, decay_end
         self.accumulate, self.clip, self.log_every = accumulate, clip, log_every
-        self.carried, self._finite = Carried(configuration), Finite()
+        self.carried, self._finite, self.speed = Carried(configuration), Finite(), speed
         self._check_numbers(ema_decay)
-        self.average: AveragedModel | None = None
-        if ema_decay is not None:
-            average = get_ema_multi_avg_fn(ema_decay)  # type: ignore[no-untyped-call]
-            self.average = AveragedModel(generator, multi_avg_fn=average, use_buffers=True)
-            self.average.requires_grad_(False)
+        self.average = None if ema_decay is None else MovingAverage(generator, ema_decay)
+        speed.prepare(generator, self.discriminator)
         adversarial = self.discriminator is not None
         suite = partial(PairedSuite, box, floor=True, discriminator=adversarial, norm=objective.norm)
         self.validation_suite, self.test_suite = suite(), suite()
@@ -131,7 +132,8 @@ class PairedGAN(LightningModule):
         training = model.training
         model.eval()
         who = metadata["identity"]
-        fake = model.generate(sim, seed=self.seed, identity=who, draw=draw, metadata=metadata)
+        with self.speed.plainly():
+            fake = model.generate(sim, seed=self.seed, identity=who, draw=draw, metadata=metadata)
         model.train(training)
         return fake.float()
 
@@ -194,7 +196,7 @@ class PairedGAN(LightningModule):
         sim, raw = batch["sim"], batch["raw"]
         if discriminator.r1 > 0:
             raw = raw.clone().requires_grad_()
-        on_raw, on_fake = discriminator(sim, raw), discriminator(sim, fake)
+        on_raw, on_fake = self.speed.judge(discriminator, sim, raw, fake)
         loss = self.objective.adversarial.discriminator(on_raw, on_fake)
         values = {"loss_D": loss.detach(), "D_raw": on_raw.detach().mean(), "D_fake": on_fake.detach().mean()}
         if discriminator.r1 > 0:
@@ -252,7 +254,9 @@ class PairedGAN(LightningModule):
 
         Lightning's own way would count batches, and repeat what was logged earlier in the same epoch.
         """
-        plain = {name: float(value) for name, value in values.items()}
+        # one wait for the device, not one a value
+        numbers = torch.stack([torch.as_tensor(value).double() for value in values.values()]).tolist()
+        plain = dict(zip(values, numbers, strict=True))
         for logger in self.loggers:
             logger.log_metrics(plain, step=self.global_step)
 
@@ -290,10 +294,11 @@ class PairedGAN(LightningModule):
         """Update a suite of metrics; return the discriminator's view of the fakes."""
         seen: dict[str, Tensor] = {}
         if self.discriminator is not None:
-            seen = {
-                "d_raw": self.discriminator(batch["sim"], batch["raw"]),
-                "d_fake": self.discriminator(batch["sim"], fake),
-            }
+            with self.speed.plainly():
+                seen = {
+                    "d_raw": self.discriminator(batch["sim"], batch["raw"]),
+                    "d_fake": self.discriminator(batch["sim"], fake),
+                }
         suite.update(batch["sim"], fake, batch["raw"], other=batch["other"], **seen)
         return seen.get("d_fake")
 

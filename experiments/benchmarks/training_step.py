@@ -17,10 +17,11 @@ import contextlib
 import copy
 import io
 import itertools
+import math
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,8 +36,9 @@ from cryoalign.train.quiet import without_known_warnings
 from cryoalign.train.trainer import build_callbacks, build_trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from numpy.typing import NDArray
     from omegaconf import DictConfig
 
     from cryoalign.data.dataset import Pair
@@ -49,15 +51,23 @@ DISTINCT = 4  # batches; they come again and again
 class BareLoop:
     """The training step as one would write it without a framework."""
 
-    def __init__(self, system: PairedGAN) -> None:
+    def __init__(self, system: PairedGAN, *, bf16: bool = False, compiled: bool = False) -> None:
         self.generator, self.discriminator = system.generator, system.discriminator
         self.objective, self.device = system.objective, next(system.parameters()).device
         self.optimizer = system.optimizer_factory(self.generator.parameters())
         self.optimizer_of_d = system.optimizer_factory(self.discriminator.parameters())
+        self.half = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+        if compiled:
+            self.generator.compile()
+            self.discriminator.compile()
 
     def step(self, batch: Pair) -> None:
         """Update the discriminator, then the generator."""
-        sim, raw = batch["sim"].to(self.device), batch["raw"].to(self.device)
+        with self.half:
+            self._step(batch)
+
+    def _step(self, batch: Pair) -> None:
+        sim, raw = (batch[kind].to(self.device, non_blocking=True) for kind in ("sim", "raw"))
         weights, adversarial = self.objective.weights, self.objective.adversarial
         fake = self.generator(sim, None)
         loss_d = adversarial.discriminator(
@@ -69,7 +79,7 @@ class BareLoop:
         self.discriminator.requires_grad_(False)
         loss_g = (
             weights["gan"] * adversarial.generator(self.discriminator(sim, fake))
-            + weights["l1"] * (fake - raw).abs().mean()
+            + weights["l1"] * (fake.float() - raw).abs().mean()
             + weights["rpsd"] * self.objective.scores["rpsd"](fake, raw)
         )
         loss_g.backward()
@@ -94,9 +104,10 @@ class Turns(LightningDataModule):
         self.batches, self.bare, self.block, self.turns = batches, bare, block, turns
         self.box, self.pixel_size = batches[0]["sim"].shape[-1], 1.0
         self.seconds: dict[str, list[float]] = {"cryoalign": [], "bare": [], "rpsd": []}
+        self.kernels = math.nan
 
     def __len__(self) -> int:
-        return self.block * self.turns + 1  # Lightning never asks for what follows the last batch
+        return self.block * (self.turns + 1) + 1  # Lightning never asks for what follows the last batch
 
     def __iter__(self) -> Iterator[Pair]:
         batches = itertools.cycle(self.batches)
@@ -107,9 +118,21 @@ class Turns(LightningDataModule):
             start = self._clock()
             yield from now
             self.seconds["cryoalign"].append((self._clock() - start) / self.block)
+        if self.bare.device.type == "cuda":
+            yield from self._profiled(list(itertools.islice(batches, self.block)))
         last = next(batches)
         self.bare.step(last)
         yield last
+
+    def _profiled(self, now: list[Pair]) -> Iterator[Pair]:
+        """Find out how long kernels ran in a turn: what is left of a step is waiting for the host."""
+        for batch in now:
+            self.bare.step(batch)
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiled:
+            yield from now
+            torch.cuda.synchronize()
+        kernels = sum(event.self_device_time_total for event in profiled.key_averages())
+        self.kernels = 1e-3 * kernels / self.block
 
     def _time(self, name: str, work: Callable[[], Any]) -> None:
         start = self._clock()
@@ -133,15 +156,16 @@ class Turns(LightningDataModule):
         """Return the first pairs of the first batch."""
         batch = self.batches[0]
         images = {name: values[:size] for name, values in batch.items() if name != "metadata"}
-        return {**images, "metadata": {}}
+        return {**images, "metadata": {"identity": images["index"]}}
 
 
-def random_batches(box: int, size: int) -> list[Pair]:
+def random_batches(box: int, size: int, *, pinned: bool = False) -> list[Pair]:
     """Random images; the cost does not depend on them."""
     random = torch.Generator().manual_seed(0)
     batches: list[Pair] = []
     for number in range(DISTINCT):
-        sim, raw, other = torch.randn(3, size, 1, box, box, generator=random).unbind()
+        images = torch.randn(3, size, 1, box, box, generator=random)
+        sim, raw, other = (images.pin_memory() if pinned else images).unbind()
         index = torch.arange(size) + number * size
         batches.append(
             {
@@ -150,14 +174,16 @@ def random_batches(box: int, size: int) -> list[Pair]:
                 "other": other,
                 "index": index,
                 "draw": 0 * index,
-                "metadata": {},
+                "metadata": {"identity": index},
             }
         )
     return batches
 
 
-def configuration(box: int, arguments: argparse.Namespace, steps: int) -> DictConfig:
-    """Compose the default training, which validates and draws after the last step only."""
+def configuration(
+    box: int, arguments: argparse.Namespace, steps: int, settings: Sequence[str] = ()
+) -> DictConfig:
+    """Compose a training, by default the default one, which validates and draws after the last step only."""
     overrides = {
         "trainer": "cpu",
         "trainer.accelerator": "gpu" if torch.device(arguments.device).type == "cuda" else "cpu",
@@ -167,35 +193,65 @@ def configuration(box: int, arguments: argparse.Namespace, steps: int) -> DictCo
         "callbacks.figures.size": 1,
         "log_every": arguments.block,
         "data.batch_size": arguments.batch,
-        "data.embedded.box": box,
+        "embedded_box": box,
     }
     with initialize_config_dir(CONF_DIR, version_base="1.3"):
-        return compose("train", [f"{key}={value}" for key, value in overrides.items()])
+        return compose("train", [*(f"{key}={value}" for key, value in overrides.items()), *settings])
 
 
-def measure(box: int, arguments: argparse.Namespace) -> str:
-    """Train both ways and say what they took in a row of the table."""
-    turns = 1 + max(arguments.steps // arguments.block, 1)  # the first is not counted
-    cfg = configuration(box, arguments, turns * arguments.block + 1)
+def turns(arguments: argparse.Namespace) -> int:
+    """Count the turns; the first is not timed."""
+    return 1 + max(int(arguments.steps) // int(arguments.block), 1)
+
+
+def step_count(arguments: argparse.Namespace) -> int:
+    """Count the steps of all turns, of the one that is profiled on a GPU, and a last one behind them."""
+    profiled = 1 if torch.device(arguments.device).type == "cuda" else 0
+    return (turns(arguments) + profiled) * int(arguments.block) + 1
+
+
+class Compared(NamedTuple):
+    """What turns took, in ms a step, without the first one."""
+
+    ours: NDArray[np.float64]
+    bare: NDArray[np.float64]
+    rpsd: NDArray[np.float64]
+    kernels: float  # what a GPU computed in a step of ours; NaN on a CPU
+    apart: float  # largest difference of two weights at the end
+
+
+def compare(
+    cfg: DictConfig,
+    arguments: argparse.Namespace,
+    bare: Callable[[PairedGAN], BareLoop] = BareLoop,
+) -> Compared:
+    """Train both ways, in turns."""
+    box, steps = cfg.embedded_box, int(cfg.trainer.max_steps)
     seed_everything(0, verbose=False)
     system = build_system(cfg, box)
     twin = copy.deepcopy(system).to(arguments.device)
-    data = Turns(
-        random_batches(box, arguments.batch), BareLoop(twin), arguments.block, turns, CLOCKS[arguments.clock]
-    )
+    batches = random_batches(box, arguments.batch, pinned=arguments.device != "cpu")
+    data = Turns(batches, bare(twin), arguments.block, turns(arguments), CLOCKS[arguments.clock])
     with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
         folder = Path(name)
-        trainer = build_trainer(cfg, folder, build_loggers(cfg, folder, None), build_callbacks(cfg))
+        loggers = build_loggers(cfg, folder, None)
+        trainer = build_trainer(cfg, folder, loggers, build_callbacks(cfg), max_steps=steps)
         with without_known_warnings():
             trainer.fit(system, datamodule=data)
     pairs = zip(system.parameters(), twin.parameters(), strict=True)
     apart = max(float((ours.cpu() - theirs.cpu()).detach().abs().max()) for ours, theirs in pairs)
-    ours, bare, rpsd = (1e3 * np.array(data.seconds[key][1:]) for key in ("cryoalign", "bare", "rpsd"))
-    ratio, share = ours / bare, rpsd / ours
+    times = (1e3 * np.array(data.seconds[key][1:]) for key in ("cryoalign", "bare", "rpsd"))
+    return Compared(*times, data.kernels, apart)
+
+
+def measure(box: int, arguments: argparse.Namespace) -> str:
+    """Train both ways and say what they took in a row of the table."""
+    found = compare(configuration(box, arguments, step_count(arguments)), arguments)
+    ratio, share = found.ours / found.bare, found.rpsd / found.ours
     return (
-        f"{box:>6} {np.median(ours):>15.1f} {np.median(bare):>15.1f} {np.median(ratio):>6.3f} "
-        f"{f'{ratio.min():.3f}..{ratio.max():.3f}':>15} {np.median(rpsd):>8.2f} {np.median(share):>10.2%} "
-        f"{apart:>14.1e}"
+        f"{box:>6} {np.median(found.ours):>15.1f} {np.median(found.bare):>15.1f} {np.median(ratio):>6.3f} "
+        f"{f'{ratio.min():.3f}..{ratio.max():.3f}':>15} {np.median(found.rpsd):>8.2f} "
+        f"{np.median(share):>10.2%} {found.apart:>14.1e}"
     )
 
 
