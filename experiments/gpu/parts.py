@@ -45,7 +45,8 @@ def parts(device: str, size: str, work: Path) -> list[Part]:
         "+experiment=paper", f"paths.cache={work / 'cache'}", f"hydra.run.dir={work / 'paper'}",
         f"trainer.accelerator={'gpu' if there == 'cuda' else 'cpu'}", "trainer.enable_progress_bar=false",
         *(["embedded_box=32", "data.embedded.particles=40", "data.embedded.micrographs=10",
-           "data.batch_size=4", "trainer.max_steps=4", "trainer.val_check_interval=2", "callbacks.figures.every=4", "threads=1"]
+           "data.batch_size=4", "trainer.max_steps=4", "trainer.val_check_interval=2",
+           "callbacks.figures.every=4", "threads=1"]
           if tiny else ["data.workers=6", "log_every=50"]),
     ]  # fmt: skip
     steps = ["--box", "128", "--steps", "2", "--block", "1", "--batches", "1"] if tiny else []
