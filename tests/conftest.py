@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import importlib
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from cryoalign.evaluate.case import Case
@@ -41,7 +42,7 @@ SLOW_FIXTURES = {"cache", "run"}
 LONGEST_FILES = {
     name: place
     for place, name in enumerate(
-        ("test_sabotage.py", "test_relion.py", "test_command.py", "test_ddp.py", "test_cryosparc.py",
+        ("test_sabotage.py", "test_walk.py", "test_command.py", "test_ddp.py", "test_cryosparc.py",
          "test_stopping.py", "test_resume.py", "test_values.py", "test_files.py")
     )
 }  # fmt: skip
@@ -103,6 +104,23 @@ class Done:
 
 Cli = Callable[..., Done]
 
+#: What draws particles in the commands that do so each time.
+BLANK = {
+    "train": ("cryoalign.train.fixed_batch.panels", "cryoalign.train.fixed_batch.spectra"),
+    "evaluate": (
+        "cryoalign.evaluate.outputs.panels",
+        "cryoalign.train.fixed_batch.panels",
+        "cryoalign.train.fixed_batch.spectra",
+    ),
+}
+
+
+def blank(*_: object, **__: object) -> Figure:
+    """Draw nothing, in no time."""
+    figure = Figure(figsize=(0.1, 0.1))
+    FigureCanvasAgg(figure)
+    return figure
+
 
 def latest(words: Sequence[str]) -> list[str]:
     """Return the words of a command without those that a later one replaces: a key may be given once.
@@ -117,23 +135,36 @@ def latest(words: Sequence[str]) -> list[str]:
     ]
 
 
+def run_here(folder: Path, name: str, *arguments: str, pictures: bool = False) -> int:
+    """Run a command in this process, which saves its start of five seconds; return its exit code.
+
+    Pictures of particles take a second each: without them the files are there, and blank.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for place in () if pictures else BLANK.get(name, ()):
+            patch.setattr(place, blank)
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", [f"cryoalign.{name}", *arguments])
+        GlobalHydra.instance().clear()
+        try:
+            importlib.import_module(f"cryoalign.{name}.__main__").main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+    return 0
+
+
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Cli:
     """Run a command in this process, in an empty folder; of a key that is given again the last counts.
 
-    Pictures take a second each, and are drawn where a test asks for them.
+    Pictures of simulate and export are drawn where a test asks for them; those that train and evaluate write
+    of particles are blank here, and drawn in the session's run and in the tutorial.
     """
 
     def call(name: str, *arguments: str) -> Done:
         monkeypatch.chdir(tmp_path)
         usual = ["picture=false"] if name in {"simulate", "export"} and arguments else []
-        monkeypatch.setattr(sys, "argv", [f"cryoalign.{name}", *latest([*usual, *arguments])])
-        GlobalHydra.instance().clear()
-        code = 0
-        try:
-            importlib.import_module(f"cryoalign.{name}.__main__").main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
+        code = run_here(tmp_path, name, *latest([*usual, *arguments]))
         out, err = capfd.readouterr()
         return Done(code, out, err)
 
@@ -161,8 +192,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """A run of a few steps, tested; not to be changed."""
     folder = tmp_path_factory.mktemp("work")
-    command = [sys.executable, "-m", "cryoalign.train", "+debug=smoke", *SMALL, f"paths.cache={cache}"]
-    subprocess.run(command, cwd=folder, check=True)
+    words = ("+debug=smoke", *SMALL, f"paths.cache={cache}")
+    assert run_here(folder, "train", *words, pictures=True) == 0
     (made,) = (folder / "outputs" / "train").iterdir()
     return made
 

@@ -45,7 +45,10 @@ def test_every_run_of_a_study_can_be_composed(folder: Path, study: tuple[ModuleT
         GlobalHydra.instance().clear()
         with initialize_config_dir(CONF_DIR, version_base="1.3"):
             assert compose("train", read.train(job, Path("data"), Path("out")))
-            assert compose("evaluate", list(job.evaluate))
+    for options in {tuple(job.evaluate) for job in jobs.values()}:
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(CONF_DIR, version_base="1.3"):
+            assert compose("evaluate", list(options))
 
 
 def row(**changes: Any) -> dict[str, Any]:

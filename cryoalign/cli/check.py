@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 
@@ -35,8 +36,9 @@ def check_types(cfg: DictConfig, command: str) -> None:
     groups = [entry for entry in given if entry.lstrip("+~").partition("=")[0] in hydra_cfg.runtime.choices]
     if len(groups) == len(given):
         return
+    sources = tuple(source["path"] for source in hydra_cfg.runtime.config_sources)
     trees = (
-        OmegaConf.to_container(compose(hydra_cfg.job.config_name, groups)),
+        _defaults(hydra_cfg.job.config_name, tuple(groups), sources),
         OmegaConf.to_container(cfg, resolve=True),
     )
     _check_shape(*trees)
@@ -57,6 +59,13 @@ def check_types(cfg: DictConfig, command: str) -> None:
         fitting, expected = _KINDS[kind]
         if type(value) not in fitting:
             raise InputError(f"{key} cannot be used", expected=expected, found=value)
+
+
+@functools.cache
+def _defaults(config_name: str, groups: tuple[str, ...], sources: tuple[str, ...]) -> object:
+    """Return the defaults of chosen groups, once for all jobs of a sweep; the sources tell them apart."""
+    del sources
+    return OmegaConf.to_container(compose(config_name, list(groups)))
 
 
 def _check_shape(default: object, found: object, name: str = "") -> None:

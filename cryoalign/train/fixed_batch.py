@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import torch
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import Callback
@@ -18,6 +19,7 @@ from cryoalign.physics.spectrum import radial_log_power, rpsd_distance
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from torch import Tensor
 
@@ -118,9 +120,10 @@ class FixedBatch(Callback):
     def _publish(self, trainer: Trainer, name: str, figure: Figure) -> None:
         with atomic_write(_figure(trainer, name)) as path:
             figure.savefig(path, format="png")
+        drawn = np.asarray(cast("FigureCanvasAgg", figure.canvas).buffer_rgba())[..., :3]  # not drawn again
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_figure(name, figure, global_step=trainer.global_step)
+                logger.experiment.add_image(name, drawn, trainer.global_step, dataformats="HWC")
             elif isinstance(logger, WandbLogger):
                 logger.log_image(name, [figure], step=trainer.global_step)
 

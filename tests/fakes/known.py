@@ -12,7 +12,7 @@ import torch
 from cryoalign.data.normalize import Normalization
 from cryoalign.embedded.fold import fold
 from cryoalign.embedded.recipe import draw_view
-from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.case import Case, Floors
 from cryoalign.evaluate.reading import Reader
 from cryoalign.io.mrc_write import StackWriter
 from cryoalign.io.relion import write_particles
@@ -196,7 +196,7 @@ def colour(white: torch.Tensor) -> torch.Tensor:
     return irfft2(rfft2(white) * gain, box) / full.square().mean().sqrt()
 
 
-def case_of(known: Known, folder: Path, fakes: Fakes) -> Case:
+def case_of(known: Known, folder: Path, fakes: Fakes, floors: Floors | None = None) -> Case:
     """Write what a generator made beside the common files, and read all of it as a user's stacks.
 
     Parameters
@@ -205,6 +205,8 @@ def case_of(known: Known, folder: Path, fakes: Fakes) -> Case:
         Its common files lie in `folder`.
     folder : Path
     fakes : Fakes
+    floors : Floors, optional
+        What other fakes of the same particles were held against.
     """
     part, trained = (known.particles.take(rows) for rows in (known.judged, known.trained))
     files = {
@@ -233,4 +235,5 @@ def case_of(known: Known, folder: Path, fakes: Fakes) -> Case:
         domain=known.domain,
         volume=known.volume,
         voxel_size=known.pixel_size,
+        floors=floors or Floors(),
     )

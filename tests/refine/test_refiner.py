@@ -54,7 +54,7 @@ def sims(run: Path) -> Path:
     return Path(star)
 
 
-@pytest.mark.parametrize("grey", ["none", "minmax", "percentiles"])
+@pytest.mark.parametrize("grey", ["none", "percentiles"])
 def test_test_export_evaluation_and_python_make_the_same_fakes(grey: str, cli: Cli, cache: Path) -> None:
     """Of a generator with noise, which belongs to the particle, whatever the order of rows."""
     run = trained(

@@ -25,11 +25,11 @@ from cryoalign.simulate.stream import simulate_particles
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BOX, FEW, MANY = 64, 320, 3200
-LIMIT = 15e6  # the images of the longer simulation take 52 MB
+BOX, FEW, MANY = 64, 320, 2240
+LIMIT = 15e6  # the images of the longer simulation take 37 MB
 BATCH = 32
-SMALL, FEW_ROWS, MANY_ROWS = 4, 1000, 20_000
-ROWS_LIMIT = 8e6  # the rows of the longer table, all at once, take 40 MB
+SMALL, FEW_ROWS, MANY_ROWS = 4, 1000, 10_000
+ROWS_LIMIT = 8e6  # the rows of the longer table, all at once, take 20 MB
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(),

@@ -25,7 +25,8 @@ def test_interrupt(cache: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     arguments = [
         f"paths.cache={cache}", f"hydra.run.dir={folder}", "trainer.max_steps=100000",
-        "trainer.val_check_interval=2", "log_every=1", "threads=1",
+        "trainer.val_check_interval=2", "log_every=1", "threads=1", "audit=off", "generator.width=4",
+        "discriminator.width=4",
     ]  # fmt: skip
     with subprocess.Popen(
         [sys.executable, "-m", "cryoalign.train", *SMALL, *arguments],

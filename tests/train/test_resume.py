@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import SMALL, Cli, read_csv
+from tests.conftest import SMALL, Cli, latest, read_csv, run_here
 
 #: 48 training pairs in batches of 4: a pass over the data has 12 steps, and step 20 is in mid-pass.
 STEPS, EVERY = 40, 10
@@ -46,7 +46,7 @@ def same(one: object, two: object) -> bool:
 @pytest.fixture(scope="module")
 def whole(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    subprocess.run(command(cache, folder), check=True)
+    assert run_here(folder.parent, "train", *latest(command(cache, folder)[3:])) == 0
     return folder
 
 
@@ -66,17 +66,16 @@ def kill_in_mid_epoch(arguments: list[str], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_killed_in_mid_epoch_and_continued(workers: int, whole: Path, cache: Path, tmp_path: Path) -> None:
+def test_killed_in_mid_epoch_and_continued(
+    workers: int, whole: Path, cache: Path, tmp_path: Path, cli: Cli
+) -> None:
     folder = tmp_path / "run"
     kill_in_mid_epoch(command(cache, folder, f"data.workers={workers}"), folder)
     at = last(folder)["global_step"]
     assert 12 < at < STEPS  # in the second pass or later
     assert at % 12 != 0  # not at a pass's end
-    subprocess.run(
-        [sys.executable, "-m", "cryoalign.train", f"resume={folder}"],
-        check=True,
-        cwd=tmp_path,
-    )
+    done = cli("train", f"resume={folder}")
+    assert done.code == 0, done.err
     one, two = last(whole), last(folder)
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
         assert same(one[part], two[part]), part

@@ -18,7 +18,7 @@ import torch
 from cryoalign.train.checkpoints import LastCheckpoint
 from cryoalign.train.system import PairedGAN
 from cryoalign.train.test import _Seen
-from tests.conftest import SMALL, Cli, read_csv
+from tests.conftest import SMALL, Cli, read_csv, run_here
 from tests.train.test_resume import same
 
 STEPS, EVERY = 7, 3
@@ -54,7 +54,7 @@ def assert_same(one: Path, two: Path) -> None:
 def whole(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run in one go."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    subprocess.run([sys.executable, "-m", "cryoalign.train", *arguments(cache, folder)], check=True)
+    assert run_here(folder.parent, "train", *arguments(cache, folder)) == 0
     return folder
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 import textwrap
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
 from cryoalign.io.metadata import read_particles
+from tests.conftest import run_here
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "tutorial.md"
@@ -47,29 +47,17 @@ class Walk:
     printed: dict[str, str]
 
 
-def walk(program: str, place: Path, *, without: tuple[str, ...] = ()) -> Walk:
-    """Run the commands of the page for a program, in an empty folder; without those that begin so."""
-    shell, folder = place / "bin" / "cryoalign", place / "work"
-    shell.parent.mkdir()
-    folder.mkdir()
-    shell.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cryoalign "$@"\n')
-    shell.chmod(0o755)
-    path = f"{shell.parent}:{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}  # other tests run beside
+def walk(program: str, folder: Path, *, without: tuple[str, ...] = ()) -> Walk:
+    """Run the commands of the page for a program, in a folder; without those that begin so."""
     printed = {}
     for command in commands(program):
         if command.startswith(without):
             continue
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command],
-            check=False,
-            cwd=folder,
-            env=environment,
-            text=True,
-            capture_output=True,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        printed[" ".join(arguments(command)[1:3])] = done.stdout
+        _, name, *words = arguments(command)
+        with redirect_stdout(StringIO()) as out:
+            code = run_here(folder, name, *words, pictures=True)
+        assert code == 0, command
+        printed[" ".join((name, *words[:1]))] = out.getvalue()
     return Walk(folder, printed)
 
 

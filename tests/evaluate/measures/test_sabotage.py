@@ -1,6 +1,7 @@
 """Fakes with one fault each are failed by the question meant for it and pass others; the oracle passes all.
 
-experiments/0003_referee/matrix.py does the same with all images, and keeps the numbers.
+experiments/0003_referee/matrix.py does the same with all images, and keeps the numbers. Fakes of the same
+particles share their floors, as those of a run and of its baselines do.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cryoalign.evaluate.case import Case
+from cryoalign.evaluate.case import Case, Floors
 from cryoalign.evaluate.finding import Answer
 from cryoalign.evaluate.judge import Measure, judge
 from cryoalign.evaluate.measures.content.measure import ContentMeasure
@@ -53,6 +54,9 @@ MEASURES: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "invented": (InventionMeasure(images=200), ("invented_empty", "invented_domain")),
     "memorized": (MemorizationMeasure(images=200), ("memorized",)),
 }
+#: No classifier, which takes longest, is trained for these: the noise of three is the oracle's, their content
+#: that of `pose_off`, and what is told from raw is seen of `white_noise`. The study asks for them too.
+NOT_CLASSIFIED = ("another_particle", "no_noise", "noise_of_sim", "memorizer")
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +72,18 @@ def folder(known: Known, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def floors() -> Floors:
+    return Floors()
+
+
+@pytest.fixture(scope="module")
 def measured() -> Measured:
     return Measured()
+
+
+@pytest.fixture(scope="module")
+def measured_floors() -> Floors:
+    return Floors()
 
 
 @pytest.fixture(scope="module")
@@ -89,17 +103,25 @@ def test_every_question_has_a_saboteur_that_fails_it() -> None:
 
 
 @pytest.mark.parametrize("name", SABOTEURS)
-def test_a_fault_is_found_by_the_measure_meant_for_it(name: str, known: Known, folder: Path) -> None:
-    _hold(name, lambda: case_of(known, folder, SABOTEURS[name](known)))
+def test_a_fault_is_found_by_the_measure_meant_for_it(
+    name: str, known: Known, folder: Path, floors: Floors
+) -> None:
+    _hold(name, lambda: case_of(known, folder, SABOTEURS[name](known), floors))
 
 
 @pytest.mark.parametrize("name", MEASURED_SABOTEURS)
-def test_a_fault_of_real_noise_is_found(name: str, measured: Measured, measured_folder: Path) -> None:
-    _hold(name, lambda: case_of(measured, measured_folder, MEASURED_SABOTEURS[name](measured)))
+def test_a_fault_of_real_noise_is_found(
+    name: str, measured: Measured, measured_folder: Path, measured_floors: Floors
+) -> None:
+    _hold(
+        name, lambda: case_of(measured, measured_folder, MEASURED_SABOTEURS[name](measured), measured_floors)
+    )
 
 
 def _hold(name: str, case: Callable[[], Case]) -> None:
     wanted = {question: verdict for question, verdict in MATRIX[name].items() if verdict != "."}
+    if name in NOT_CLASSIFIED:
+        del wanted["two_sample"]
     asked = {key: measure for key, (measure, questions) in MEASURES.items() if set(questions) & set(wanted)}
     findings = judge(case(), asked)
     for finding in findings:

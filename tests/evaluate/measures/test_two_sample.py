@@ -86,12 +86,13 @@ def test_groups_that_differ_by_themselves_leave_the_question_undecided() -> None
     strength = torch.tensor([0.7, 0.8, 1.0, 1.25])
     sim = 0.2 * blobs(160, BOX, 0)
     raw = sim + noise(160, BOX, 1) * strength[torch.from_numpy(group)][:, None, None]
-    verdicts = {}
+    verdicts, floors = {}, Floors()
     for name, fake in (
         ("one strength", sim + noise(160, BOX, 2)),
         ("white", sim + torch.randn(160, BOX, BOX)),
     ):
-        finding = TwoSampleMeasure()(Case(pairs(group, fake=fake, raw=raw, sim=sim), draws=300))
+        case = Case(pairs(group, fake=fake, raw=raw, sim=sim), draws=300, floors=floors)
+        finding = TwoSampleMeasure()(case)
         verdicts[name] = finding.answers["two_sample"]
         for key in ("auc_spectrum_groups", "auc_cnn_groups"):
             told = finding.quantities[key].fake

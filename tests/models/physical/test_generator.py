@@ -174,9 +174,9 @@ def test_micrographs_differ_as_raw_does_and_those_with_names_are_known(micrograp
 
 @pytest.mark.slow
 def test_of_noise_that_has_none_of_them_no_part_is_kept() -> None:
-    """In 19 of 20 data sets, normalized as images are."""
+    """In 9 of 10 data sets at least, normalized as images are."""
     kept = []
-    for seed in range(100, 120):
+    for seed in range(100, 110):
         generator = fitted(Drawn(count=320, following=0.0, seed=seed))
         kept += [seed] if any(generator.verdict(part).kept for part in PARTS) else []
     assert len(kept) <= 1
