@@ -36,7 +36,7 @@ def check_types(cfg: DictConfig, command: str) -> None:
     groups = [entry for entry in given if entry.lstrip("+~").partition("=")[0] in hydra_cfg.runtime.choices]
     if len(groups) == len(given):
         return
-    sources = tuple(source["path"] for source in hydra_cfg.runtime.config_sources)
+    sources = tuple(source.path for source in hydra_cfg.runtime.config_sources)
     trees = (
         _defaults(hydra_cfg.job.config_name, tuple(groups), sources),
         OmegaConf.to_container(cfg, resolve=True),
