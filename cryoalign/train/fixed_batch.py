@@ -120,8 +120,9 @@ class FixedBatch(Callback):
     def _publish(self, trainer: Trainer, name: str, figure: Figure) -> None:
         with atomic_write(_figure(trainer, name)) as path:
             figure.savefig(path, format="png")
+        # What was drawn for the file is not drawn again.
         canvas = cast("FigureCanvasAgg", figure.canvas)
-        drawn = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]  not drawn again
+        drawn = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image(name, drawn, trainer.global_step, dataformats="HWC")
