@@ -146,9 +146,12 @@ def export_fakes(
     files = [StackFiles(stem, len(images), plan.per_file) for stem in stems]
     inputs = [star, *others, *stacks.values(), *beside]
     made = [[one.as_list() for one in files], plan.dtype]
-    identity = _identity(
-        refiner, [fingerprint(inputs, whole=True), reading, draws, given, names, origin, made]
-    )
+    one_file = len(images) <= plan.per_file  # of more, every job would read the images of all the others
+    contents = [
+        fingerprint(stacks.values(), whole=one_file),
+        fingerprint([star, *others, *beside], whole=True),
+    ]
+    identity = _identity(refiner, [contents, reading, draws, given, names, origin, made])
     stated = {**provenance(), **(origin or {}), "sims": str(star)}
     with plan.place(out, identity, files, overwrite=overwrite, inputs=inputs) as folder:
         stored = stored_seed(folder, given, stated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,8 @@ class FilePlan:
         None is made, the metadata are written: all files have to be there.
     job : mapping
         Of a shard: what ``cryoalign merge`` reads, for JSON.
+    count : int, optional
+        Of a shard for which only some rows of the metadata were read: how many there are.
 
     Raises
     ------
@@ -56,6 +59,7 @@ class FilePlan:
     shard: int | None = None
     merging: bool = False
     job: Mapping[str, object] = field(default_factory=dict)
+    count: int | None = None
 
     def __post_init__(self) -> None:
         within("images_per_file", self.per_file, 1, whole=True)
@@ -102,6 +106,11 @@ class FilePlan:
             return range(0)
         shard = self.shard or 0
         return range(count * shard // self.shards, count * (shard + 1) // self.shards)
+
+    def images(self, count: int) -> slice:
+        """Return which of so many images are made, where they are in one stack."""
+        made = self.files(math.ceil(count / self.per_file))
+        return slice(made.start * self.per_file, min(made.stop * self.per_file, count))
 
     @contextmanager
     def place(

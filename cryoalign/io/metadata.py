@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryoalign.errors import InputError
+from cryoalign.errors import InputError, existing
 from cryoalign.io.cryosparc.read import read_cryosparc
 from cryoalign.io.cryosparc.table import file_format
+from cryoalign.io.relion.read import particles_of
 from cryoalign.io.relion.read import read_particles as read_relion
+from cryoalign.io.relion.rows import find_rows
+from cryoalign.io.relion.star_text import parse
 from cryoalign.io.units import check_units
 from cryoalign.reading import reading
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryoalign.io.relion.missing_ctf import MissingCtf
     from cryoalign.particles import Particles
 
@@ -87,6 +93,46 @@ def read_particles(
             particles = read_relion(path, missing_ctf, pixel_size)
         check_units(particles)
     return particles
+
+
+def read_rows(
+    path: Path,
+    wanted: Callable[[int], slice],
+    missing_ctf: MissingCtf = "refuse",
+    pixel_size: float | None = None,
+) -> tuple[Particles, int] | None:
+    """Read some rows of a large STAR file, and those that name the same images, without the others.
+
+    Parameters
+    ----------
+    path : Path
+    wanted : callable
+        Returns which rows are wanted of so many, a run of them.
+    missing_ctf, pixel_size
+        As in `read_particles`.
+
+    Returns
+    -------
+    particles : Particles
+        By row; `row` points into the whole file.
+    count : int
+        Rows of the whole file.
+
+        None where the whole has to be read: of files that are not plain, and of rows that are refused.
+    """
+    try:
+        if path.suffix == ".cs" or file_format(existing(path, "a STAR file")) is not None:
+            return None
+        with reading(path):
+            found = find_rows(path, wanted)
+            if found is None or not len(found.rows):
+                return None
+            particles = particles_of(path, parse(path, found.text), missing_ctf, pixel_size)
+        particles = replace(particles, row=found.rows + 1)
+        check_units(particles)
+    except InputError:  # said of the whole file, where rows have their numbers
+        return None
+    return particles, found.total
 
 
 def passthrough_files(given: str | Path | Sequence[str | Path] | None) -> list[Path]:

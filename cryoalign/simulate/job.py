@@ -14,7 +14,7 @@ from cryoalign.errors import within
 from cryoalign.io.file_plan import FilePlan
 from cryoalign.simulate.stacks import LARGEST_BOX, SMALLEST_BOX
 from cryoalign.simulate.stream import simulate_particles
-from cryoalign.simulate.subjects import DRAWN, read_specimens, read_subjects
+from cryoalign.simulate.subjects import DRAWN, read_portion, read_specimens
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -65,8 +65,9 @@ def simulate(cfg: DictConfig, *, merging: bool = False) -> Path | None:
     named = ["specimen", *PARTS, "seed", "passthrough", "ignore_aberrations"]
     named += [] if cfg.like is None else ["like", "count", *DRAWN]
     named += [name for name, usual in _SELDOM.items() if plain[name] != usual]
+    particles, plan = read_portion(cfg, plan, len(specimens))
     star = simulate_particles(
-        read_subjects(cfg, len(specimens)),
+        particles,
         specimens,
         out=Path(cfg.out),
         **parts,

@@ -88,9 +88,15 @@ def stacks_by_box(particles: Particles | Population, box: int | None, root: Path
     ]
 
 
-def in_files(stacks: Sequence[ImageStack], per_file: int) -> list[ImageStack]:
-    """Return stacks with so many images in a file."""
-    return [replace(stack, files=replace(stack.files, per_file=per_file)) for stack in stacks]
+def in_files(
+    stacks: Sequence[ImageStack], plan: FilePlan, particles: Particles | Population
+) -> list[ImageStack]:
+    """Return stacks with as many images in a file as planned; of some rows that of all, with -1."""
+    if plan.count is not None:
+        rows = np.full(plan.count, -1, dtype=np.int64)
+        rows[particles.row - 1] = np.arange(len(particles))
+        stacks = [ImageStack(StackFiles("sim", plan.count), stacks[0].box, rows)]
+    return [replace(stack, files=replace(stack.files, per_file=plan.per_file)) for stack in stacks]
 
 
 def files_to_make(

@@ -152,7 +152,7 @@ def simulate_particles(
     maps = _maps(specimen)
     out, prefix = Path(out), stack_prefix(Path(out), names)
     particles, stacks = _in_boxes(particles, ignore_aberrations, box, root)
-    stacks = in_files(stacks, plan.per_file)
+    stacks = in_files(stacks, plan, particles)
     classes = drawn_classes(particles, maps)
     around = _around(particles, classes, stacks, micrograph_pixel_size) if neighbours else None
     parts = (scattering, solvent, detector, envelope, seed, device, around)
@@ -222,7 +222,7 @@ def _around(
 def _of_box(particles: Particles | Population, stack: ImageStack) -> Particles:
     """Return the particles of a stack; of new ones those measured ones with its box that they are like."""
     if isinstance(particles, Particles):
-        return particles.take(stack.rows)
+        return particles.take(stack.rows[stack.rows >= 0])
     boxes = np.array([group.box_size for group in particles.optics])
     return particles.like.take(np.flatnonzero(boxes[particles.like.optics_index] == stack.box))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from cryoalign.errors import InputError
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 
     from omegaconf import DictConfig
 
+    from cryoalign.io.file_plan import FilePlan
     from cryoalign.particles import Particles
     from cryoalign.population.classes import Classes
     from cryoalign.population.population import Population
@@ -124,6 +127,25 @@ def read_subjects(cfg: DictConfig, maps: int = 1) -> Particles | Population:
     if classes is None:
         return particles
     return Population(particles, cfg.count, seed=cfg.seed, classes=classes, **drawn)
+
+
+def read_portion(cfg: DictConfig, plan: FilePlan, maps: int) -> tuple[Particles | Population, FilePlan]:
+    """Return what is simulated in a plan, and the plan: of a shard only its rows, where they suffice.
+
+    They do not where an image depends on other particles than its own, or the files on all of them: with
+    neighbours, several maps, box sizes or pixel sizes, and of CryoSPARC's files.
+    """
+    from cryoalign.io.metadata import read_rows  # noqa: PLC0415  heavy imports wait until work starts
+
+    alone = cfg.particles is not None and maps == 1 and not cfg.neighbours and not cfg.passthrough
+    if plan.is_shard and alone:
+        found = read_rows(Path(cfg.particles), plan.images, cfg.missing_ctf, cfg.pixel_size)
+        if found is not None:
+            particles, count = found
+            sizes = {(group.pixel_size, cfg.box or group.box_size) for group in particles.optics}
+            if len(sizes) == 1 and None not in next(iter(sizes)):
+                return particles, replace(plan, count=count)
+    return read_subjects(cfg, maps), plan
 
 
 def _classes(cfg: DictConfig, maps: int) -> Classes:

@@ -12,6 +12,7 @@ import starfile
 
 from cryoalign.errors import InputError
 from cryoalign.io.file_plan import FilePlan
+from cryoalign.io.metadata import read_rows
 from cryoalign.io.mrc import MrcStack, StackWriter
 from cryoalign.io.ownership import MARKER
 from cryoalign.io.relion import read_particles
@@ -50,7 +51,18 @@ def run(cli: Cli, *words: str, code: int = 0) -> str:
     return done.out + done.err
 
 
-def test_bytes_do_not_depend_on_the_number_of_shards(cli: Cli, tmp_path: Path) -> None:
+def test_bytes_do_not_depend_on_the_number_of_shards(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its own rows alone each is made."""
+    rows: list[list[int]] = []
+
+    def noted(*given: object) -> object:
+        found = read_rows(*given)  # type: ignore[arg-type]
+        rows.append([] if found is None else found[0].row.tolist())
+        return found
+
+    monkeypatch.setattr("cryoalign.io.metadata.read_rows", noted)
     run(cli, *MEASURED, "out=whole")
     whole = content(tmp_path / "whole")
     files = [f"sim_{number:06d}.mrcs" for number in (1, 2, 3, 4)]
@@ -64,6 +76,8 @@ def test_bytes_do_not_depend_on_the_number_of_shards(cli: Cli, tmp_path: Path) -
         done = cli("merge", "out=cut", "overwrite=true")
         assert (done.code, done.out) == (0, f"{tmp_path / 'cut' / 'sim.star'}\n"), done.err
         assert content(tmp_path / "cut") == whole
+    assert rows[:2] == [[7, 8, 9, 10], [1, 2, 3, 4, 5, 6]]
+    assert rows[2:] == [[10], [7, 8, 9], [4, 5, 6], [1, 2, 3], []]
     assert not list(tmp_path.glob(".*"))
     star = read_particles(tmp_path / "whole" / "sim.star")
     assert [(star.stack[row], star.slot[row]) for row in (0, 4, 9)] == [

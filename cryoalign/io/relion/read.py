@@ -69,7 +69,13 @@ def read_particles(
         its particles are sub-tomograms.
     """
     path = Path(path)
-    tables = read_star(path)
+    return particles_of(path, read_star(path), missing_ctf, pixel_size)
+
+
+def particles_of(
+    path: Path, tables: dict[str, pd.DataFrame], missing_ctf: MissingCtf, pixel_size: float | None
+) -> Particles:
+    """Return the particles of the tables of a STAR file, as `read_particles` does, and as it refuses."""
     refuse_subtomograms(path, tables)
     table, groups = fill_ctf(path, _particle_table(path, tables), tables.get("optics"), missing_ctf)
     _require(path, table, "pose", POSE, _OF_A_REFINEMENT)
