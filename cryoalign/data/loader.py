@@ -9,16 +9,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from cryoalign.data.dataset import Pair
+from cryoalign.data.packing import Packed, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from cryoalign.data.dataset import PairedImages
+    from cryoalign.data.dataset import Pair, PairedImages
 
 
 def outlive_sigterm(_: int) -> None:
@@ -102,7 +102,22 @@ class StreamSampler(Sampler[list[tuple[int, int]]]):
             yield [(epoch, int(row)) for row in whole[self.rank :: self.world_size]]
 
 
-class StreamLoader(DataLoader[Pair]):
+class _WholeBatches(Dataset["Pair | Packed"]):
+    """Batches by the keys of their pairs; packed where they have to go to another process."""
+
+    def __init__(self, pairs: PairedImages) -> None:
+        self.pairs = pairs
+
+    def __getitem__(self, keys: list[tuple[int, int]]) -> Pair | Packed:
+        batch = self.pairs.batch(keys)
+        return batch if get_worker_info() is None else pack(batch)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+class StreamLoader(DataLoader["Pair | Packed"]):
     """A loader over `StreamSampler` whose place is part of the checkpoint.
 
     Counted are the batches handed out, not those that workers have read ahead.
@@ -116,7 +131,8 @@ class StreamLoader(DataLoader[Pair]):
     """
 
     def __init__(self, dataset: PairedImages, sampler: StreamSampler, **options: Any) -> None:
-        super().__init__(dataset, batch_sampler=sampler, **options)
+        whole = _WholeBatches(dataset)
+        super().__init__(whole, sampler=sampler, batch_size=None, collate_fn=_as_it_is, **options)
         self.stream = sampler
         self.given = 0
 
@@ -124,7 +140,7 @@ class StreamLoader(DataLoader[Pair]):
         self.stream.start = self.given
         for batch in super().__iter__():
             self.given += 1
-            yield batch
+            yield unpack(batch) if isinstance(batch, Packed) else batch
 
     def state_dict(self) -> dict[str, int]:
         """Return the place in the stream as plain values."""

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from cryoalign.data.dataset import PairedImages
 from cryoalign.data.metadata import particle_metadata
 from cryoalign.data.normalize import Normalization
+from cryoalign.data.packing import pack, unpack
 from cryoalign.particles import Optics, Particles
 from cryoalign.physics.ctf_parameters import ctf_image
 
@@ -35,7 +36,7 @@ def dataset(**options: object) -> PairedImages:
     defocus = np.array([[8000.0, 9000.0, 30.0]]) + 100 * np.arange(20)[:, None]
     optics = Optics(1, "one", 2.0, 300.0, 2.7, 0.1)
     particles = Particles.make(Path("raw.star"), [optics], 20, defocus=defocus)
-    images = Images(stack=stack, metadata=particle_metadata(particles))
+    images = Images(stack=stack, box=BOX, metadata=particle_metadata(particles))
     return PairedImages(images, images, same, **{"seed": 3, **options})
 
 
@@ -127,3 +128,30 @@ def test_parameters_undo_the_normalization(row: int) -> None:
     assert item["raw"].numpy() * float(scale) + float(offset) == pytest.approx(
         dataset().raw.image(row)[None], abs=1e-5
     )
+
+
+@pytest.mark.parametrize("box", [15, 64])
+def test_a_batch_is_its_items_packed_or_not(box: int) -> None:
+    """Turned as numpy's rot90 turns, whichever way it is done."""
+    pairs = dataset(augment=True)
+    stack = np.random.default_rng(1).normal(size=(20, box, box)).astype(np.float32)
+    for images in (pairs.sim, pairs.raw):
+        images.stack, images.box = stack, box  # type: ignore[attr-defined]
+    keys = [(epoch, row) for epoch in range(4) for row in (3, 4, 19)]
+    batch = pairs.batch(keys)
+    expected = default_collate([pairs[key] for key in keys])
+    for found in (batch, unpack(pack(batch)), unpack(pack(batch).pin_memory() if pinned() else pack(batch))):
+        assert found.keys() == expected.keys()
+        assert found["metadata"].keys() == expected["metadata"].keys()
+        for of_batch, of_items in ((found, expected), (found["metadata"], expected["metadata"])):
+            for name in of_items.keys() - {"metadata"}:
+                assert of_batch[name].dtype == of_items[name].dtype
+                assert torch.equal(of_batch[name].nan_to_num(), of_items[name].nan_to_num()), name
+    for place, (epoch, row) in enumerate(keys):
+        turns, flip = pairs._turn(epoch, row)
+        turned = np.rot90(pairs.normalization.raw(stack[row])[0], turns)
+        assert np.array_equal(batch["raw"][place, 0], turned[:, ::-1] if flip else turned)
+
+
+def pinned() -> bool:
+    return torch.cuda.is_available()

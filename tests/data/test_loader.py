@@ -5,16 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import Dataset
 
+from cryoalign.data.dataset import Pair
 from cryoalign.data.loader import StreamLoader, StreamSampler
 
 ROWS = np.arange(100, 123)
 
 
-class Keys(Dataset[torch.Tensor]):
-    def __getitem__(self, key: tuple[int, int]) -> torch.Tensor:
-        return torch.tensor(key)
+class Keys:
+    """Batches that hold nothing but the keys that they were asked for."""
+
+    def batch(self, keys: list[tuple[int, int]]) -> Pair:
+        images = torch.zeros(len(keys), 1, 2, 2)
+        return {"sim": images, "raw": images, "index": torch.tensor(keys), "metadata": {}}
 
 
 def stream(batches: int = 20, **options: int) -> StreamSampler:
@@ -57,7 +60,7 @@ def test_continues_where_it_stopped(workers: int, given: int) -> None:
     def loader() -> StreamLoader:
         return StreamLoader(Keys(), stream(12), num_workers=workers)  # type: ignore[arg-type]
 
-    whole = [batch.tolist() for batch in loader()]
+    whole = [batch["index"].tolist() for batch in loader()]
     interrupted = loader()
     iterator = iter(interrupted)
     for _ in range(given):
@@ -67,7 +70,7 @@ def test_continues_where_it_stopped(workers: int, given: int) -> None:
     del iterator
     continued = loader()
     continued.load_state_dict(state)
-    assert [batch.tolist() for batch in continued] == whole[given:]
+    assert [batch["index"].tolist() for batch in continued] == whole[given:]
 
 
 def test_another_batch_size_cannot_continue() -> None:
