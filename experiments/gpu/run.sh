@@ -17,7 +17,7 @@
 # In OUT: results.md (tables, with the card's name), results.json, log.txt; results.md and results.json may be committed.
 set -u
 cd "$(dirname "$0")/../.."
-OUT=${OUT:-outputs/gpu} SIZE=${SIZE:-full} TOTAL=${TOTAL:-470} WHEELS=${WHEELS:-.whl}
+OUT=${OUT:-outputs/gpu} SIZE=${SIZE:-full} TOTAL=${TOTAL:-455} WHEELS=${WHEELS:-.whl}
 PYTHON=${PYTHON:-python3}
 site=$(mktemp -d)
 trap 'rm -rf "$site"' EXIT

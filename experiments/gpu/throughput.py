@@ -3,7 +3,7 @@
 The difference of a run with many and one with few images is the speed; what is left is the start: imports,
 the map, the networks. The generator of the export is trained for two steps only: its speed is what matters::
 
-    python experiments/gpu/throughput.py --device cuda --box 256 --images 1000 11000 --folder /dev/shm
+    python experiments/gpu/throughput.py --device cuda --box 256 --export --folder /dev/shm
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", default="cpu", help="as the commands take it")
-    parser.add_argument("--programs", nargs="+", choices=("simulate", "export"), required=True)
+    parser.add_argument("--export", action="store_true", help="export what was simulated, too")
     parser.add_argument("--box", type=int, default=256, help="box size in px")
-    parser.add_argument("--images", type=int, nargs=2, default=[1000, 11000], help="of the two runs")
+    parser.add_argument("--images", type=int, nargs=2, default=[1000, 7000], help="of the two runs")
     parser.add_argument("--batch", type=int, default=32, help="images simulated at once")
     parser.add_argument("--workers", type=int, default=4, help="processes that read, in an export")
     parser.add_argument("--folder", help="where to write; the system's for temporary files if not given")
@@ -81,23 +81,22 @@ def main() -> None:
         write_pairs(folder, arguments.box, 40)
         volume = np.random.default_rng(0).normal(size=(arguments.box,) * 3).astype(np.float32)
         mrcfile.write(folder / "map.mrc", volume, voxel_size=PIXEL_SIZE)
-        if "export" in arguments.programs:
+        stacks = {count: folder / f"sim_{count}" for count in (few, many)}
+        report("simulate", [simulate(folder, count, stacks[count], arguments) for count in stacks], arguments)
+        if arguments.export:
             train(folder)
-        seconds = {
-            (program, count): 0.0 for program in ("simulate", *arguments.programs) for count in (few, many)
-        }
-        for count in (few, many):
-            out = folder / f"sim_{count}"
-            seconds["simulate", count] = simulate(folder, count, out, arguments)
-            if "export" in arguments.programs:
-                seconds["export", count] = export(
-                    folder, out / "sim.star", folder / f"fake_{count}", arguments
-                )
-        for program in arguments.programs:
-            took = seconds[program, many] - seconds[program, few]
-            speed = (many - few) / took
-            start = seconds[program, few] - few / speed
-            print(f"| {program} | {arguments.box} | {speed:.0f} | {start:.1f} |", flush=True)
+            seconds = [
+                export(folder, stack / "sim.star", folder / f"fake_{count}", arguments)
+                for count, stack in stacks.items()
+            ]
+            report("export", seconds, arguments)
+
+
+def report(program: str, seconds: list[float], arguments: argparse.Namespace) -> None:
+    """Print a row."""
+    few, many = arguments.images
+    speed = (many - few) / (seconds[1] - seconds[0])
+    print(f"| {program} | {arguments.box} | {speed:.0f} | {seconds[0] - few / speed:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cryoalign.errors import InputError
@@ -78,11 +79,19 @@ def test_noise_in_training_is_drawn_on_the_device() -> None:
 
 
 def test_a_moving_average_counts_on_the_host() -> None:
+    """And does what torch's own does; integers, of a batch norm, too."""
     network = torch.nn.BatchNorm2d(3)
-    average = MovingAverage(network, 0.5).to("meta")
-    for _ in range(2):
-        average.update_parameters(network.to("meta"))
-    assert average.n_averaged.item() == 2
+    own = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.5), use_buffers=True)
+    average = MovingAverage(network, 0.5)
+    for _ in range(3):
+        torch.nn.init.normal_(network.weight)
+        network.num_batches_tracked += 3
+        own.update_parameters(network)
+        average.update_parameters(network)
+    for (name, expected), found in zip(own.state_dict().items(), average.state_dict().values(), strict=True):
+        assert torch.equal(expected, found), name
+    average.to("meta").update_parameters(network.to("meta"))
+    assert average.n_averaged.item() == 4
 
 
 @pytest.mark.parametrize("speed", [{"joint": True}, {"channels_last": True}])
