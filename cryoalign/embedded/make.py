@@ -80,7 +80,7 @@ def make_embedded(files: Files, recipe: Recipe, *, batch_size: int = 32, progres
         path.parent.mkdir(parents=True, exist_ok=True)
     volume = _specimen(recipe)
     mrcfile.write(files.volume, volume.numpy(), voxel_size=recipe.sampling)  # type: ignore[attr-defined,no-untyped-call]
-    # Its label has the time, and noise depends on the bytes of the map.
+    # Its label has the time; a recipe makes the same bytes whenever it is followed.
     with mrcfile.open(files.volume, "r+") as file:  # type: ignore[attr-defined,no-untyped-call]
         file.header.label[0] = b"Written by cryoalign"
     drawn = recipe.draw(files.raw)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,7 @@ def read_volume(path: Path | str) -> tuple[NDArray[np.float32], float | None]:
     with reading(path):
         header = read_header(path)
         order = _axis_order(header)
+        _say_order(header, order)
         _check_shape(header)
         cell = [float(header.fields.cella[axis]) / max(int(header.fields[f"m{axis}"]), 1) for axis in "xyz"]
         if max(cell) - min(cell) > 1e-3 * abs(max(cell)):
@@ -75,6 +77,35 @@ def read_volume(path: Path | str) -> tuple[NDArray[np.float32], float | None]:
             raise InputError("the volume is constant", file=path, found=f"{volume.flat[0]:g} everywhere")
         _say_start(header, order)
         return np.ascontiguousarray(_cube(volume, path)), header.pixel_size
+
+
+def volume_fingerprint(path: Path | str) -> str:
+    """Return a hash of what a map holds: equal values on an equal grid have one, however they are written.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file that `read_volume` reads. Labels, times, statistics, data mode, byte order and packing do not
+        count; voxels in the order of x, y and z do, as float32, and the voxel size to six digits.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or not an MRC file.
+    """
+    path = Path(path)
+    with reading(path):
+        header = read_header(path)
+        volume = header.values().transpose(_axis_order(header))
+    digest = sha256(f"{volume.shape} {header.pixel_size or 0:.6g}".encode())
+    for section in volume:
+        digest.update(np.ascontiguousarray(section.astype("<f4") + 0.0))  # -0 becomes 0
+    return digest.hexdigest()
 
 
 def never_set(voxel_size: float | None) -> bool:
@@ -161,13 +192,20 @@ def _axis_order(header: MrcHeader) -> tuple[int, int, int]:
             found=", ".join(map(str, axes)),
             remedy="rewrite the volume with its columns along x, its rows along y and its sections along z",
         )
+    stored = axes[::-1]
+    return stored.index(3), stored.index(2), stored.index(1)
+
+
+def _say_order(header: MrcHeader, order: tuple[int, int, int]) -> None:
+    """Warn of axes that are not stored as RELION takes them."""
+    if order == (0, 1, 2):
+        return
+    axes = (int(header.fields.mapc), int(header.fields.mapr), int(header.fields.maps))
     _log.warning(
         "%s: its axes are stored in another order (mapc, mapr, maps = %d, %d, %d) and read as x, y, z; "
         "RELION takes them as stored, which %s, so that poses that it found with this file do not fit",
         header.path, *axes, "turns the map" if axes in _TURNS else "gives the other hand",
     )  # fmt: skip
-    stored = axes[::-1]
-    return stored.index(3), stored.index(2), stored.index(1)
 
 
 def _check_shape(header: MrcHeader) -> None:

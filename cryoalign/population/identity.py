@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.simulated import NAME_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -23,27 +22,21 @@ _LEADING = re.compile(r"^(\.{0,2}/)+")  # of an absolute path, or one that leads
 _FOLDER_DIGITS = 8  # of the fingerprint, in the names of micrographs
 
 
-def population_fingerprint(options: Mapping[str, object], files: Iterable[Path]) -> str:
+def population_fingerprint(options: Mapping[str, object], contents: Mapping[str, str]) -> str:
     """Return a hash of what decides the images of new particles, but for how many there are.
 
     Parameters
     ----------
     options : mapping
         All that decides them, nested or not. Files count by their content, wherever they lie.
-    files : iterable of Path
-        The maps, the measured particles, and whatever else is read; each is read whole.
+    contents : mapping
+        File name to a hash of what is in it: of the maps, the measured particles, and whatever else is read.
 
     Returns
     -------
     str
         64 hexadecimal digits.
-
-    Raises
-    ------
-    InputError
-        If a file is not there.
     """
-    contents = fingerprint(files, whole=True)
     decides = [_by_content(options, contents), list(contents.values())]
     return sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 

@@ -150,7 +150,7 @@ class Population:
         return numbers[: self.count]
 
     def made_of(
-        self, maps: Sequence[str], options: Mapping[str, object], files: Sequence[Path]
+        self, maps: Sequence[str], options: Mapping[str, object], contents: Mapping[str, str]
     ) -> Population:
         """Return them as images of maps, with an identity that no other data set has.
 
@@ -160,8 +160,8 @@ class Population:
             Names of the maps or models.
         options : mapping
             What else decides the images; ``count`` in it does not.
-        files : sequence of Path
-            All that is read.
+        contents : mapping
+            Name of each file that is read to a hash of what is in it.
         """
         decides = {name: value for name, value in options.items() if name != "count"}
         drawn = {"seed": self.seed, "poses": self.poses, "conditions": self.conditions, "shifts": self.shifts}
@@ -169,7 +169,7 @@ class Population:
             drawn["classes"] = self.classes
         boxes = [group.box_size for group in self.optics]
         decides = {"options": decides, "boxes": boxes, **{name: repr(part) for name, part in drawn.items()}}
-        return replace(self, identity=population_fingerprint(decides, files), maps=tuple(maps))
+        return replace(self, identity=population_fingerprint(decides, contents), maps=tuple(maps))
 
     def take(self, rows: NDArray[np.int64] | list[int]) -> Particles:
         """Draw some of them.

@@ -83,6 +83,20 @@ class Conformations:
         """What they are read from, each file once."""
         return tuple(dict.fromkeys(specimen.file for specimen in self.specimens))
 
+    @property
+    def options(self) -> list[dict[str, str]]:
+        """What each was made with, its file among it."""
+        return [
+            {name: str(value) for name, value in vars(specimen).items() if not name.startswith("_")}
+            for specimen in self.specimens
+        ]
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """Hash of what each of the files holds, by its name."""
+        of_each = {specimen.file: specimen for specimen in self.specimens}  # a file may hold several models
+        return {str(file): specimen.content for file, specimen in of_each.items()}
+
     def frame(
         self, first: Volume, box: int, pixel_sizes: NDArray[np.float64], boxes: Collection[int]
     ) -> Frame:

@@ -14,8 +14,9 @@ import torch
 from scipy.ndimage import center_of_mass, fourier_shift
 
 from cryoalign.errors import InputError, within
+from cryoalign.io.fingerprint import fingerprint
 from cryoalign.io.mrc import read_volume
-from cryoalign.io.mrc_volume import SAME, never_set
+from cryoalign.io.mrc_volume import SAME, never_set, volume_fingerprint
 from cryoalign.io.structure import SUFFIXES, read_structure
 from cryoalign.physics.displacement import occupied
 from cryoalign.physics.potential import check_fit, origin, place, potential
@@ -67,6 +68,10 @@ class Specimen(Protocol):
     def volume(self, box: int, pixel_size: float) -> Volume:
         """Sample it on a grid that suits images of `box` px at `pixel_size` A or coarser."""
 
+    @property
+    def content(self) -> str:
+        """Hash of what its file holds, for the identity of its images."""
+
     def moved_as(self, first: Self) -> Self:
         """Return it moved as the first of several conformations is, whose common part stays in place."""
 
@@ -106,6 +111,11 @@ class DensityMap:
     def name(self) -> str:
         """The file."""
         return str(self.file)
+
+    @property
+    def content(self) -> str:
+        """Hash of the voxels and of the header's voxel size: written anew, the map makes the same images."""
+        return volume_fingerprint(self.file)
 
     def moved_as(self, first: Self) -> Self:
         """Return it recentred by the move that recentres the first one."""
@@ -225,6 +235,11 @@ class AtomicModel:
     def name(self) -> str:
         """The file, or ``NNNNNN@file`` of a model that was asked for."""
         return str(self.file) if self.model is None else f"{self.model:06d}@{self.file}"
+
+    @property
+    def content(self) -> str:
+        """Hash of the file's bytes."""
+        return fingerprint([self.file], whole=True)[str(self.file)]
 
     def moved_as(self, first: Self) -> Self:
         """Return it with the centre of the first one."""

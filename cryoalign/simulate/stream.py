@@ -157,16 +157,15 @@ def simulate_particles(
     around = _around(particles, classes, stacks, micrograph_pixel_size) if neighbours else None
     parts = (scattering, solvent, detector, envelope, seed, device, around)
     drawing = None if plan.merging else _drawing(maps, particles, stacks[0], parts, stacks[1:])
-    inputs: tuple[Path, ...] = (particles.source, *maps.files)
+    drawn_from = particles.poses.files if isinstance(particles, Population) else ()
+    inputs = (particles.source, *maps.files, *drawn_from)
     read = (*inputs, *passthrough_files((parameters or {}).get("passthrough")))
-    if isinstance(particles, Population):
-        inputs, read = (*inputs, *particles.poses.files), (*read, *particles.poses.files)
-        options = dict(parameters or {"parts": repr((*maps.specimens, *parts[:5]))})
-        options.pop("dtype", None)  # the same images, whatever they are written as
-        particles = particles.made_of(maps.names, options, read)
-    elif classes is not None:
-        particles = numbered_maps(particles, classes, maps.names)
-    contents = fingerprint(maps.files if parameters is None else read, whole=True)
+    contents = maps.contents
+    if parameters is not None or isinstance(particles, Population):
+        contents |= fingerprint([file for file in read if file not in maps.files], whole=True)
+    options = dict(parameters or {"maps": maps.options, "parts": repr(parts[:5])})
+    options.pop("dtype", None)  # the same images, whatever they are written as
+    particles = _made_of(maps, particles, classes, options, contents)
     known = maps_fingerprint([contents[str(file)] for file in maps.files], particles, classes)
     who = simulated_identities(particles, known) if isinstance(particles, Particles) else identities
     identity = None if parameters is None else _identity(parameters, contents, stacks)
@@ -204,6 +203,19 @@ def _in_boxes(
         return population, stacks_by_box(population, None, None)
     measured = _modelled(particles, ignore_aberrations)
     return measured, stacks_by_box(measured, box, root)
+
+
+def _made_of(
+    maps: Conformations,
+    particles: Particles | Population,
+    classes: NDArray[np.int64] | None,
+    options: Mapping[str, object],
+    contents: Mapping[str, str],
+) -> Particles | Population:
+    """Return particles as images of the maps: new ones are somebody by now, measured ones name their map."""
+    if isinstance(particles, Population):
+        return particles.made_of(maps.names, options, contents)
+    return particles if classes is None else numbered_maps(particles, classes, maps.names)
 
 
 def _around(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cryoalign.errors import InputError
-from cryoalign.io.mrc_volume import read_volume
+from cryoalign.io.mrc_volume import read_volume, volume_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,3 +137,40 @@ def test_bad_volume(tmp_path: Path, change: Callable[[mrcfile.mrcfile.MrcFile], 
         change(mrc)
     with pytest.raises(InputError, match=message):
         read_volume(path)
+
+
+def test_a_map_is_known_again_however_it_was_written(tmp_path: Path) -> None:
+    """By what read_volume reads of it: no label, time, statistics, mode, byte order, axis order or packing."""
+    values = np.random.default_rng(0).integers(-9, 9, size=(4, 6, 5)).astype(np.float32)
+    known = volume_fingerprint(write(tmp_path / "v.mrc", values))
+    labelled = write(tmp_path / "labelled.mrc", values)
+    with mrcfile.open(labelled, "r+") as mrc:
+        mrc.add_label("sharpened, 2026-11-28  12:00:00")
+        mrc.header.rms, mrc.header.dmax = -1, 0
+    turned = write(tmp_path / "turned.mrc", values.transpose(1, 2, 0))
+    with mrcfile.open(turned, "r+") as mrc:
+        mrc.header.mapc, mrc.header.mapr, mrc.header.maps = 3, 1, 2
+    packed = tmp_path / "packed.map.gz"
+    packed.write_bytes(gzip.compress(labelled.read_bytes()))
+    written = [labelled, turned, packed]
+    for dtype in ("i1", "i2", "f2"):
+        written.append(write(tmp_path / f"{dtype}.mrc", values.astype(dtype)))
+    with mrcfile.new(tmp_path / "swapped.mrc") as mrc:
+        mrc.set_data(values.astype(">f4"))
+        mrc.voxel_size = 2.5
+    written.append(tmp_path / "swapped.mrc")
+    assert {path.name: volume_fingerprint(path) == known for path in written} == {
+        path.name: True for path in written
+    }
+    assert len({path.read_bytes() for path in (tmp_path / "v.mrc", *written)}) == len(written) + 1
+    other = values.copy()
+    other[0, 0, 0] += 1
+    others = {
+        "a voxel": write(tmp_path / "a.mrc", other),
+        "the voxel size": write(tmp_path / "b.mrc", values, pixel_size=2.51),
+        "the order": write(tmp_path / "c.mrc", values[::-1].copy()),
+        "the shape": write(tmp_path / "d.mrc", values.reshape(4, 5, 6)),
+    }
+    assert {what: volume_fingerprint(path) == known for what, path in others.items()} == dict.fromkeys(
+        others, False
+    )

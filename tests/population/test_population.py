@@ -63,7 +63,7 @@ def test_only_conditions_are_taken_from_measured_ones() -> None:
 
 
 def made(population: Population, map_: Path, **options: object) -> Population:
-    return population.made_of([str(map_)], options, [map_])
+    return population.made_of([str(map_)], options, {str(map_): map_.read_text()})
 
 
 def test_uids_are_a_data_sets_own(tmp_path: Path) -> None:
