@@ -104,7 +104,7 @@ def volume_fingerprint(path: Path | str) -> str:
         volume = header.values().transpose(_axis_order(header))
     digest = sha256(f"{volume.shape} {header.pixel_size or 0:.6g}".encode())
     for section in volume:
-        digest.update(np.ascontiguousarray(section.astype("<f4") + 0.0))  # -0 becomes 0
+        digest.update((section.astype("<f4") + 0.0).tobytes())  # -0 becomes 0
     return digest.hexdigest()
 
 

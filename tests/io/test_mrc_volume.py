@@ -140,7 +140,7 @@ def test_bad_volume(tmp_path: Path, change: Callable[[mrcfile.mrcfile.MrcFile], 
 
 
 def test_a_map_is_known_again_however_it_was_written(tmp_path: Path) -> None:
-    """By what read_volume reads of it: no label, time, statistics, mode, byte order, axis order or packing."""
+    """By what is read of it: no label, time, statistics, mode, byte order, axis order or packing."""
     values = np.random.default_rng(0).integers(-9, 9, size=(4, 6, 5)).astype(np.float32)
     known = volume_fingerprint(write(tmp_path / "v.mrc", values))
     labelled = write(tmp_path / "labelled.mrc", values)
@@ -153,8 +153,7 @@ def test_a_map_is_known_again_however_it_was_written(tmp_path: Path) -> None:
     packed = tmp_path / "packed.map.gz"
     packed.write_bytes(gzip.compress(labelled.read_bytes()))
     written = [labelled, turned, packed]
-    for dtype in ("i1", "i2", "f2"):
-        written.append(write(tmp_path / f"{dtype}.mrc", values.astype(dtype)))
+    written += [write(tmp_path / f"{kind}.mrc", values.astype(kind)) for kind in ("i1", "i2", "f2")]
     with mrcfile.new(tmp_path / "swapped.mrc") as mrc:
         mrc.set_data(values.astype(">f4"))
         mrc.voxel_size = 2.5
