@@ -14,7 +14,7 @@ import numpy as np
 from cryoalign.io.simulated import NAME_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
