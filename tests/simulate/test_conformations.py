@@ -78,7 +78,7 @@ def test_each_image_is_that_of_its_own_map(cli: Cli) -> None:
         [np.mean(numbers == number) for number in (1, 2)]
     )
     said = dict(tables["simulation"].to_numpy().tolist())
-    assert (said["shares"], said["empty"]) == ("[0.7, 0.3]", "0.2")
+    assert (said["shares"], said["empty"]) == ("[0.7,0.3]", "0.2")
     assert (said["specimen.file.1"], said["specimen.file.2"]) == ("map.mrc", "closed.mrc")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from cryoalign.particles import Optics, Particles
+
+_BLANK = re.compile(r"\s")
 
 
 def write_particles(
@@ -165,7 +168,8 @@ def _noted(title: str, notes: Mapping[str, object] | None) -> dict[str, pd.DataF
 def _flat(notes: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
     """Return dotted names and values, as JSON where they are no text, or none that a STAR file can hold.
 
-    Texts of a list are numbered from 1: programs read no quotes within quotes.
+    Texts of a list are numbered from 1, since programs read no quotes within quotes. A blank is written as
+    JSON may have it, backslash and u0020: cryoDRGN reads all tables, and splits quoted texts, too.
     """
     rows: list[tuple[str, str]] = []
     for name, value in notes.items():
@@ -179,10 +183,11 @@ def _flat(notes: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, str) and value and is_writable(value):
-        return value
-    text = json.dumps(value)
-    return text if is_writable(text) else text.replace("'", r"\u0027")
+    text = value if isinstance(value, str) and value else json.dumps(value, separators=(",", ":"))
+    if not is_writable(text):
+        text = json.dumps(value, separators=(",", ":"))
+        text = text if is_writable(text) else text.replace("'", r"\u0027")
+    return _BLANK.sub(lambda blank: f"\\u{ord(blank[0]):04x}", text)
 
 
 def _columns(particles: Particles) -> dict[str, ArrayLike]:

@@ -198,10 +198,40 @@ def test_parts_number_groups_that_none_of_them_has(tmp_path: Path) -> None:
 def test_notes_that_no_star_file_can_hold_are_json(tmp_path: Path) -> None:
     odd = ["tab\tx", "two\nlines", "latin\udce9", "a\" b' c"]
     write_particles(
-        tmp_path / "a.star", _particles(), notes={"files": {name: name for name in odd}, "s": "ü ä"}
+        tmp_path / "a.star", _particles(), notes={"files": {name: name for name in odd}, "s": "ü'ä"}
     )
     table = read_star(tmp_path / "a.star")["simulation"]
     *names, plain = table["cryoalignParameter"]
     assert [json.loads(name) for name in names] == [f"files.{name}" for name in odd]
     assert [json.loads(value) for value in table["cryoalignValue"][:-1]] == odd
-    assert (plain, table["cryoalignValue"].iloc[-1]) == ("s", "ü ä")
+    assert (plain, table["cryoalignValue"].iloc[-1]) == ("s", "ü'ä")
+
+
+def test_a_row_has_as_many_words_as_columns(tmp_path: Path) -> None:
+    """Quotes or not: cryoDRGN splits every table so, and failed for shares and for folders with blanks."""
+    notes = {
+        "shares": [0.7, 0.3],
+        "my maps/a b.mrc": "c\N{NO-BREAK SPACE}d e",
+        "tab\t": "a\" b' c",
+        "none": None,
+    }
+    particles = _particles()
+    optics = tuple(replace(one, name=f"group_{one.group}") for one in particles.optics)
+    micrograph = np.char.replace(particles.micrograph, " ", "_")
+    write_particles(
+        tmp_path / "a.star", replace(particles, optics=optics, micrograph=micrograph), notes=notes
+    )
+    columns, rows = 0, 0
+    for line in (tmp_path / "a.star").read_text(encoding="utf-8").splitlines():
+        if line.startswith("data_"):
+            columns = 0
+        elif line.startswith("_"):
+            columns += 1
+        elif columns and line.strip():
+            assert len(line.split()) == columns, line
+            rows += 1
+    assert rows == len(particles) + len(optics) + len(notes)
+    said = starfile.read(tmp_path / "a.star", parse_as_string=["cryoalignValue"])["simulation"]
+    assert said.to_numpy().tolist()[:2] == [
+        ["shares", "[0.7,0.3]"], [r"my\u0020maps/a\u0020b.mrc", r"c\u00a0d\u0020e"]
+    ]  # fmt: skip
