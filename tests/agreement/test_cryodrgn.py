@@ -31,12 +31,12 @@ def test_poses_and_ctf(cli: Cli, tmp_path: Path) -> None:
         Optics(1, "krios", PIXEL_SIZE, 300.0, 2.7, 0.1, BOX),
         Optics(2, "talos", 5.0, 200.0, 2.0, 0.07, BOX),
     )
-    folder = tmp_path / "two words"
+    folder = tmp_path / "two words"  # among the settings; names of images and maps cannot hold blanks
     folder.mkdir()
-    mrcfile.write(folder / "map.mrc", phantom(BOX), voxel_size=PIXEL_SIZE)
-    mrcfile.write(folder / "other.mrc", phantom(BOX, 1), voxel_size=PIXEL_SIZE)
+    mrcfile.write(tmp_path / "map.mrc", phantom(BOX), voxel_size=PIXEL_SIZE)
+    mrcfile.write(tmp_path / "other.mrc", phantom(BOX, 1), voxel_size=PIXEL_SIZE)
     write_particles(folder / "run_data.star", random_particles(60, *optics), box=BOX)
-    maps = f"volume=['{folder}/map.mrc','{folder}/other.mrc']"
+    maps = "volume=[map.mrc,other.mrc]"
     like = f"like='{folder}/run_data.star'"
     done = cli("simulate", like, f"count={COUNT}", maps, "shares=[0.7,0.3]", "out=new", "progress=false")
     assert done.code == 0, done.err
