@@ -26,11 +26,11 @@ for class in 1 2; do
 done
 
 # RELION's Class3D of 2,000 of them at 64 px, from both maps, with the true poses.
-python -m cryoalign.export run="$OUT/run_64" particles="$OUT/new/sim.star" names=project seed=1 out="$OUT/realistic_64"
+python -m cryoalign.export run="$OUT/run_64" particles="$OUT/new/sim.star" names=project images_per_file=5000 seed=1 out="$OUT/realistic_64"
 python $HERE/judge.py prepare "$OUT"
 for map in whole without; do
     relion_image_handler --i "$OUT/$map.mrc" --o "$OUT/${map}_64.mrc" --angpix 1.7076 --rescale_angpix 3.4152 --new_box 64
-    python -m cryoalign.simulate particles="$OUT/class3d/particles.star" volume="$OUT/$map.mrc" box=64 out="$OUT/${map}_sim"
+    python -m cryoalign.simulate particles="$OUT/class3d/particles.star" volume="$OUT/$map.mrc" box=64 images_per_file=100000 out="$OUT/${map}_sim"
 done
 relion_refine --i "$OUT/class3d/particles.star" --ref "$OUT/class3d/references.star" --K 2 --iter 5 --tau2_fudge 4 --particle_diameter 210 --ctf \
     --skip_align --firstiter_cc --ini_high 15 --zero_mask --flatten_solvent --norm --scale --o "$OUT/class3d/run" > "$OUT/class3d/log.txt"

@@ -164,7 +164,7 @@ def test_a_run_whose_folder_goes(
 
 #: What each command does when its output is nearly whole.
 NEARLY_DONE = {
-    "export": "cryoalign.export.fakes.write_stack",
+    "export": "cryoalign.export.fakes.write_images",
     "evaluate": "cryoalign.io.relion.write.write_star",
     "simulate": "cryoalign.io.relion.write.write_star",
 }
