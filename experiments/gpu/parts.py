@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,13 +131,14 @@ def making_data(wanted: list[Part]) -> Iterator[None]:
 def facts(device: str, size: str) -> dict[str, str]:
     """Describe the machine and what is installed on it."""
     card = torch.cuda.get_device_name() if device == "cuda" else f"none: {platform.machine()} CPU"
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=TOP, capture_output=True, text=True, check=False
-    )
+    commit = ""
+    if shutil.which("git"):
+        asked = ["git", "rev-parse", "HEAD"]
+        commit = subprocess.run(asked, cwd=TOP, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "card": card, "size": size, "cores": str(os.cpu_count()), "CUDA": str(torch.version.cuda),
         **{name: version(name) for name in ("torch", "lightning", "numpy")},
-        "python": platform.python_version(), "commit": commit.stdout.strip() or "unknown",
+        "python": platform.python_version(), "commit": commit or "unknown",
     }  # fmt: skip
 
 
