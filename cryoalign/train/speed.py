@@ -66,10 +66,8 @@ class Speed:
             convert_conv2d_weight_memory_format(network, torch.channels_last)
         if self.compile is not None:
             generator.compile(mode=self.compile)
-            # Around its layers some discriminators transform images, which stays as it is.
             if discriminator is not None:
-                layers = getattr(discriminator, "layers", discriminator)
-                nn.Module.compile(layers, mode=self.compile)
+                _compile_layers(getattr(discriminator, "layers", discriminator), self.compile)
 
     def plainly(self) -> AbstractContextManager[None]:
         """Return a context in which compiled networks run as they are: other modes and sizes of batches would
@@ -88,6 +86,20 @@ class Speed:
             return discriminator(sim, raw), discriminator(sim, fake)
         on_raw, on_fake = discriminator(torch.cat([sim, sim]), torch.cat([raw, fake])).chunk(2)
         return on_raw, on_fake
+
+
+def _compile_layers(layers: nn.Module, mode: str) -> None:
+    """Compile what lies within a discriminator: around it some transform images, which stays as it is.
+
+    torch leaves calls of its own modules alone, such as a sequence of layers, unless another function makes
+    them.
+    """
+
+    def call(*features: Tensor) -> Tensor:
+        out: Tensor = layers._call_impl(*features)  # type: ignore[no-untyped-call]
+        return out
+
+    layers._compiled_call_impl = torch.compile(call, mode=mode)
 
 
 #: The networks as they are.
