@@ -18,7 +18,7 @@ install: $(READY)  ## make .venv and install cryoalign with everything it was te
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,cryosparc]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,cryosparc,slurm,parallel,search]'
 	touch $@
 
 demo: $(READY)  ## train a GAN and fit the recommended generator on embedded data, judge both, show both

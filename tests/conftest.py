@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if _relion_skips and os.environ.get("CRYOALIGN_REQUIRE_RELION"):
         print(f"\n{len(_relion_skips)} agreement tests were skipped, but CRYOALIGN_REQUIRE_RELION is set")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def installed(distribution: str) -> bool:
+    """Return whether a package is installed, which an extra brings."""
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 @dataclass

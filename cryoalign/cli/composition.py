@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 _NO_KEY = re.compile(r"Could not override '([^'@]+)'")
 _SEVERAL = re.compile(r"Ambiguous value for argument '([^'=]+)=(.*)'$", re.MULTILINE)
 _THERE = re.compile(r"Could not append to config\. An item is already at '([^']+)'")
+#: What of Hydra's comes with which extra.
+_EXTRAS = {
+    "hydra/launcher/submitit_slurm": "slurm",
+    "hydra/launcher/submitit_local": "slurm",
+    "hydra/launcher/joblib": "parallel",
+    "hydra/sweeper/optuna": "search",
+}
 
 
 def explain_composition(error: HydraException, command: str) -> str:
@@ -33,7 +40,7 @@ def explain_composition(error: HydraException, command: str) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         name, _, choice = error.missing_cfg_file.rpartition("/")
         group = catalogue.group(name)
-        refusal = no_choice(group, choice) if group else None
+        refusal = no_choice(group, choice) if group else _not_installed(error.missing_cfg_file)
     elif found := _NO_KEY.search(text):
         resumed = any(word.startswith("resume=") for word in sys.argv[1:])
         refusal = _no_key_of_a_run(found[1]) if resumed else no_key(command, found[1])
@@ -47,6 +54,17 @@ def explain_composition(error: HydraException, command: str) -> str:
     elif error.__cause__ is not None:
         text = f"{text}\n  found: {str(error.__cause__).splitlines()[0]}"
     return str(refusal or text)
+
+
+def _not_installed(choice: str) -> InputError | None:
+    """Return the refusal of a launcher or sweeper of Hydra's that is a package of its own."""
+    extra = _EXTRAS.get(choice.removeprefix("/"))
+    if extra is None:
+        return None
+    group, _, name = choice.removeprefix("/").rpartition("/")
+    return InputError(
+        f"{group}={name} is not installed", remedy=f"pip install {shlex.quote(f'cryoalign[{extra}]')}"
+    )
 
 
 def _no_key_of_a_run(key: str) -> InputError:

@@ -19,3 +19,8 @@ def job_folder() -> Path:
     """Return the folder that Hydra made for the job, absolute."""
     runtime = OmegaConf.to_container(HydraConfig.get().runtime, resolve=False)
     return Path(cast("dict[str, str]", runtime)["output_dir"]).absolute()
+
+
+def job_identity() -> str:
+    """Return what a launcher calls the job."""
+    return str(HydraConfig.get().job.id)

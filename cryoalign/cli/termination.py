@@ -19,6 +19,10 @@ class Terminated(SystemExit):
     def __init__(self) -> None:
         super().__init__(128 + signal.SIGTERM)
 
+    def __reduce__(self) -> tuple[type[Terminated], tuple[()]]:
+        """Come back from another process, where a launcher ran a job."""
+        return type(self), ()
+
 
 @contextmanager
 def exit_on_sigterm() -> Iterator[None]:

@@ -10,6 +10,7 @@ import signal
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
 import lightning.pytorch as pl
@@ -37,10 +38,10 @@ from cryoalign.train.quiet import without_known_warnings
 from cryoalign.train.resume import TakingUp, find_place, restoring, take_up
 from cryoalign.train.sample import fit_to_sample
 from cryoalign.train.slots import JUDGING
-from cryoalign.train.stopping import SIGTERM, Stopped, Stopping
+from cryoalign.train.stopping import TIME, Stopped, Stopping
 from cryoalign.train.table import metrics_table
 from cryoalign.train.test import device_of, run_test
-from cryoalign.train.trainer import build_trainer
+from cryoalign.train.trainer import build_trainer, shows_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,7 +125,7 @@ def fit_and_test(job: Job) -> float:
             with _says_how_to_go_on(folder, lambda: step):
                 _test(job, loggers, step)
     finish_loggers(loggers)
-    if stopped is not None and stopped.reason == SIGTERM:
+    if stopped is not None and stopped.reason != TIME:
         job.termination.exit()
     values = {} if place is None else place.validation
     if system.carried.validation is not None:
@@ -141,6 +142,8 @@ def _trained(
         take_up(job.run, place)
         return place.step, None
     fit_to_sample(system, data)
+    if system.generator.closed_form and not first_process():  # one is enough
+        return 0, None
     if system.generator.closed_form:
         return fit_run(cfg, folder, system, data, loggers).global_step, None
     last_step = int(cfg.trainer.max_steps)
@@ -206,12 +209,14 @@ def _one_job(folder: Path) -> Iterator[None]:
     composed = cast("DictConfig", HydraConfig.instance().cfg)
     with read_write(composed.hydra):
         composed.hydra.run.dir = str(folder)
-    given, environment = sys.argv[1:], dict(os.environ)
-    sys.argv[1:] = given_words()
+    given, environment, main = sys.argv[1:], dict(os.environ), sys.modules["__main__"]
+    sys.argv[1:], spec = given_words(), main.__spec__
+    if spec is None or not spec.name.startswith("cryoalign"):  # a launcher's process
+        main.__spec__ = find_spec("cryoalign.train.__main__")
     try:
         yield
     finally:
-        sys.argv[1:] = given
+        sys.argv[1:], main.__spec__ = given, spec
         os.environ.clear()
         os.environ.update(environment)
 
@@ -270,7 +275,7 @@ def _test(job: Job, loggers: list[Logger], step: int) -> None:
         data,
         folder / "test",
         log,
-        progress=cfg.trainer.enable_progress_bar,
+        progress=shows_progress(cfg),
     )
     console = Console(width=100)
     title = f"test set, {len(data.rows['test'])} pairs, step {step}"

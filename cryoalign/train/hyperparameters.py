@@ -35,7 +35,8 @@ _GROUPS = {
 }
 #: Given on a command line, but no property of the training: where things lie, and how it is watched.
 _SURROUNDINGS = {
-    "audit", "callbacks", "data", "debug", "log_every", "resume", "test", "threads", "trainer",
+    "audit", "callbacks", "data", "debug", "hparams_search", "log_every", "resume", "test", "threads",
+    "trainer",
     "data.bad_images", "data.check", "data.check_header", "data.folder", "data.missing_ctf",
     "data.passthrough", "data.pixel_size", "data.raw", "data.root", "data.sim", "data.workers",
     "optimizer.algorithm.fused", "speed",
@@ -48,6 +49,7 @@ _SURROUNDING_GROUPS = (
     "logger",
     "paths",
     "speed.",
+    "search.",
 )
 #: Of the last validation, what the table of runs shows beside them.
 RESULTS = ("val/RPSD_L1", "val/RPSD_MSE", "val/pixel_L1", "val/pixel_MSE", "val/ring_correlation")

@@ -117,8 +117,16 @@ def varied_values(overrides: Iterable[str], keys: Iterable[str]) -> dict[str, st
 
 def sweep_name(varied: Mapping[str, str]) -> str:
     """Name a run of a sweep by what it varies: ``rpsd=0.5,seed=2``; of a path the last part."""
-    values = {key.replace("/", "."): value.rpartition("/")[2] for key, value in varied.items()}
+    values = {key.replace("/", "."): _short(value.rpartition("/")[2]) for key, value in varied.items()}
     return run_name(values, values)[:_LONGEST]
+
+
+def _short(value: str) -> str:
+    """Round a number that nobody typed: one that a search drew from an interval."""
+    try:
+        return f"{float(value):.4g}" if "." in value and len(value) > 8 else value
+    except ValueError:
+        return value
 
 
 def job_folder(number: int, overrides: Sequence[str], sweeper: Mapping[str, Any]) -> str:

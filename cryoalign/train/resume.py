@@ -12,6 +12,7 @@ from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
 from cryoalign.cli.job import given_words
+from cryoalign.cli.started import in_submitit
 from cryoalign.errors import InputError
 from cryoalign.io.output import atomic_write, clear_parts
 from cryoalign.reading import first_line
@@ -124,7 +125,8 @@ def find_place(run: Run, data: PairedDataModule, system: PairedGAN) -> Place:
     testable = bool(run.cfg.test) and len(data.rows["test"]) > 0
     untested = testable and not _is_tested(run.folder, checkpoint)
     at_end = step >= run.cfg.trainer.max_steps
-    if at_end and validated and not untested:
+    again = in_submitit()  # a job may have been taken away between its test and its end
+    if at_end and validated and not untested and not again:
         raise InputError(
             "this run has reached its last step",
             file=run.folder,

@@ -17,13 +17,14 @@ from cryoalign.cli.limits import MOST_THREADS
 from cryoalign.errors import InputError, choice, within
 from cryoalign.io.lock import locked
 from cryoalign.io.output import place_error
-from cryoalign.io.ownership import MARKER
 from cryoalign.runs.folder import absolute_paths
 from cryoalign.train.build import build_data
 from cryoalign.train.fit import Job, fit_and_test
 from cryoalign.train.log_table import table_file
 from cryoalign.train.loggers import first_process
 from cryoalign.train.naming import tensorboard_folder
+from cryoalign.train.processes import check_started
+from cryoalign.train.restart import claim, restarted_run
 from cryoalign.train.resume import interrupted_run
 from cryoalign.train.stopping import terminations
 from cryoalign.train.trainer import build_callbacks, refuse_decided
@@ -65,11 +66,13 @@ def train(cfg: DictConfig) -> float:
 
 
 def _train(cfg: DictConfig, termination: Termination) -> float:
-    run = None if cfg.resume is None else interrupted_run(cfg)
-    if run is not None:
-        cfg = run.cfg
+    if cfg.resume is not None:
+        run: Run | None = interrupted_run(cfg)
     else:
         absolute_paths(cfg)
+        run = restarted_run(cfg, job_folder())
+    if run is not None:
+        cfg = run.cfg
     _check(cfg)
     callbacks = build_callbacks(cfg)  # their values are refused before the data are read
     if cfg.threads is not None:
@@ -80,7 +83,7 @@ def _train(cfg: DictConfig, termination: Termination) -> float:
     if run is not None:
         with _alone(folder):
             return _fit(cfg, folder, callbacks, run, termination)
-    _claim(folder)
+    claim(folder)
     try:
         with _alone(folder):
             return _fit(cfg, folder, callbacks, run, termination)
@@ -111,23 +114,6 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _claim(folder: Path) -> None:
-    """Make sure that the folder is new, and this run's alone."""
-    taken = any(folder.iterdir())
-    if not taken:
-        try:
-            (folder / MARKER).touch(exist_ok=False)
-        except FileExistsError:  # another run was faster
-            taken = True
-    if taken:
-        raise InputError(
-            "this folder holds something already",
-            file=folder,
-            expected="a new folder for a new run",
-            remedy="leave hydra.run.dir and hydra.sweep.dir out, or name another folder",
-        )
-
-
 def _check(cfg: DictConfig) -> None:
     if cfg.get("trust"):
         raise InputError("trust is for resume=: what a new run names is your own", remedy="leave trust= out")
@@ -145,7 +131,7 @@ def _check(cfg: DictConfig) -> None:
 
 
 def _check_devices(trainer: DictConfig) -> None:
-    """Refuse no device, and several without what makes them work together."""
+    """Refuse no device, several without what makes them work together, and other than were started."""
     if trainer.devices == 0:
         raise InputError(
             "trainer.devices is out of range", expected="1 or more", found=0, remedy="leave it out"
@@ -158,6 +144,7 @@ def _check_devices(trainer: DictConfig) -> None:
                 found=f"trainer.{name}={trainer[name]}",
                 remedy=f"give trainer=ddp trainer.{name}={trainer[name]}",
             )
+    check_started(trainer)
 
 
 def _check_validation(cfg: DictConfig, pairs: int) -> None:

@@ -1,4 +1,7 @@
-"""A training that is told to stop before its last step: by SIGTERM, or because its time is up.
+"""A training that is told to stop before its last step: by a signal, or because its time is up.
+
+The signal is SIGTERM. In a job of submitit's it is the one by which SLURM announces the end, SIGUSR2:
+submitit then queues the job again, which goes on in its folder; and submitit ignores SIGTERM.
 
 It ends with a step, writes a checkpoint of it, and does not validate: what was due is made up for when the
 run is continued, so that a training that is stopped again and again does what an unbroken one does.
@@ -6,27 +9,36 @@ run is continued, so that a training that is stopped again and again does what a
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast
 
 import torch
 from lightning.pytorch.callbacks import Checkpoint, Timer
 
+from cryoalign.cli.started import in_submitit
 from cryoalign.cli.termination import terminate
+from cryoalign.errors import InputError
+from cryoalign.reading import first_line
 from cryoalign.train.loggers import first_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+    from types import FrameType
 
     from lightning.pytorch import LightningModule, Trainer
 
     from cryoalign.train.system import PairedGAN
 
-SIGTERM, TIME = "SIGTERM", "trainer.max_time is over"
-_REASONS = ("", TIME, SIGTERM)
+    _Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
+
+TIME = "trainer.max_time is over"
+#: submitit's own setting of the signal.
+_PREEMPTION = f"SIG{os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2')}"
+_REASONS = ("", TIME, "SIGTERM", _PREEMPTION)
 
 
 class Stopped(Exception):  # noqa: N818  it is what was asked for
@@ -38,16 +50,25 @@ class Stopped(Exception):  # noqa: N818  it is what was asked for
 
 
 class Termination:
-    """What SIGTERM does: an exit at once, but while steps are made one at the end of the step.
+    """What the signal does: an exit at once, but while steps are made one at the end of the step.
 
     Attributes
     ----------
     came : bool
-        Whether there was a SIGTERM.
+        Whether there was one.
+    name : str
+        Of the signal.
     """
 
     def __init__(self) -> None:
         self.came, self._waits = False, False
+        self.name = _PREEMPTION if in_submitit() else "SIGTERM"
+        self.handlers_before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, self.number)}
+
+    @property
+    def number(self) -> signal.Signals:
+        """The signal."""
+        return signal.Signals[self.name]
 
     def __call__(self, *_: object) -> None:
         """Handle the signal."""
@@ -57,8 +78,19 @@ class Termination:
 
     def listen(self) -> None:
         """Handle the signal from now on, whoever did before."""
+        self._handle(self.handlers_before | {self.number: self})
+
+    def leave(self) -> None:
+        """Leave the signal to whom it was left before."""
+        current: object = signal.getsignal(self.number)
+        if current is self:
+            self._handle(self.handlers_before)
+
+    def _handle(self, handlers: Mapping[signal.Signals, _Handler]) -> None:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self)
+            for signum, handler in handlers.items():
+                if handler is not None:  # one of another library's, which cannot be put back
+                    signal.signal(signum, handler)
 
     @contextmanager
     def waits(self) -> Iterator[None]:
@@ -72,25 +104,46 @@ class Termination:
             self.exit()
 
     def exit(self) -> NoReturn:
-        """End the process: with 143, or with 0 if it is not the first of several.
+        """End the process: with 143, or as submitit does it; with 0 if it is not the first of several.
 
         Lightning kills the first, in mid-sentence, when another ends with an error.
         """
-        if first_process():
-            terminate()
-        raise SystemExit(0)
+        if not first_process():
+            raise SystemExit(0)
+        if in_submitit():
+            _queue_again(self.number, self.handlers_before[self.number])
+        terminate()
+
+
+def _queue_again(number: signal.Signals, submitit: _Handler) -> None:
+    """Let submitit queue the job again, and end this process.
+
+    Raises
+    ------
+    InputError
+        If it does not, since the time was up too often.
+    """
+    try:
+        if callable(submitit):
+            submitit(number, None)
+    except Exception as error:
+        raise InputError(
+            "the time of this job is up, and submitit does not queue it again",
+            expected="hydra.launcher.timeout_min or max_num_timeout for the whole training",
+            found=first_line(error),
+            remedy="cryoalign train resume=RUN, with the job's folder in that of the sweep",
+        ) from error
 
 
 @contextmanager
 def terminations() -> Iterator[Termination]:
-    """Have SIGTERM handled while the block runs."""
-    termination, before = Termination(), signal.getsignal(signal.SIGTERM)
+    """Have the signal handled while the block runs."""
+    termination = Termination()
     termination.listen()
     try:
         yield termination
     finally:
-        if signal.getsignal(signal.SIGTERM) is termination:
-            signal.signal(signal.SIGTERM, before)
+        termination.leave()
 
 
 class Stopping(Checkpoint):
@@ -127,7 +180,7 @@ class Stopping(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock, and validate if an earlier stop left that out."""
         self.begun = True
-        self.termination.listen()  # Lightning has put a handler there that waits for the other processes
+        self.termination.listen()  # Lightning has put handlers there that wait for the other processes
         self._clock.on_train_start(trainer, pl_module)
         system, step = cast("PairedGAN", pl_module), trainer.global_step
         ended = step >= self.max_steps
@@ -160,7 +213,7 @@ class Stopping(Checkpoint):
     def _stop_if_wanted(self, trainer: Trainer) -> None:
         """Stop if one of the processes was told to."""
         step, left = trainer.global_step, self._clock.time_remaining()
-        reason = SIGTERM if self.termination.came else ""
+        reason = self.termination.name if self.termination.came else ""
         if not reason and left is not None and left <= 0 and step < self.max_steps:
             reason = TIME
         reason = _REASONS[_agreed(trainer, _REASONS.index(reason), torch.distributed.ReduceOp.MAX)]

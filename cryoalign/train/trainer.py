@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+from cryoalign.cli.sweep import runs_here
 from cryoalign.errors import InputError
 from cryoalign.runs.trust import build, entries
 from cryoalign.train.checkpoints import WholeCheckpoints
@@ -71,6 +72,11 @@ class StepBar(TQDMProgressBar):
         bar.initial = bar.n = trainer.global_step * accumulate
 
 
+def shows_progress(cfg: DictConfig) -> bool:
+    """Return whether to show a progress bar: not where jobs share a terminal, or write into a log."""
+    return bool(cfg.trainer.enable_progress_bar) and runs_here()
+
+
 def build_callbacks(cfg: DictConfig) -> list[Callback]:
     """Make the callbacks that the configuration asks for, and the progress bar.
 
@@ -90,7 +96,7 @@ def build_callbacks(cfg: DictConfig) -> list[Callback]:
     """
     callbacks = [build(node, Callback, key, plain=True) for key, node in entries(cfg, "callbacks")]
     callbacks.append(Forecast())
-    if cfg.trainer.enable_progress_bar:
+    if shows_progress(cfg):
         callbacks.append(StepBar(refresh_rate=10))
     return callbacks
 
@@ -131,6 +137,7 @@ def build_trainer(
         use_distributed_sampler=False,
         enable_model_summary=False,
         default_root_dir=folder,
+        enable_progress_bar=shows_progress(cfg),
         logger=loggers,
         callbacks=callbacks,
         plugins=[WholeCheckpoints()],

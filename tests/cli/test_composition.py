@@ -210,7 +210,9 @@ def test_a_launcher_of_others_learns_of_an_error(
     with pytest.raises(SystemExit) as stop:
         run(["train", "-m", "seed=13,2"], [], monkeypatch, tmp_path)
     assert stop.value.code == 1
-    assert capsys.readouterr().err.splitlines()[-1] == "error: thirteen"
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == "error: job #0 of the sweep failed: thirteen"
+    assert "error in job #0: thirteen" in said
 
 
 def test_full_error_shows_where_hydra_stopped(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -82,10 +85,40 @@ def test_terminated_processes_stop_together_and_no_further_job_starts(cache: Pat
     assert rows == [*range(2, step + 1, 2), step + 1] if step % 2 == 0 else [*range(2, step + 2, 2)]
 
 
-def test_two_processes_follow_the_gradient_of_one(cache: Path, tmp_path: Path, cli: Cli) -> None:
+def srun(command: list[str]) -> None:
+    """Start a command as SLURM's srun does with two tasks on one machine."""
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+    started = {
+        "SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "training", "SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_NODELIST": "localhost",
+        "MASTER_PORT": str(port),
+    }  # fmt: skip
+    tasks = [
+        subprocess.Popen(command, env={**os.environ, **started, "SLURM_PROCID": rank, "SLURM_LOCALID": rank})
+        for rank in "01"
+    ]
+    try:
+        assert [task.wait(timeout=300) for task in tasks] == [0, 0]
+    finally:
+        for task in tasks:
+            task.kill()
+            task.wait()
+
+
+def torchrun(command: list[str]) -> None:
+    """Start a command with torchrun."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    subprocess.run([command[0], *launcher, *command[1:]], check=True, timeout=300)
+
+
+@pytest.mark.parametrize("start", [srun, torchrun])
+def test_two_processes_follow_the_gradient_of_one(
+    start: Callable[[list[str]], None], cache: Path, tmp_path: Path, cli: Cli
+) -> None:
     """Two processes with batches of 2 do what one does with batches of 4.
 
-    Started by ``python -m cryoalign train``; the tests above start the other two ways.
+    What starts them knows nothing of a run's folder: they share one. Above it is Lightning that starts them.
     """
     plain = [  # Adam's first steps have one size whatever the gradient: rounding would show
         *SMALL, "optimizer.algorithm._target_=torch.optim.SGD", "~optimizer.algorithm.betas",
@@ -93,13 +126,38 @@ def test_two_processes_follow_the_gradient_of_one(cache: Path, tmp_path: Path, c
     ]  # fmt: skip
     done = cli("train", *plain, "data.batch_size=4", f"hydra.run.dir={tmp_path / 'one'}")
     assert done.code == 0, done.err
-    several = ["trainer=ddp", "trainer.accelerator=cpu", "data.batch_size=2"]
-    words = latest([*plain, *several, f"hydra.run.dir={tmp_path / 'two'}"])
-    subprocess.run([sys.executable, "-m", "cryoalign", "train", *words], check=True, timeout=300)
+    several = [
+        "trainer=ddp",
+        "trainer.accelerator=cpu",
+        "data.batch_size=2",
+        f"paths.outputs={tmp_path / 'two'}",
+    ]
+    start([sys.executable, "-m", "cryoalign.train", *latest([*plain, *several])])
+    (run,) = (tmp_path / "two").glob("*/*")
     one, two = (
-        torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-        for name in ("one", "two")
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for folder in (tmp_path / "one", run)
     )
     assert one.keys() == two.keys()
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("environment", "command", "said"),
+    [
+        ({"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2"}, ["train"], "found: 2"),
+        ({"SLURM_STEP_NUM_TASKS": "4"}, ["train", "trainer=ddp"], "expected: 2"),
+        ({"SLURM_NTASKS": "1"}, ["train", "trainer=ddp"], "srun --ntasks-per-node"),
+        ({"SLURM_STEP_NUM_TASKS": "2"}, ["train", "-m", "seed=1,2", "trainer=ddp"], "cannot share a sweep"),
+    ],
+)
+def test_processes_that_cannot_work_together_are_refused(
+    environment: dict[str, str], command: list[str], said: str, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = cli(*command)
+    assert done.code == 1
+    assert said in done.err
+    assert "Traceback" not in done.err

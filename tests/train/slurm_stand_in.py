@@ -1,0 +1,80 @@
+"""Stands for SLURM: sbatch, srun, scontrol requeue and sacct, for jobs of one task on this machine.
+
+The first argument is the name of the program; what it knows of jobs lies in the folder ``$SLURM_STAND_IN``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+STATE = Path(os.environ["SLURM_STAND_IN"])
+JOB = "4242"
+
+
+def sbatch(script: str) -> None:
+    """Begin all jobs of the array, and leave them running."""
+    STATE.mkdir(exist_ok=True)
+    found = re.search(r"^#SBATCH --array=0-(\d+)", Path(script).read_text(), re.MULTILINE)
+    tasks = [str(number) for number in range(int(found[1]) + 1)] if found else [""]
+    (STATE / "sbatch").write_text(Path(script).read_text())
+    for task in tasks:
+        nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        subprocess.Popen([sys.executable, __file__, "run", script, task], start_new_session=True, **nowhere)
+    print(f"Submitted batch job {JOB}")
+
+
+def run(script: str, task: str) -> None:
+    """Run the script of a job, and again where it was queued again."""
+    name = f"{JOB}_{task}" if task else JOB
+    array = {"SLURM_ARRAY_JOB_ID": JOB, "SLURM_ARRAY_TASK_ID": task} if task else {}
+    job = {"SLURM_JOB_ID": str(int(JOB) + int(task or 0)), "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1"}
+    again = STATE / f"{name}.again"
+    while True:
+        subprocess.run(["bash", script], env={**os.environ, **job, **array}, check=False)
+        if not again.exists():
+            break
+        again.unlink()
+    (STATE / f"{name}.done").touch()
+
+
+def srun(*words: str) -> None:
+    """Become the program that is asked for, with its output where that is wanted."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    name = f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]
+    options = dict(zip(words[1::2], words[2::2], strict=False))
+    command = list(words[words.index("--error") + 2 :])
+    for option, stream in (("--output", 1), ("--error", 2)):
+        place = options[option].replace("%j", name).replace("%A_%a", name).replace("%t", "0")
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        os.dup2(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+    (STATE / f"{name}.pid").write_text(str(os.getpid()))
+    os.environ |= {
+        "SLURM_PROCID": "0",
+        "SLURM_LOCALID": "0",
+        "SLURM_NODEID": "0",
+        "SLURM_STEP_NUM_TASKS": "1",
+    }
+    os.execvp(command[0], command)  # noqa: S606  as srun does not, but one process is enough
+
+
+def scontrol(verb: str, name: str) -> None:
+    """Queue a job again."""
+    assert verb == "requeue"
+    (STATE / f"{name}.again").touch()
+
+
+def sacct(*_: str) -> None:
+    """Print the state of all jobs."""
+    print("JobID|State|NodeList")
+    for path in STATE.glob("*.pid"):
+        state = "COMPLETED" if path.with_suffix(".done").exists() else "RUNNING"
+        print(f"{path.stem}|{state}|here")
+
+
+if __name__ == "__main__":
+    programs = {"sbatch": sbatch, "run": run, "srun": srun, "scontrol": scontrol, "sacct": sacct}
+    programs[sys.argv[1]](*sys.argv[2:])
