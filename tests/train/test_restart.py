@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from cryoalign.errors import InputError
-from cryoalign.train import restart
+from cryoalign.train import restart, stopping
 
 
 @pytest.fixture
@@ -36,3 +38,15 @@ def test_a_job_that_left_no_checkpoint_begins_anew_and_another_is_refused(
     job[:] = ["4242_0"]
     restart.claim(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [restart.MARKER]
+
+
+def test_a_job_that_is_not_queued_again_says_how_to_go_on() -> None:
+    """So it is where its time was up more often than `hydra.launcher.max_num_timeout`."""
+
+    def submitit(*_: object) -> NoReturn:
+        raise RuntimeError("Job not requeued because: timed-out too many times.")
+
+    with pytest.raises(InputError, match="does not queue it again") as refused:
+        stopping._queue_again(signal.SIGUSR2, submitit)
+    assert "max_num_timeout" in str(refused.value)
+    assert "cryoalign train resume=RUN" in str(refused.value)
