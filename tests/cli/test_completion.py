@@ -52,11 +52,11 @@ def test_bash_completes_commands_groups_choices_and_keys(in_bash: dict[str, str]
     ("line", "offered"),
     [
         ("cryoalign ", [*(f"{name} " for name in COMMANDS), "--help ", "--version "]),
-        ("cryoalign train data.s", ["data.seed=", "data.split.", "data.split_seed="]),
+        ("cryoalign train data.s", ["data.seed=", "data.sim_neighbours=", "data.split.", "data.split_seed="]),
         ("cryoalign train data=stars data.si", ["data.sim="]),
         ("cryoalign train data.split.k", ["data.split.kind="]),
         ("cryoalign train data.split.kind=", [f"data.split.kind={a} " for a in ("groups", "half", "file")]),
-        ("cryoalign train +", ["+callbacks=", "+debug=", "+experiment=", "+logger="]),
+        ("cryoalign train +", ["+callbacks=", "+debug=", "+experiment=", "+hparams_search=", "+logger="]),
         ("cryoalign train +experiment=no_g", ["+experiment=no_gan "]),
         ("cryoalign train -m generator=unet,sp", ["generator=unet,spectral"]),
         ("cryoalign train loss/", ["loss/adversarial="]),

@@ -61,7 +61,7 @@ def test_they_are_the_images_that_their_metadata_say(cli: Cli) -> None:
     said = dict(tables["simulation"].to_numpy().tolist())
     assert said["poses._target_"].endswith("Cone")
     assert (said["count"], said["like"]) == ("20", "particles.star")
-    assert said["conditions.defocus"] == "[5000.0, 25000.0]"
+    assert said["conditions.defocus"] == "[5000.0,25000.0]"
     table = tables["particles"]
     assert set(table["rlnReferenceImage"]) == {"map.mrc"}
     assert set(table["rlnRandomSeed"]) == {0}
