@@ -12,6 +12,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from cryoalign.cli.flatten import flatten
 from cryoalign.errors import InputError
 from cryoalign.io.lock import locked
 from cryoalign.io.output import NO_ROOM, absolute, busy_error, claimed, lock_file, place_error, publish, sync
@@ -163,17 +164,23 @@ def _join(folder: Path, identity: str, job: Mapping[str, object], lock: Lock) ->
         if not (is_empty(folder) or is_marked(folder)):
             raise _not_ours(folder)
         if not (is_empty(folder) or _is_bare(folder)) or not lock.is_mine_alone():
-            raise _other_settings(folder)
+            raise _other_settings(folder, job)
         shutil.rmtree(folder)
     folder.mkdir()
     mark(folder, identity=identity, job=job, finished=False)
     sync(folder)
 
 
-def _other_settings(folder: Path) -> InputError:
+def _other_settings(folder: Path, job: Mapping[str, object] | None = None) -> InputError:
+    first = job_of(folder) or {}
+    there = flatten(first.get("config", {}))
+    here = flatten((job or first).get("config", {}))
+    differ = [f"{key}: {there.get(key)}, now {here[key]}" for key in here if here[key] != there.get(key)]
+    same = "the same settings, so that a file that they read has changed since"
     return InputError(
         "the files that are there were made with other settings or inputs",
         file=folder,
+        found=("; ".join(differ) or same) if first else None,
         remedy="give the settings and inputs of the other shards, choose another folder for the output, or "
         "remove this one",
     )

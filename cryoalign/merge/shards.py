@@ -12,7 +12,7 @@ from cryoalign.cli.literal import literal
 from cryoalign.errors import InputError
 from cryoalign.export.job import export
 from cryoalign.io.output import absolute
-from cryoalign.io.ownership import MARKER, job_of
+from cryoalign.io.ownership import MARKER, is_marked, job_of
 from cryoalign.io.stack_files import StackFiles, refuse_missing
 from cryoalign.io.unfinished import unfinished
 from cryoalign.runs.trust import Slot, check_targets
@@ -101,11 +101,8 @@ def _read(out: Path) -> _Job:
             "there is nothing to merge",
             file=out,
             expected=f"what simulate or export made with shards=, in {folder}",
-            found="a finished output"
-            if out.exists()
-            else "no shards"
-            if folder.exists()
-            else "no such folder",
+            found=_instead(out, folder),
+            remedy="give out= as it was given to the shards, from the same folder",
         )
     try:
         config, files = cast("dict[str, object]", found["config"]), cast("list[list[object]]", found["files"])
@@ -118,3 +115,12 @@ def _read(out: Path) -> _Job:
             expected="the settings of simulate or export",
             remedy="call simulate_particles without a shard: it goes on, and writes the metadata",
         ) from error
+
+
+def _instead(out: Path, folder: Path) -> str:
+    """Return what is there in place of shards."""
+    if folder.exists():
+        return "no shards"
+    if is_marked(out):
+        return "a finished output"
+    return "something that cryoalign did not write" if out.exists() else "no such folder"

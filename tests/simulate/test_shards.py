@@ -143,10 +143,10 @@ def test_what_does_not_belong_together_is_refused(cli: Cli, tmp_path: Path) -> N
     assert "shards count from 0" in run(cli, *first, "shard=2", code=1)
     run(cli, *first, "shard=0")
     before = content(tmp_path / ".cut.unfinished")
-    assert "made with other settings" in run(cli, *first, "shard=1", "seed=3", code=1)
+    assert "found: seed: 0, now 3" in run(cli, *first, "shard=1", "seed=3", code=1)
     text = (tmp_path / "ten.star").read_text()
     (tmp_path / "ten.star").write_text(text.replace("9100", "9101"))
-    assert "made with other settings" in run(cli, *first, "shard=1", code=1)
+    assert "a file that they read has changed" in run(cli, *first, "shard=1", code=1)
     (tmp_path / "ten.star").write_text(text)
     run(cli, *first, "shard=1")
     (tmp_path / "ten.star").write_text(text.replace("9100", "9101"))
@@ -156,7 +156,8 @@ def test_what_does_not_belong_together_is_refused(cli: Cli, tmp_path: Path) -> N
     assert before.items() <= content(tmp_path / ".cut.unfinished").items()
     (tmp_path / "ten.star").write_text(text)
     assert cli("merge", "out=cut").code == 0
-    assert "nothing to merge" in cli("merge", "out=cut").err
+    assert "a finished output" in cli("merge", "out=cut").err
+    assert "something that cryoalign did not write" in cli("merge", f"out={tmp_path}").err
     assert "exists already" in run(cli, *first, "shard=1", code=1)
 
 
