@@ -106,6 +106,22 @@ def test_a_value_outside_its_committed_interval_is_named(
     assert len(results.differences(table(row()), table(again))) == differ
 
 
+def test_runs_made_elsewhere_keep_their_rows(tmp_path: Path, study: tuple[ModuleType, ModuleType]) -> None:
+    """Those of the table that are made again are replaced, those that the study does not list go."""
+    plan, results = study
+    jobs = tuple(plan.Job("krios", "spectral", seed, 0, ()) for seed in (1, 2, 3))
+    read = plan.Study(tmp_path, {}, {}, jobs, {})
+    committed = tmp_path / "results.csv"
+    rows = [row(seed=1, value=1.0), row(seed=3, value=3.0), row(seed=4, value=4.0)]
+    assert results.with_earlier(read, table(*rows), committed).equals(table(*rows))  # there is no table yet
+    answer = row(seed=3, quantity="spectrum", value=None, low=None, high=None, verdict="pass")
+    table(*rows, answer).to_csv(committed, index=False)
+    both = results.with_earlier(read, table(row(seed=2, value=2.0), row(seed=1, value=1.5)), committed)
+    assert list(both["seed"]) == [1, 2, 3, 3]
+    assert list(both["value"][:3]) == [1.5, 2.0, 3.0]
+    assert list(both["verdict"]) == [None, None, None, "pass"]
+
+
 def test_what_raw_reaches_on_a_split_is_counted_once(study: tuple[ModuleType, ModuleType]) -> None:
     """However many arms were run on one split and not on the other."""
     _, results = study

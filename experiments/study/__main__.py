@@ -7,7 +7,8 @@ $ python experiments/study reproduce 0005    run in a new folder, and compare wi
 A study is a folder of experiments/ with a study.yaml: data sets, arms (options of ``cryoalign train``), and
 which of them are combined with which seeds and splits. DATA is the folder of the real data (../shared/data),
 OUT where runs go (outputs/0005), JOBS how many run side by side (2, with one thread each), ONLY a regular
-expression on data/arm/seedN_splitM.
+expression on data/arm/seedN_splitM. Runs of the study that are not in OUT keep the rows that results.csv has
+of them: a study of many hours may be made on several machines, or days.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
 from figure import draw
 from plan import read_study
-from results import collect, differences, judged_folder, tables
+from results import collect, differences, judged_folder, read_table, tables, with_earlier
 
 if TYPE_CHECKING:
+    import pandas as pd
     from plan import Job, Study
 
 HERE = Path(__file__).resolve().parents[1]
@@ -51,7 +52,9 @@ def main(arguments: list[str]) -> int:
     found = collect(study, out)
     if action == "reproduce":
         return max(failed, compare(study, found))
-    found.to_csv(study.folder / "results.csv", index=False, float_format="%.4g", lineterminator="\n")
+    table = study.folder / "results.csv"
+    found = with_earlier(study, found, table)
+    found.to_csv(table, index=False, float_format="%.4g", lineterminator="\n")
     (study.folder / "results.md").write_text(tables(study, found), encoding="utf-8")
     draw(study, found, study.folder / "results.png")
     print(tables(study, found))
@@ -96,9 +99,7 @@ def command(room: str, *options: str) -> int:
 
 def compare(study: Study, found: pd.DataFrame) -> int:
     """Print what differs from the committed table; return 1 if something does."""
-    committed = pd.read_csv(study.folder / "results.csv", dtype={"verdict": "string"})
-    committed["verdict"] = committed["verdict"].astype(object).where(committed["verdict"].notna(), None)
-    said = differences(committed, found)
+    said = differences(read_table(study.folder / "results.csv"), found)
     runs = found[["data", "arm", "seed", "split"]].drop_duplicates()
     print(f"{len(runs)} runs compared, {len(found)} values; outside their committed interval: {len(said)}")
     print("\n".join(said))

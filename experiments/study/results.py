@@ -57,6 +57,37 @@ def collect(study: Study, out: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def with_earlier(study: Study, found: pd.DataFrame, table: Path) -> pd.DataFrame:
+    """Add what a table says of runs that are not in the output folder: they were made on another machine.
+
+    Runs that the study does not list any more are left out.
+
+    Returns
+    -------
+    DataFrame
+        As `collect` makes it, in the order of the study's runs.
+    """
+    if not table.is_file():
+        return found
+    earlier = read_table(table)
+    order = {(job.data, job.arm, job.seed, job.split): number for number, job in enumerate(study.jobs)}
+    here = set(found[KEYS[:4]].itertuples(index=False, name=None))
+    keys = list(earlier[KEYS[:4]].itertuples(index=False, name=None))
+    kept = earlier[[key in order and key not in here for key in keys]]
+    if kept.empty or found.empty:
+        return found if kept.empty else kept
+    both = pd.concat([found, kept], ignore_index=True)
+    place = [order[key] for key in both[KEYS[:4]].itertuples(index=False, name=None)]
+    return both.iloc[pd.Series(place).argsort(kind="stable")].reset_index(drop=True)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a results.csv; a verdict that is not there is None."""
+    table = pd.read_csv(path, dtype={"verdict": "string"})
+    table["verdict"] = table["verdict"].astype(object).where(table["verdict"].notna(), None)
+    return table
+
+
 def tables(study: Study, found: pd.DataFrame) -> str:
     """Write in Markdown for each data set the mean over the runs of each arm, and what failed."""
     lines: list[str] = []
