@@ -220,6 +220,8 @@ def _curves(images: Images, box: int, classes: NDArray[np.int64] | None) -> NDAr
             with np.errstate(all="ignore"):
                 spread = stack.std(axis=(1, 2))
             usable = np.isfinite(spread) & (spread > 0)
+            if not usable.any():  # stacks of zeros: holes in a file
+                continue
             stack = stack[usable]
             stack -= stack.mean(axis=(1, 2), keepdims=True)
             stack /= spread[usable, None, None]

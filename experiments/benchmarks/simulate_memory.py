@@ -22,9 +22,10 @@ from simulate import ours, prepare, theirs
 def peak(command: list[str], folder: Path) -> tuple[float, float]:
     """Run a program; give its highest anonymous memory in bytes, and its time in s."""
     start, highest = time.perf_counter(), 0
-    with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=said) as process,
+    ):
         status = Path(f"/proc/{process.pid}/status")
         while process.poll() is None:
             lines = status.read_text().splitlines()
@@ -32,8 +33,9 @@ def peak(command: list[str], folder: Path) -> tuple[float, float]:
                 [highest, *(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))]
             )
             time.sleep(0.02)
-    if process.returncode:
-        raise SystemExit(f"{command[0]} exits with {process.returncode}")
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(f"{' '.join(command)} exits with {process.returncode}:\n{said.read()}")
     return highest, time.perf_counter() - start
 
 

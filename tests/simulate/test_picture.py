@@ -119,6 +119,21 @@ def test_new_particles_beside_the_measured_ones(
     assert np.abs(seen["curves"]["raw"][:, 4:].mean() - power) < 0.1
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_measured_images_without_contrast_have_no_spectrum(
+    value: float, density: np.ndarray, cli: Cli, tmp_path: Path, drawn: list[Seen]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    for name in ("a", "b"):
+        with mrcfile.new(tmp_path / "gone" / f"{name}.mrcs") as file:
+            file.set_data(np.full((9, BOX, BOX), value, dtype=np.float32))
+            file.set_image_stack()
+            file.voxel_size = PIXEL_SIZE
+    done = cli("simulate", *GIVEN, "picture=true")
+    assert done.code == 0, done.err
+    assert list(drawn[0]["curves"]) == ["sim"]
+
+
 def test_measured_images_that_are_not_at_hand_are_left_out(tmp_path: Path) -> None:
     star = tmp_path / "run_data.star"
     some = Particles.make(star, [Optics(1, "krios", 2.0, 300.0, 2.7, 0.1)], 5)
