@@ -161,3 +161,14 @@ def test_an_answer_that_changed_is_named(study: tuple[ModuleType, ModuleType]) -
     (line,) = results.differences(table(before), table(after))
     assert "was pass, is fail" in line
     assert results.differences(table(before), table(before)) == []
+
+
+def test_a_quantity_is_not_compared_with_the_answer_of_its_name(
+    study: tuple[ModuleType, ModuleType],
+) -> None:
+    _, results = study
+    quantity = row(measure="noise", quantity="modulation")
+    answer = quantity | {"value": None, "low": None, "high": None, "verdict": "pass"}
+    both = table(quantity, answer)
+    assert results.differences(both, both) == []
+    assert len(results.differences(both, table(quantity | {"value": 1.0}, answer | {"verdict": "fail"}))) == 2

@@ -127,8 +127,10 @@ def differences(committed: pd.DataFrame, found: pd.DataFrame) -> list[str]:
     of those that both hold, what is not found any more is listed too.
     """
     runs = found[KEYS[:4]].drop_duplicates()
-    both = committed.merge(runs, on=KEYS[:4]).merge(
-        found, "left", on=KEYS, suffixes=("", "_new"), indicator=True
+    # A quantity and an answer may have one name.
+    before, now = (table.assign(answers=table["verdict"].notna()) for table in (committed, found))
+    both = before.merge(runs, on=KEYS[:4]).merge(
+        now, "left", on=[*KEYS, "answers"], suffixes=("", "_new"), indicator=True
     )
     if both.empty:
         return ["no run of the committed table was made again"]
