@@ -39,5 +39,10 @@ def in_submitit() -> bool:
     return "SUBMITIT_EXECUTOR" in os.environ
 
 
+def local_tasks() -> int:
+    """Return how many tasks submitit's local executor started for this job; 0 outside of it."""
+    return int(os.environ.get("SUBMITIT_LOCAL_NTASKS", "0"))
+
+
 def _srun_tasks() -> int:
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", "0"))

@@ -21,7 +21,8 @@ from omegaconf import DictConfig, read_write
 from rich.console import Console
 
 from cryoalign.audit.before_training import audit_training
-from cryoalign.cli.job import given_words
+from cryoalign.cli.job import given_words, job_identity
+from cryoalign.cli.started import in_submitit
 from cryoalign.cli.writing import written
 from cryoalign.io.table import print_whole
 from cryoalign.refine.load import load_refiner
@@ -203,14 +204,16 @@ def _one_job(folder: Path) -> Iterator[None]:
     """Let the processes that Lightning starts for DDP run this one job, in this one folder.
 
     Lightning repeats the command line with ``hydra.run.dir`` behind it; that of a sweep would start the
-    sweep again. What it leaves in the environment would make the next job of a sweep wait for processes that
-    nobody starts.
+    sweep again. In a job of submitit's they have to know it as theirs. What Lightning leaves in the
+    environment would make the next job of a sweep wait for processes that nobody starts.
     """
     composed = cast("DictConfig", HydraConfig.instance().cfg)
     with read_write(composed.hydra):
         composed.hydra.run.dir = str(folder)
     given, environment, main = sys.argv[1:], dict(os.environ), sys.modules["__main__"]
     sys.argv[1:], spec = given_words(), main.__spec__
+    if in_submitit():
+        sys.argv.append(f"hydra.job.id='{job_identity()}'")
     if spec is None or not spec.name.startswith("cryoalign"):  # a launcher's process
         main.__spec__ = find_spec("cryoalign.train.__main__")
     try:

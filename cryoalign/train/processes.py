@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import ListConfig
 
-from cryoalign.cli.started import in_submitit, processes_started
+from cryoalign.cli.started import in_submitit, local_tasks, processes_started
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def check_started(trainer: DictConfig) -> None:
-    """Refuse other processes than the training is for, and a sweep of all of them.
+    """Refuse other processes than the training is for, processes that do not know of each other, and a sweep
+    of all of them.
 
     Parameters
     ----------
@@ -28,6 +29,13 @@ def check_started(trainer: DictConfig) -> None:
     InputError
         If it cannot work so.
     """
+    if local_tasks() > 1:
+        raise InputError(
+            "submitit's local executor starts tasks that do not know of each other",
+            expected="one task for each job",
+            found=f"hydra.launcher.tasks_per_node={local_tasks()}",
+            remedy="leave hydra.launcher.tasks_per_node out: trainer=ddp starts the processes of each job",
+        )
     started = processes_started(together="strategy" in trainer)
     if started is None:
         return

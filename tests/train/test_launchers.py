@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SMALL, Cli, installed, read_csv
+from tests.train.validated import PAIRS_OF_TWO_PROCESSES, assert_validated_as_by_one
 
 STAND_IN = Path(__file__).with_name("slurm_stand_in.py")
 OPTIONS = [
@@ -38,6 +39,18 @@ def test_two_trainings_at_once(cache: Path, cli: Cli, tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "sweep" / "tensorboard").iterdir()} == {"seed=1", "seed=2"}
 
 
+@pytest.mark.skipif(not installed("hydra-submitit-launcher"), reason="not installed: cryoalign[slurm]")
+def test_two_processes_of_a_local_job(cache: Path, cli: Cli, tmp_path: Path) -> None:
+    """Lightning starts the second one from a process of submitit's."""
+    options = [*PAIRS_OF_TWO_PROCESSES, "trainer.max_steps=2", "trainer.val_check_interval=1", "test=false"]
+    processes = ["trainer=ddp", "trainer.accelerator=cpu", "hydra/launcher=submitit_local"]
+    done = cli("train", "-m", *SMALL, *OPTIONS, *options, *processes, f"paths.cache={cache}", "seed=3")
+    assert done.code == 0, done.err
+    (run,) = tmp_path.glob("sweep/0*")
+    assert [row["step"] for row in read_csv(run) if "val/RPSD_L1" in row] == ["1", "2"]
+    assert_validated_as_by_one(run, cli)
+
+
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folder of what the stand-in for SLURM knows of its jobs."""
@@ -53,22 +66,31 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.skipif(not installed("hydra-submitit-launcher"), reason="not installed: cryoalign[slurm]")
+@pytest.mark.parametrize("processes", [1, 2])
 def test_a_preempted_job_goes_on_from_its_last_step(
-    cache: Path, cli: Cli, tmp_path: Path, slurm: Path
+    processes: int, cache: Path, cli: Cli, tmp_path: Path, slurm: Path
 ) -> None:
-    """SLURM sends SIGTERM, which submitit ignores, and SIGUSR2, behind which the job is queued again."""
+    """SLURM sends SIGTERM, which submitit ignores, and SIGUSR2, behind which the job is queued again.
+
+    Where SLURM starts two processes for each job, both get the signals, one after the other.
+    """
 
     def preempt() -> None:
         while not (run / "checkpoints" / "last.ckpt").is_file():
             if ended.wait(0.02):
                 return
-        job = int((slurm / "4242_0.pid").read_text())
-        os.kill(job, signal.SIGTERM)
-        os.kill(job, signal.SIGUSR2)
+        tasks = [int(word) for word in (slurm / "4242_0.pid").read_text().split()]
+        assert len(tasks) == processes
+        for number in (signal.SIGTERM, signal.SIGUSR2):
+            for task in tasks:
+                os.kill(task, number)
 
     run, steps = tmp_path / "sweep" / "0_seed-1", 40
     options = [f"trainer.max_steps={steps}", "trainer.val_check_interval=10", f"paths.cache={cache}"]
     launcher = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=short"]
+    if processes == 2:
+        options += [*PAIRS_OF_TWO_PROCESSES, "trainer=ddp", "trainer.accelerator=cpu"]
+        launcher += ["hydra.launcher.tasks_per_node=2"]
     ended, thread = threading.Event(), threading.Thread(target=preempt)
     thread.start()
     done = cli("train", "-m", *SMALL, *OPTIONS, *options, *launcher)
@@ -76,9 +98,9 @@ def test_a_preempted_job_goes_on_from_its_last_step(
     thread.join()
     assert done.code == 0, done.err
     assert "--partition=short" in (slurm / "sbatch").read_text()
-    (log,) = tmp_path.glob("sweep/.submitit/4242_0/*_log.err")
-    said = log.read_text()
-    assert "Bypassing signal SIGTERM" in said
+    logs = [log.read_text() for log in sorted(tmp_path.glob("sweep/.submitit/4242_0/*_log.err"))]
+    assert ["Bypassing signal SIGTERM" in log for log in logs] == [True] * processes
+    said = logs[0]
     step = re.search(rf"stopped     at step (\d+) of {steps}: SIGUSR2", said)
     assert step
     assert f"continuing {run} at step {step[1]}" in said
@@ -86,3 +108,5 @@ def test_a_preempted_job_goes_on_from_its_last_step(
         rows = [int(row["step"]) for row in read_csv(folder) if "train/loss_G" in row]
         assert rows == list(range(1, steps + 1))
         assert (folder / "test" / "metrics.json").is_file()
+    if processes == 2:
+        assert_validated_as_by_one(run, cli)
