@@ -67,6 +67,11 @@ def some_images(
 ) -> Iterator[NDArray[np.float64]]:
     """Yield up to 100 images, evenly from `rows` or from all that are not known to show nothing."""
     rows = np.flatnonzero(~images.without_particle) if rows is None else rows
-    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _IMAGES)).astype(np.int64))]
-    for row in chosen:
+    for row in rows[evenly(np.ones(len(rows), dtype=np.bool_))]:
         yield images.image(int(row)).astype(np.float64)
+
+
+def evenly(asked: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return up to 100 of the rows that are asked for, evenly, as `some_images` takes them."""
+    rows = np.flatnonzero(asked)
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _IMAGES)).astype(np.int64))]

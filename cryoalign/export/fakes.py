@@ -19,12 +19,12 @@ from cryoalign.errors import InputError, choice, within
 from cryoalign.export.neighbours import write_neighbours
 from cryoalign.export.picture import draw_refined
 from cryoalign.export.seed import stored_seed
+from cryoalign.export.sims import read_sims
 from cryoalign.export.simulated import refuse_measured
 from cryoalign.export.training_sims import check_like_training
 from cryoalign.io.file_plan import FilePlan
 from cryoalign.io.fingerprint import fingerprint
-from cryoalign.io.locate import locate_stacks
-from cryoalign.io.metadata import passthrough_files, read_particles
+from cryoalign.io.metadata import passthrough_files
 from cryoalign.io.neighbour_table import neighbour_table
 from cryoalign.io.stack_files import StackFiles, file_lock
 from cryoalign.io.stack_names import stack_prefix
@@ -33,15 +33,18 @@ from cryoalign.refine.stack import write_images, write_metadata
 from cryoalign.runs.provenance import provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from cryoalign.export.sims import Sims
     from cryoalign.io.stack_names import Names
-    from cryoalign.particles import Particles
     from cryoalign.refine.refiner import Refiner
     from cryoalign.runs.folder import Run
+
+    #: From rows of the whole table to those of the images that were read.
+    _Places = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 
 _log = logging.getLogger(__name__)
 
@@ -132,23 +135,22 @@ def export_fakes(
     _check(draws=draws, workers=workers, measured=measured, unlike=unlike)
     given = None if seed is None else checked_number("seed", seed)
     others, prefix = passthrough_files(passthrough), stack_prefix(out, names)
-    particles = read_particles(star, others)
-    stacks = locate_stacks(particles, root=root)
-    images = _in_the_runs_box(refiner, particles, stacks, reading or {})
+    sims = read_sims(star, others, root, plan, draws)
+    images, stacks = _in_the_runs_box(refiner, sims, reading or {}), sims.stacks.values()
     _refuse_constant(refiner, images)
     if run is not None and measured == "refuse":
-        refuse_measured(run, images, stacks)
+        refuse_measured(run, images, sims.stacks, sims.judged)
     if run is not None:
-        check_like_training(run, images, take=unlike == "take")
+        check_like_training(run, images, sims.judged, take=unlike == "take")
     _warn_of_noise(refiner, draws)
     stems = ["fake"] if draws == 1 else [f"fake_draw{draw + 1:02d}" for draw in range(draws)]
     beside = [path] if (path := neighbour_table(star)).is_file() else []
-    files = [StackFiles(stem, len(images), plan.per_file) for stem in stems]
-    inputs = [star, *others, *stacks.values(), *beside]
+    files = [StackFiles(stem, sims.total, plan.per_file) for stem in stems]
+    inputs = [star, *others, *stacks, *beside]
     made = [[one.as_list() for one in files], plan.dtype]
-    one_file = len(images) <= plan.per_file  # of more, every job would read the images of all the others
+    one_file = sims.total <= plan.per_file  # of more, every job would read the images of all the others
     contents = [
-        fingerprint(stacks.values(), whole=one_file),
+        fingerprint(stacks, whole=one_file),
         fingerprint([star, *others, *beside], whole=True),
     ]
     identity = _identity(refiner, [contents, reading, draws, given, names, origin, made])
@@ -156,7 +158,7 @@ def export_fakes(
     with plan.place(out, identity, files, overwrite=overwrite, inputs=inputs) as folder:
         stored = stored_seed(folder, given, stated)
         seeded, options = replace(refiner, seed=stored), {"workers": workers, "progress": progress}
-        _write_images(folder, seeded, images, stacks=files, plan=plan, **options)
+        _write_images(folder, seeded, images, sims.places, stacks=files, plan=plan, **options)
         if plan.is_shard:
             return []
         for draw, one in enumerate(files):
@@ -217,6 +219,7 @@ def _write_images(
     folder: Path,
     refiner: Refiner,
     images: ParticleImages,
+    places: _Places,
     *,
     stacks: Sequence[StackFiles],
     plan: FilePlan,
@@ -231,7 +234,7 @@ def _write_images(
         with file_lock(path) if plan.is_shard else nullcontext():
             write_images(
                 path,
-                partial(_fakes_from, refiner, images, known, part),
+                partial(_fakes_from, refiner, images, known, places(np.arange(part.start, part.stop))),
                 part.stop - part.start,
                 box=images.box,
                 pixel_size=images.pixel_size,
@@ -240,11 +243,15 @@ def _write_images(
 
 
 def _fakes_from(
-    refiner: Refiner, images: ParticleImages, options: Mapping[str, Any], part: slice, first: int
+    refiner: Refiner,
+    images: ParticleImages,
+    options: Mapping[str, Any],
+    rows: NDArray[np.int64],
+    first: int,
 ) -> Iterator[NDArray[np.float32]]:
     if first:
-        _log.info("continuing behind the first %d of %d images", first, part.stop - part.start)
-    return refiner.refine_images(images, np.arange(part.start + first, part.stop), **options)
+        _log.info("continuing behind the first %d of %d images", first, len(rows))
+    return refiner.refine_images(images, rows[first:], **options)
 
 
 def _identity(refiner: Refiner, decides: Sequence[object]) -> str:
@@ -256,17 +263,15 @@ def _identity(refiner: Refiner, decides: Sequence[object]) -> str:
     return digest.hexdigest()
 
 
-def _in_the_runs_box(
-    refiner: Refiner, particles: Particles, stacks: Mapping[str, Path], reading: Mapping[str, Any]
-) -> ParticleImages:
+def _in_the_runs_box(refiner: Refiner, sims: Sims, reading: Mapping[str, Any]) -> ParticleImages:
     """Bring images of the run's field of view to its box; refuse others, and those of fewer pixels."""
-    images = ParticleImages(particles, stacks, **reading)
+    images = ParticleImages(sims.particles, sims.stacks, **reading)
     box, pixel_size = refiner.box, refiner.pixel_size
     field, wanted = images.box * images.pixel_size, box * pixel_size
     if images.box < box or abs(field / wanted - 1) > SAME_PIXEL_SIZE:
         raise InputError(
             "the generator was trained on other images",
-            file=particles.source,
+            file=sims.particles.source,
             expected=f"box {box} px at {pixel_size:.4f} A/px ({wanted:.4g} A), or more pixels in this field",
             found=f"box {images.box} px at {images.pixel_size:.4f} A/px ({field:.4g} A)",
             remedy="simulate at the box and pixel size of the training data",
@@ -277,4 +282,4 @@ def _in_the_runs_box(
         "sims of %d px at %.4f A/px are Fourier-cropped to the run's %d px at %.4f A/px",
         images.box, images.pixel_size, box, field / box,
     )  # fmt: skip
-    return ParticleImages(particles, stacks, box=box, **reading)
+    return ParticleImages(sims.particles, sims.stacks, box=box, **reading)

@@ -17,7 +17,10 @@ from cryoalign.io.simulated import is_of_cryoalign
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from cryoalign.data.images import ParticleImages
+    from cryoalign.particles import Particles
     from cryoalign.runs.folder import Run
 
 _log = logging.getLogger(__name__)
@@ -26,7 +29,12 @@ _APART = 0.3  # of the shares of a run's sims and raws, for a difference to say 
 _MEASURED = 0.75  # of the way from sims to raws
 
 
-def refuse_measured(run: Run, images: ParticleImages, stacks: Mapping[str, Path]) -> None:
+def refuse_measured(
+    run: Run,
+    images: ParticleImages,
+    stacks: Mapping[str, Path],
+    rows: NDArray[np.int64] | None = None,
+) -> None:
     """Refuse a stack that is measured, as far as that can be told.
 
     That is one that the run was trained on as raw, by file or by the names of its images, or one as noisy as
@@ -40,6 +48,8 @@ def refuse_measured(run: Run, images: ParticleImages, stacks: Mapping[str, Path]
         What is to be refined.
     stacks : mapping of str to Path
         Where their stacks lie.
+    rows : (n,) int64, optional
+        Those to look at; all if not given.
 
     Raises
     ------
@@ -47,12 +57,12 @@ def refuse_measured(run: Run, images: ParticleImages, stacks: Mapping[str, Path]
         If the stack is not simulated.
     """
     particles = images.particles
-    if _is_raw_of(run, images, stacks):
+    if _is_raw_of(run, particles if rows is None else particles.take(rows), stacks):
         raise _error(particles.source, "images that the run was trained on as measured ones")
     shares = run.data.get("background_share")
     if not isinstance(shares, dict) or is_of_cryoalign(particles.source) or images.without_particle.all():
         return
-    sim, raw, found = float(shares["sim"]), float(shares["raw"]), background_share(images)
+    sim, raw, found = float(shares["sim"]), float(shares["raw"]), background_share(images, rows)
     if raw - sim > _APART and found > sim + _MEASURED * (raw - sim):
         raise _error(
             particles.source,
@@ -72,10 +82,10 @@ def _error(source: Path, found: str, expected: str = "simulated ones") -> InputE
     )
 
 
-def _is_raw_of(run: Run, images: ParticleImages, stacks: Mapping[str, Path]) -> bool:
+def _is_raw_of(run: Run, particles: Particles, stacks: Mapping[str, Path]) -> bool:
     """Return whether these are the run's raw images: their metadata file, or their names and stacks."""
     given = run.cfg.data.get("raw")
-    if given is not None and Path(given).resolve() == images.particles.source.resolve():
+    if given is not None and Path(given).resolve() == particles.source.resolve():
         return True
     try:
         read = json.loads((run.folder / "provenance.json").read_text(encoding="utf-8"))["data"]
@@ -86,4 +96,4 @@ def _is_raw_of(run: Run, images: ParticleImages, stacks: Mapping[str, Path]) -> 
         return False
     if not files.issuperset(path.resolve() for path in stacks.values()):
         return False
-    return bool(np.isin(images.particles.image_name, list(names)).mean() > 0.5)
+    return bool(2 * np.isin(particles.image_name, list(names)).sum() > len(particles))

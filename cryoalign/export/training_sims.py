@@ -12,6 +12,9 @@ from cryoalign.refine.grey_scale import other_scale
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cryoalign.data.images import ParticleImages
     from cryoalign.runs.folder import Run
 
@@ -20,7 +23,9 @@ _log = logging.getLogger(__name__)
 _CLEAR = 0.9  # of the images, for a contrast to be that of the set
 
 
-def check_like_training(run: Run, images: ParticleImages, *, take: bool) -> None:
+def check_like_training(
+    run: Run, images: ParticleImages, rows: NDArray[np.int64] | None = None, *, take: bool
+) -> None:
     """Refuse sims that are unlike those of a run's training, or warn of them.
 
     Compared are whether they are CTF-premultiplied, whether particles are bright or dark, and mean and
@@ -31,6 +36,8 @@ def check_like_training(run: Run, images: ParticleImages, *, take: bool) -> None
     run : Run
     images : ParticleImages
         What is to be refined.
+    rows : (n,) int64, optional
+        Those to look at; all if not given.
     take : bool
         Warn only.
 
@@ -39,7 +46,7 @@ def check_like_training(run: Run, images: ParticleImages, *, take: bool) -> None
     InputError
         If they are unlike, and not to be taken.
     """
-    for found, expected, remedy in _differences(run, images):
+    for found, expected, remedy in _differences(run, images, rows):
         if not take:
             raise InputError(
                 "these sims are unlike those that the run was trained on",
@@ -54,7 +61,9 @@ def check_like_training(run: Run, images: ParticleImages, *, take: bool) -> None
         )  # fmt: skip
 
 
-def _differences(run: Run, images: ParticleImages) -> Iterator[tuple[str, str, str]]:
+def _differences(
+    run: Run, images: ParticleImages, rows: NDArray[np.int64] | None
+) -> Iterator[tuple[str, str, str]]:
     """Yield what was found, what was expected, and what to do; of runs that state less, less is asked."""
     trained, given = run.data.get("premultiplied"), images.particles.optics_column("premultiplied").mean()
     if trained in (0, 1) and given != trained:
@@ -65,10 +74,10 @@ def _differences(run: Run, images: ParticleImages) -> Iterator[tuple[str, str, s
         return
     trained = run.data.get("bright_share")
     if trained is not None and max(trained, 1 - trained) >= _CLEAR:
-        given = bright_share(images)
+        given = bright_share(images, rows)
         if (given > 0.5) != (trained > 0.5) and max(given, 1 - given) >= _CLEAR:
             tones = ("dark particles on a bright background", "bright particles on a dark background")
             yield tones[given > 0.5], tones[trained > 0.5], "multiply the stack, or the map, by -1"
-    scale = other_scale(run.normalization, some_images(images))
+    scale = other_scale(run.normalization, some_images(images, rows))
     if scale is not None:
         yield *scale, "simulate with a map of the grey values of the training's map"

@@ -10,7 +10,7 @@ import numpy as np
 from cryoalign.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cryoalign.particles import Particles
 
@@ -40,14 +40,38 @@ def locate_stacks(particles: Particles, root: Path | str | None = None) -> dict[
     InputError
         If a stack is nowhere; every place that was tried is listed.
     """
+    names, first = np.unique(particles.stack, return_index=True)
+    rows = particles.row[first].tolist()
+    return locate_named(dict(zip(names.tolist(), rows, strict=True)), particles.source, root)
+
+
+def locate_named(names: Mapping[str, int], source: Path, root: Path | str | None = None) -> dict[str, Path]:
+    """Find stacks as `locate_stacks` does, by their names.
+
+    Parameters
+    ----------
+    names : mapping of str to int
+        Each with the 1-based row of the metadata that names it first.
+    source : Path
+        The metadata file.
+    root : Path or str, optional
+        The folder that the names are relative to.
+
+    Returns
+    -------
+    dict of str to Path
+
+    Raises
+    ------
+    InputError
+        As in `locate_stacks`.
+    """
     if root is not None and not Path(root).is_dir():
         raise InputError("the root folder of the stacks is not there", file=root, expected="a folder")
-    source = particles.source.absolute()
-    folders = [Path(root)] if root is not None else list(source.parents)
-    names, first = np.unique(particles.stack, return_index=True)
+    folders = [Path(root)] if root is not None else list(source.absolute().parents)
     found: dict[str, Path] = {}
     missing: list[tuple[int, str]] = []
-    for name, row in zip(names.tolist(), first.tolist(), strict=True):
+    for name, row in names.items():
         path = next((place for place in _places(name, folders) if place.is_file()), None)
         if path is None:
             missing.append((row, name))
@@ -59,8 +83,8 @@ def locate_stacks(particles: Particles, root: Path | str | None = None) -> dict[
         raise InputError(
             f"the image stack {name} is not there"
             + (f", nor are {len(missing) - 1} others" if len(missing) > 1 else ""),
-            file=particles.source,
-            row=int(particles.row[row]),
+            file=source,
+            row=row,
             expected="a file at one of the places tried",
             found=f"none; tried{tried}",
             remedy="root=FOLDER names the folder that the stack names are relative to; CryoSPARC's is the "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryoalign.errors import InputError, existing
 from cryoalign.io.cryosparc.read import read_cryosparc
@@ -19,6 +19,9 @@ from cryoalign.reading import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from cryoalign.io.relion.missing_ctf import MissingCtf
     from cryoalign.particles import Particles
@@ -95,36 +98,52 @@ def read_particles(
     return particles
 
 
+class SomeRows(NamedTuple):
+    """Some rows of a large file.
+
+    Attributes
+    ----------
+    particles : Particles
+        By row; `row` points into the whole file.
+    empty : (N,) bool
+        Of each row of the whole file, whether it is known to show no particle.
+    stacks : dict of str to int
+        Of sims: the name of each stack of the whole file, and the 1-based row that names it first.
+    """
+
+    particles: Particles
+    empty: NDArray[np.bool_]
+    stacks: dict[str, int]
+
+
 def read_rows(
     path: Path,
-    wanted: Callable[[int], slice],
+    wanted: Callable[[NDArray[np.bool_]], slice | NDArray[np.int64]],
     missing_ctf: MissingCtf = "refuse",
     pixel_size: float | None = None,
-) -> tuple[Particles, int] | None:
+    *,
+    of_sims: bool = False,
+) -> SomeRows | None:
     """Read some rows of a large STAR file, and those that name the same images, without the others.
 
     Parameters
     ----------
     path : Path
-    wanted : callable
-        Returns which rows are wanted of so many, a run of them.
+    wanted, of_sims
+        As in `cryoalign.io.relion.rows.find_rows`.
     missing_ctf, pixel_size
         As in `read_particles`.
 
     Returns
     -------
-    particles : Particles
-        By row; `row` points into the whole file.
-    count : int
-        Rows of the whole file.
-
+    SomeRows or None
         None where the whole has to be read: of files that are not plain, and of rows that are refused.
     """
     try:
-        if path.suffix == ".cs" or file_format(existing(path, "a STAR file")) is not None:
+        if path.suffix in {".cs", ".csg"} or file_format(existing(path, "a STAR file")) is not None:
             return None
         with reading(path):
-            found = find_rows(path, wanted)
+            found = find_rows(path, wanted, of_sims=of_sims)
             if found is None or not len(found.rows):
                 return None
             particles = particles_of(path, parse(path, found.text), missing_ctf, pixel_size)
@@ -132,7 +151,7 @@ def read_rows(
         check_units(particles)
     except InputError:  # said of the whole file, where rows have their numbers
         return None
-    return particles, found.total
+    return SomeRows(particles, found.empty, {name: row + 1 for name, row in found.stacks.items()})
 
 
 def passthrough_files(given: str | Path | Sequence[str | Path] | None) -> list[Path]:

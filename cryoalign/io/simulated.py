@@ -116,5 +116,6 @@ def _statements(source: Path) -> list[str]:
     star = source.with_suffix(".star") if source.suffix == ".cs" else source
     if not star.is_file():
         return []
-    with star.open(encoding="utf-8", errors="replace") as file:
-        return list(dropwhile(lambda line: not line.startswith("data_simulation"), file))
+    with star.open("rb") as file:  # which may have a million lines before that
+        lines = list(dropwhile(lambda line: not line.startswith(b"data_simulation"), file))
+    return [line.decode("utf-8", "replace") for line in lines]

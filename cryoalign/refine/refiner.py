@@ -342,8 +342,8 @@ class _Reading(Dataset[Sims]):
         sims = np.stack([self.images.image(int(row)) for row in rows])
         if self.change is not None:
             sims = self.change(sims, rows)
-        known = rows_of(self.images.metadata, rows)
-        return as_batch(sims, self.normalization, rows, known, self.draw)
+        known, index = rows_of(self.images.metadata, rows), self.images.particles.row[rows] - 1
+        return as_batch(sims, self.normalization, index, known, self.draw)
 
 
 def as_batch(

@@ -139,12 +139,12 @@ def read_portion(cfg: DictConfig, plan: FilePlan, maps: int) -> tuple[Particles 
 
     alone = cfg.particles is not None and maps == 1 and not cfg.neighbours and not cfg.passthrough
     if plan.is_shard and alone:
-        found = read_rows(Path(cfg.particles), plan.images, cfg.missing_ctf, cfg.pixel_size)
+        path, own = Path(cfg.particles), (lambda every: plan.images(len(every)))
+        found = read_rows(path, own, cfg.missing_ctf, cfg.pixel_size)
         if found is not None:
-            particles, count = found
-            sizes = {(group.pixel_size, cfg.box or group.box_size) for group in particles.optics}
+            sizes = {(group.pixel_size, cfg.box or group.box_size) for group in found.particles.optics}
             if len(sizes) == 1 and None not in next(iter(sizes)):
-                return particles, replace(plan, count=count)
+                return found.particles, replace(plan, count=len(found.empty))
     return read_subjects(cfg, maps), plan
 
 

@@ -59,7 +59,7 @@ def test_bytes_do_not_depend_on_the_number_of_shards(
 
     def noted(*given: object) -> object:
         found = read_rows(*given)  # type: ignore[arg-type]
-        rows.append([] if found is None else found[0].row.tolist())
+        rows.append([] if found is None else found.particles.row.tolist())
         return found
 
     monkeypatch.setattr("cryoalign.io.metadata.read_rows", noted)

@@ -13,24 +13,23 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-from cryoalign.io.relion.read import IMAGE
+from cryoalign.io.relion.read import IMAGE, ORIGINAL
+from cryoalign.io.relion.row_bytes import Columns, look
 from cryoalign.io.relion.star_text import parse
-from cryoalign.io.simulated import PARTICLE_NAME
+from cryoalign.io.simulated import CLASS, PARTICLE_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from cryoalign.io.relion.row_bytes import Block
+
 _TABLE = re.compile(rb"^data_particles[ \t]*\n", re.MULTILINE)
 _MOST = 1 << 20  # bytes of what stands before and behind the rows
 _BLOCK = 1 << 22
-_ODD = bytes([*range(9), *range(11, 32), *b"'\"#"])  # quotes, comments, carriage returns, control characters
 _NO_ROW = re.compile(rb"^[ \t]*(?:$|(?:data_\S*|loop_)[ \t]*(?:#.*)?$)", re.MULTILINE)
-_BLANK, _LINE_END, _AT, _ZERO = ord(" "), ord("\n"), ord("@"), ord("0")  # smaller ones are tab and line end
-_LONGEST = 512  # bytes of an image's name
-_WEIGHTS = np.random.default_rng(0).integers(1, 2**63, size=_LONGEST, dtype=np.uint64) | np.uint64(1)
 
 
 class FoundRows(NamedTuple):
@@ -42,31 +41,31 @@ class FoundRows(NamedTuple):
         Of that file.
     rows : (n,) int64
         0-based rows of the whole file.
-    total : int
-        Rows of the whole file.
+    empty : (N,) bool
+        Of each row of the whole file, whether it is known to show no particle.
+    stacks : dict of str to int
+        Of sims: the name of each stack of the whole file, and the first row that names it, 0-based.
     """
 
     text: str
     rows: NDArray[np.int64]
-    total: int
+    empty: NDArray[np.bool_]
+    stacks: dict[str, int]
 
 
-class _Block(NamedTuple):
-    """A few rows: where each begins in the file, a number for each one's image, and where they end."""
-
-    starts: NDArray[np.int64]
-    images: NDArray[np.uint64]
-    end: int
-
-
-def find_rows(path: Path, wanted: Callable[[int], slice]) -> FoundRows | None:
+def find_rows(
+    path: Path, wanted: Callable[[NDArray[np.bool_]], slice | NDArray[np.int64]], *, of_sims: bool = False
+) -> FoundRows | None:
     """Find some rows of a STAR file, and those that name the same images: which row repeats which is known.
 
     Parameters
     ----------
     path : Path
     wanted : callable
-        Returns which rows are wanted of so many, a run of them.
+        Returns which rows are wanted, of as many as it is given: for each whether it shows no particle.
+    of_sims : bool
+        They are images of a simulation, known by their uids or by the raw images that were simulated: found
+        are also all rows of the same ones, whatever images they name, and all stacks.
 
     Returns
     -------
@@ -75,45 +74,62 @@ def find_rows(path: Path, wanted: Callable[[int], slice]) -> FoundRows | None:
     """
     with path.open("rb") as file:
         start = file.read(_MOST)
-        head = _head(path, start)
-        if head is None:
+        head = _head(path, start, of_sims=of_sims)
+        seen = None if head is None else _blocks(file, *head)
+        if head is None or seen is None:
             return None
-        first, column, columns = head
-        file.seek(first)
-        blocks, tail = [], b""
-        place = first
-        for block in _whole_lines(file):
-            found = _look(block, place, column, columns)
-            if found is None:  # what stands behind the rows, or a row that is not plain
-                stop = _NO_ROW.search(block)
-                if stop is None:
-                    return None
-                found = _look(block[: stop.start()], place, column, columns)
-                if found is None:
-                    return None
-                file.seek(found.end)
-                tail = file.read(_MOST + 1)
-            blocks.append(found)
-            place = found.end
-            if tail:
-                break
-        if not sum(len(block.images) for block in blocks) or len(tail) > _MOST or not _ends_well(tail):
-            return None
-        starts = np.concatenate([*(block.starts for block in blocks), [place]])
-        images = np.concatenate([block.images for block in blocks])
-        own = wanted(len(images))
-        rows = np.flatnonzero(np.isin(images, images[own]))
+        blocks, tail = seen
+        starts = np.concatenate([*(block.starts for block in blocks), [blocks[-1].end]])
+        keys = np.concatenate([block.keys for block in blocks])
+        empty = np.concatenate([block.empty for block in blocks])
+        rows = np.flatnonzero(np.isin(keys, keys[wanted(empty)]))
         lines = []
         for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
             if len(run):
                 file.seek(int(starts[run[0]]))
                 lines.append(file.read(int(starts[run[-1] + 1] - starts[run[0]])))
-    text = start[:first] + b"".join(lines) + tail
-    return FoundRows(text.decode("ascii"), rows, len(images)) if text.isascii() else None
+    text = start[: head[0]] + b"".join(lines) + tail
+    if not text.isascii():
+        return None
+    return FoundRows(text.decode("ascii"), rows, empty, _stacks(blocks))
 
 
-def _head(path: Path, start: bytes) -> tuple[int, int, int] | None:
-    """Return where the first row begins, the column of the images, and the number of columns."""
+def _blocks(file: BinaryIO, place: int, columns: Columns) -> tuple[list[Block], bytes] | None:
+    """Return what is known of all rows from a place on, and what stands behind them; None if unsure."""
+    file.seek(place)
+    blocks: list[Block] = []
+    tail = b""
+    for block in _whole_lines(file):
+        found = look(block, place, columns)
+        if found is None:  # what stands behind the rows, or a row that is not plain
+            stop = _NO_ROW.search(block)
+            found = None if stop is None else look(block[: stop.start()], place, columns)
+            if found is None:
+                return None
+            file.seek(found.end)
+            tail = file.read(_MOST + 1)
+        blocks.append(found)
+        place = found.end
+        if tail:
+            break
+    if not any(len(block.keys) for block in blocks) or len(tail) > _MOST or not _ends_well(tail):
+        return None
+    return blocks, tail
+
+
+def _stacks(blocks: Sequence[Block]) -> dict[str, int]:
+    """Return the stacks of all blocks, each with the first row of the file that names it."""
+    found: dict[str, int] = {}
+    first = 0
+    for block in blocks:
+        for name, row in block.stacks.items():
+            found.setdefault(name.decode("ascii"), first + row)
+        first += len(block.keys)
+    return found
+
+
+def _head(path: Path, start: bytes, *, of_sims: bool) -> tuple[int, Columns] | None:
+    """Return where the first row begins, and which columns are to be looked at."""
     found = _TABLE.search(start)
     if found is None or not start.isascii() or b"\r" in start[: found.end()]:
         return None
@@ -133,9 +149,15 @@ def _head(path: Path, start: bytes) -> tuple[int, int, int] | None:
         and len(tables["particles"]) == 0
         and start[found.end() : place].count(b"loop_") == 1
     )
-    if not plain or IMAGE not in labels or PARTICLE_NAME in labels:
+    if not plain or IMAGE not in labels or (PARTICLE_NAME in labels and not of_sims):
         return None
-    return place, labels.index(IMAGE), len(labels)
+    image = labels.index(IMAGE)
+    if not of_sims:
+        return place, Columns(len(labels), image, image)
+    key = next(name for name in (PARTICLE_NAME, ORIGINAL, IMAGE) if name in labels)
+    by_uid = key == PARTICLE_NAME
+    label = labels.index(CLASS) if by_uid and CLASS in labels else None
+    return place, Columns(len(labels), image, labels.index(key), of_sims=True, by_uid=by_uid, label=label)
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
@@ -158,45 +180,3 @@ def _ends_well(tail: bytes) -> bool:
     lines = (line.strip() for line in tail.split(b"\n"))
     after = next((line for line in lines if line and not line.startswith(b"#")), b"data_")
     return after.startswith(b"data_") and len(after.split()) == 1 and tail.isascii()
-
-
-def _look(block: bytes, place: int, column: int, columns: int) -> _Block | None:
-    """Return where the rows of a block begin, and which images they name; None where they are not plain."""
-    cut_off = bool(block) and not block.endswith(b"\n")
-    if cut_off or not block.isascii() or len(block.translate(None, _ODD)) != len(block):
-        return None
-    letters = np.frombuffer(block, dtype=np.uint8)
-    ends = np.flatnonzero(letters == _LINE_END)
-    filled = np.zeros(len(letters) + 2, dtype=np.bool_)
-    filled[1:-1] = letters > _BLANK
-    edges = np.flatnonzero(filled[1:] != filled[:-1])
-    begins, stops = edges[::2], edges[1::2]
-    if (np.diff(np.searchsorted(begins, ends), prepend=0) != columns).any():
-        return None
-    if not len(ends):
-        return _Block(ends, ends.astype(np.uint64), place)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    images = _hashes(letters, begins[column::columns], stops[column::columns])
-    return None if images is None else _Block(starts + place, images, place + len(block))
-
-
-def _hashes(
-    letters: NDArray[np.uint8], begins: NDArray[np.int64], stops: NDArray[np.int64]
-) -> NDArray[np.uint64] | None:
-    """Return a number for each image's name, the same for ``1@a`` and ``000001@a``; None for another name."""
-    longest = int((stops - begins).max())
-    if longest > _LONGEST:
-        return None
-    begins = begins.copy()
-    while (zeros := letters[begins] == _ZERO).any():
-        begins += zeros
-    places = begins[:, None] + np.arange(longest)
-    inside = places < stops[:, None]
-    names = np.where(inside, letters[np.minimum(places, len(letters) - 1)], 0)
-    if not (names == _AT).any(axis=1).all():
-        return None
-    with np.errstate(over="ignore"):
-        found: NDArray[np.uint64] = (names.astype(np.uint64) * _WEIGHTS[:longest]).sum(
-            axis=1, dtype=np.uint64
-        )
-    return found
