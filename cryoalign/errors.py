@@ -1,12 +1,15 @@
 """The one exception a user can cause: it names the thing, what was expected, what came and the remedy.
 
+The remedy cannot be left out, nor, of a row of a file, what was expected and what came.
+
 What is refused most often has a function: a choice, a number in its range, a file that is there.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,17 +33,42 @@ class InputError(Exception):
     row : int, optional
         1-based data row in that file.
     expected, found : object, optional
-        What should have been there, and what was.
-    remedy : str, optional
+        What should have been there, and what was; needed where a row is named.
+    remedy : str
         What to do about it.
 
     Examples
     --------
-    >>> print(InputError("the box is too small", file="run.star", row=3, expected="16 px or more", found=8))
+    >>> said = {"expected": "16 px or more", "found": "8 px", "remedy": "crop less"}
+    >>> print(InputError("the box is too small", file="run.star", row=3, **said))
     run.star, row 3: the box is too small
       expected: 16 px or more
-      found: 8
+      found: 8 px
+      remedy: crop less
     """
+
+    @overload
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: Path | str | None = None,
+        expected: object = None,
+        found: object = None,
+        remedy: str,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: Path | str | None = None,
+        row: int | None,
+        expected: object,
+        found: object,
+        remedy: str,
+    ) -> None: ...
 
     def __init__(
         self,
@@ -50,7 +78,7 @@ class InputError(Exception):
         row: int | None = None,
         expected: object = None,
         found: object = None,
-        remedy: str | None = None,
+        remedy: str,
     ) -> None:
         self.problem, self.file, self.row = problem, file, row
         self.expected, self.found, self.remedy = expected, found, remedy
@@ -70,15 +98,19 @@ class InputError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the trip from a loader's worker process."""
-        state = {name: getattr(self, name) for name in ("file", "row", "expected", "found", "remedy")}
-        return _rebuild, (
-            self.problem,
-            {k: None if v is None else str(v) if k != "row" else v for k, v in state.items()},
+        file, expected, found = (
+            None if value is None else str(value) for value in (self.file, self.expected, self.found)
         )
-
-
-def _rebuild(problem: str, state: dict[str, object]) -> InputError:
-    return InputError(problem, **state)  # type: ignore[arg-type]
+        rebuild = partial(
+            InputError,
+            self.problem,
+            file=file,
+            row=self.row,
+            expected=expected,
+            found=found,
+            remedy=self.remedy,
+        )
+        return rebuild, ()
 
 
 def choice(
@@ -99,8 +131,10 @@ def choice(
     value : object
     choices : iterable of object
         What it may be.
-    file, row, remedy : optional
+    file, row : optional
         See `InputError`.
+    remedy : str, optional
+        By default, to choose one of these.
 
     Returns
     -------
@@ -118,7 +152,12 @@ def choice(
     *most, last = map(str, known)
     expected = f"{', '.join(most)} or {last}" if most else last
     raise InputError(
-        f"unknown choice for {name}", file=file, row=row, expected=expected, found=value, remedy=remedy
+        f"unknown choice for {name}",
+        file=file,
+        row=row,
+        expected=expected,
+        found=value,
+        remedy=remedy or "write one of these" + (" into the file" if file else f", or leave {name} out"),
     )
 
 
@@ -151,7 +190,7 @@ def within(
     unit : str
         Of the value, for the reader.
     remedy : str, optional
-        See `InputError`.
+        By default, to choose a number in the range.
 
     Returns
     -------
@@ -178,7 +217,7 @@ def within(
         f"{name} is out of range",
         expected=f"a whole number, {expected}" if whole else expected,
         found=f"{value} {unit}" if unit else value,
-        remedy=remedy,
+        remedy=remedy or "choose a number in this range",
     )
 
 
@@ -221,8 +260,15 @@ def existing(path: Path, expected: str) -> Path:
         If there is nothing, or a folder.
     """
     if not path.exists():
-        raise InputError("there is no such file", file=path, expected=expected)
+        raise InputError(
+            "there is no such file",
+            file=path,
+            expected=expected,
+            remedy="look for a typing error; a relative path begins where the command is given",
+        )
     if not path.is_file():
         found = "a folder" if path.is_dir() else "a device, a pipe or a socket"
-        raise InputError("this is not a file", file=path, expected=expected, found=found)
+        raise InputError(
+            "this is not a file", file=path, expected=expected, found=found, remedy="name the file itself"
+        )
     return path

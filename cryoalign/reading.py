@@ -45,7 +45,11 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(
-                "the file cannot be read", file=error.filename or path, found=error.strerror
+                "the file cannot be read",
+                file=error.filename or path,
+                expected="a file that may be read",
+                found=error.strerror,
+                remedy="look at its permissions and its disk, or copy it",
             ) from error
         if isinstance(error, _damages()):
             raise InputError(

@@ -36,6 +36,15 @@ def test_a_range(value: Any, limits: dict[str, Any], expected: str) -> None:
         within("box", value, **limits)
 
 
+def test_no_refusal_is_without_a_remedy() -> None:
+    with pytest.raises(TypeError, match="remedy"):
+        InputError("the box is too small")  # type: ignore[call-overload]
+    for refuse in (lambda: choice("norm", "d", ("a", "b")), lambda: within("shards", 0, 1, whole=True)):
+        with pytest.raises(InputError) as refused:
+            refuse()
+        assert refused.value.remedy
+
+
 def test_a_number_in_its_range() -> None:
     assert within("box", 2**32 - 1, 0, 2**32 - 1, whole=True) == 2**32 - 1
     assert within("mtf", 1, above=0, most=1) == 1

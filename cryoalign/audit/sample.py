@@ -169,6 +169,7 @@ def sample_images(
             file=raw.particles.source,
             expected=f"{FEWEST} or more",
             found=len(rows),
+            remedy="give more pairs; a training goes on without this look with audit=off",
         )
     table = np.arange(len(raw)) if among is None else among
     place, size = np.searchsorted(table, rows), min(box, sim.box, raw.box)

@@ -17,11 +17,11 @@ from cryoalign.cli.flatten import flatten
 from cryoalign.cli.job import given_words
 from cryoalign.errors import InputError
 
-#: Which types may stand in the place of a default, and how to ask for them.
-_KINDS: dict[type, tuple[tuple[type, ...], str]] = {
-    bool: ((bool,), "true or false"),
-    int: ((int,), "a whole number"),
-    float: ((int, float), "a number"),
+#: Which types may stand in the place of a default, how to ask for them, and how they are written.
+_KINDS: dict[type, tuple[tuple[type, ...], str, str]] = {
+    bool: ((bool,), "true or false", "true or false without quotes"),
+    int: ((int,), "a whole number", "digits alone"),
+    float: ((int, float), "a number", "digits, with a point for fractions"),
 }
 
 
@@ -45,7 +45,12 @@ def check_types(cfg: DictConfig, command: str) -> None:
     defaults, found = (flatten(tree, into_lists=True) for tree in trees)
     for key, value in found.items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(f"{key} cannot be used", expected="a finite number", found=value)
+            raise InputError(
+                f"{key} cannot be used",
+                expected="a finite number",
+                found=value,
+                remedy=f"write a plain number, or leave {key} out",
+            )
     numbers = {key.name: key.number for _, key in read_catalogue(command).all_keys() if key.number}
     named = {entry.lstrip("+~").partition("=")[0] for entry in given}
     for key in sorted(
@@ -56,9 +61,14 @@ def check_types(cfg: DictConfig, command: str) -> None:
         kind = numbers.get(key, type(default))
         if kind not in _KINDS or (value is None and key in numbers):
             continue
-        fitting, expected = _KINDS[kind]
+        fitting, expected, digits = _KINDS[kind]
         if type(value) not in fitting:
-            raise InputError(f"{key} cannot be used", expected=expected, found=value)
+            raise InputError(
+                f"{key} cannot be used",
+                expected=expected,
+                found=value,
+                remedy=f"write {digits}, or leave {key} out",
+            )
 
 
 @functools.cache

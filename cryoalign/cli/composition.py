@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hydra.errors import HydraException, MissingConfigException
 
 from cryoalign.cli.catalogue import read_catalogue
+from cryoalign.cli.command import COMMANDS
 from cryoalign.cli.writing import written
 from cryoalign.errors import InputError
 
@@ -101,6 +102,12 @@ def no_key(command: str, key: str, others: Iterable[str] = ()) -> InputError:
         return InputError(
             f"{key} belongs to {' or '.join(owners)}", remedy=f"give {owners[0]}, or leave {key} out"
         )
+    have = [other for other in COMMANDS if key in _names(read_catalogue(other))]
+    if have:
+        return InputError(
+            f"{command} has no {key}; {', '.join(have)} {'has' if len(have) == 1 else 'have'} it",
+            remedy=f"leave {key} out; cryoalign {command} --help all lists every key",
+        )
     near = difflib.get_close_matches(key, [*sorted(others), *_names(catalogue)], 1)
     return InputError(
         f"there is no key {key}",
@@ -122,5 +129,5 @@ def no_choice(group: Group, given: str) -> InputError:
     return InputError(
         f"there is no {group.label}={given}",
         expected=", ".join(names),
-        remedy=f"did you mean {group.label}={near[0]}?" if near else None,
+        remedy=f"did you mean {group.label}={near[0]}?" if near else "choose one of these",
     )

@@ -37,7 +37,7 @@ def choose_device(name: str) -> str:
             "this device cannot be used",
             expected="auto, cpu, cuda or cuda:N",
             found=f"{name}: {first_line(error)}" if known else name,
-            remedy=None if known else _meant(name),
+            remedy="give device=cpu, or leave device= out" if known else _meant(name),
         ) from error
     return name
 

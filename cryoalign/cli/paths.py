@@ -100,7 +100,12 @@ def _checked(key: Key, entry: object) -> str:
         existing_run(place)
     elif key.path == "folder" and not place.is_dir():
         problem = "this is not a folder" if place.exists() else "there is no such folder"
-        raise InputError(problem, file=place, expected=meaning)
+        raise InputError(
+            problem,
+            file=place,
+            expected=meaning,
+            remedy="look for a typing error; a relative path begins where the command is given",
+        )
     return str(place)
 
 

@@ -43,7 +43,9 @@ def check_words(words: Sequence[str], command: str) -> None:
         named = (error.argument_name or "").split("/")
         place = next((place for place, word in enumerate(words) if word.partition("=")[0] in named), None)
         if place is None:
-            raise InputError(str(error)) from error
+            raise InputError(
+                str(error), remedy=f"cryoalign {command} --help lists what can be given"
+            ) from error
         raise _no_option(words, place, command) from error
     for word in unknown:
         if word.startswith("-"):

@@ -275,7 +275,10 @@ class PairedDataModule(LightningDataModule):
         rows = self.rows["train"]
         if len(rows) < world_size:
             raise InputError(
-                "fewer training pairs than processes", expected=f">= {world_size}", found=len(rows)
+                "fewer training pairs than processes",
+                expected=f">= {world_size}",
+                found=len(rows),
+                remedy="give more pairs to data.split.fractions.train, or start fewer processes",
             )
         sampler = StreamSampler(
             rows, self.batch_size, self.batches, seed=self.seed, rank=rank, world_size=world_size

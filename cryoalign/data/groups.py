@@ -52,6 +52,7 @@ def group_names(particles: Particles, by: str = MICROGRAPH, pattern: str | None 
                 "data.split.pattern is not a regular expression",
                 expected="a pattern of Python's re",
                 found=f"{pattern}: {error}",
+                remedy="correct it, or leave data.split.pattern out for each name as a whole",
             ) from error
         names = {value: _matched(expression, value) for value in np.unique(values).tolist()}
         values = np.array([names[value] for value in values.tolist()], dtype=np.str_)

@@ -83,7 +83,12 @@ class ParticleImages:
         check_header: bool = True,
     ) -> None:
         if box is not None and box < 2:
-            raise InputError("this box is too small", expected="data.box of at least 2 px", found=box)
+            raise InputError(
+                "this box is too small",
+                expected="data.box of at least 2 px",
+                found=box,
+                remedy="leave data.box out for the box of the stacks",
+            )
         self.particles, self._resample = particles, resample
         names, first, index = np.unique(particles.stack, return_index=True, return_inverse=True)
         self._stacks = [MrcStack(paths[name]) for name in names.tolist()]
@@ -162,6 +167,7 @@ class ParticleImages:
             file=particles.source,
             row=int(particles.row[row]),
             expected="finite values that vary",
+            found=reason,
             remedy="leave such images out of the metadata; a training does so with "
             "data.bad_images=leave_out, and data.check=all lists them all",
         )

@@ -261,6 +261,7 @@ def _refuse_twice(particles: Particles, rows: NDArray[np.int64], kind: str) -> N
         f"two {kind} particles stand for one raw image, so that pairs cannot be told",
         file=particles.source,
         row=int(second),
+        expected="one row for each raw image",
         found=f"the same image as in row {first}",
         remedy="remove the duplicate; rows of one image, as after a symmetry expansion, need the same poses "
         "in both files",

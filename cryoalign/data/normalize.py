@@ -90,6 +90,7 @@ class Normalization:
                 "data.normalization.percentiles are out of order",
                 expected="0 <= low < high <= 100",
                 found=f"{low}, {high}",
+                remedy="write the lower one first, e.g. data.normalization.percentiles=[0.5,99.5]",
             )
 
     @classmethod

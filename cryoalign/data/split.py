@@ -168,10 +168,15 @@ def _first_half(particles: Particles) -> NDArray[np.int64]:
             row=int(particles.row[strange[0]]),
             expected=f"{HALF} 1 or 2",
             found=particles.half[strange[0]],
+            remedy=f"correct {HALF}, or split otherwise: data.split.kind=groups",
         )
     if not (particles.half == 1).any() or not (particles.half == 2).any():
         raise InputError(
-            "all particles are in one half-set", file=particles.source, expected=f"{HALF} 1 and 2"
+            "all particles are in one half-set",
+            file=particles.source,
+            expected=f"{HALF} 1 and 2",
+            found="one of them alone",
+            remedy="use the STAR file of a gold-standard refinement, or data.split.kind=groups",
         )
     return np.flatnonzero(particles.half == 1).astype(np.int64)
 
@@ -179,7 +184,11 @@ def _first_half(particles: Particles) -> NDArray[np.int64]:
 def _from_file(particles: Particles, by: str, pattern: str | None, file: str | Path | None) -> Split:
     """Look each particle up in a split file."""
     if file is None:
-        raise InputError("no file to split by", expected="data.split.file=FILE with data.split.kind=file")
+        raise InputError(
+            "no file to split by",
+            expected="data.split.file=FILE with data.split.kind=file",
+            remedy="name one, e.g. the split.csv of a run, or leave data.split.kind out",
+        )
     path = Path(file)
     table = _read_split(path, by)
     if IMAGE in table:
@@ -195,7 +204,12 @@ def _from_file(particles: Particles, by: str, pattern: str | None, file: str | P
         choice(PART, part, PARTS, file=path, row=row)
         if known.setdefault(key, part) != part:
             raise InputError(
-                f"{key} is in two parts of the split", file=path, row=row, found=f"{known[key]} and {part}"
+                f"{key} is in two parts of the split",
+                file=path,
+                row=row,
+                expected="one part for each",
+                found=f"{known[key]} and {part}",
+                remedy="remove one of the rows",
             )
     parts = np.array([known.get(key, "") for key in wanted], dtype=np.str_)
     missing = np.flatnonzero(parts == "")
@@ -204,12 +218,16 @@ def _from_file(particles: Particles, by: str, pattern: str | None, file: str | P
             f"a particle is not in the split file {path} ({len(missing)} in all)",
             file=particles.source,
             row=int(particles.row[missing[0]]),
+            expected="a row for every particle",
             found=wanted[missing[0]],
             remedy="add it there",
         )
     if not (parts == "train").any():
         raise InputError(
-            "the split file leaves nothing to train on", file=path, expected="a row that says train"
+            "the split file leaves nothing to train on",
+            file=path,
+            expected="a row that says train",
+            remedy=f"write train into the column {PART} for the particles to train on",
         )
     return _make(parts, group)
 
@@ -224,13 +242,20 @@ def _read_split(path: Path, by: str) -> pd.DataFrame:
         try:
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
         except (OSError, ValueError) as error:
-            raise InputError("this CSV file cannot be read", file=path, found=error) from error
+            raise InputError(
+                "this CSV file cannot be read",
+                file=path,
+                expected="a table with commas between its columns",
+                found=error,
+                remedy="write it again, as the split.csv of a run is",
+            ) from error
     if PART not in table or not {IMAGE, by} & set(table.columns):
         raise InputError(
             "this file does not hold a split",
             file=path,
             expected=f"the column {PART} and either {IMAGE} or {by}",
             found=", ".join(map(str, table.columns)) or "no such columns",
+            remedy="give the split.csv of a run, or a table made like it",
         )
     return table
 

@@ -251,6 +251,7 @@ class Reader:
                 file=raw.particles.source,
                 row=int(raw.particles.row[0]),
                 expected="a background that they can be normalized by",
+                found="one value everywhere",
                 remedy="give images that are not masked, or take them as they are with normalize=none",
             )
         return maps

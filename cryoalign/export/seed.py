@@ -36,7 +36,12 @@ def stored_seed(folder: Path, given: int | None, facts: Mapping[str, Any]) -> in
     int
     """
     path = folder / NOTE
-    busy = InputError("another job has been storing the seed of this output for a minute", file=path)
+    busy = InputError(
+        "another job has been storing the seed of this output for a minute",
+        file=path,
+        expected="its end after a moment",
+        remedy="look whether that job still runs; then give the command again",
+    )
     with locked(folder / ".seed.lock", busy, patience=_PATIENCE):
         seed = _read(path)
         if seed is None:

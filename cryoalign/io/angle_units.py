@@ -29,6 +29,7 @@ def refuse_angles(particles: Particles) -> None:
             row=int(particles.row[row]),
             expected=f"degrees, and {_LARGEST_ANGLE:g} at the most",
             found=f"{particles.angles[row, column]:g}",
+            remedy="correct the cell; angles are degrees, not radians",
         )
     spread = particles.angles[:, [0, 2]].std(axis=0).min()
     if len(particles) >= _FEWEST_ANGLES and angles[row, column] <= np.pi and spread > _SPREAD:

@@ -75,6 +75,8 @@ def box_centres(particles: Particles, pixel_size: float | None = None) -> NDArra
             file=particles.source,
             row=int(particles.row[unnamed[0]]),
             expected="location/micrograph_path" if names == _IN_CS else "rlnMicrographName",
+            found="no name",
+            remedy="give the metadata of an extraction, or leave neighbours out",
         )
     sizes = _micrograph_pixel_sizes(particles, pixel_size)
     return np.column_stack([_whole_pixels(particles, axis) for axis in (0, 1)]) * sizes[:, None]

@@ -67,7 +67,12 @@ def locate_named(names: Mapping[str, int], source: Path, root: Path | str | None
         As in `locate_stacks`.
     """
     if root is not None and not Path(root).is_dir():
-        raise InputError("the root folder of the stacks is not there", file=root, expected="a folder")
+        raise InputError(
+            "the root folder of the stacks is not there",
+            file=root,
+            expected="a folder",
+            remedy="look for a typing error, or leave root= out",
+        )
     folders = [Path(root)] if root is not None else list(source.absolute().parents)
     found: dict[str, Path] = {}
     missing: list[tuple[int, str]] = []

@@ -40,10 +40,18 @@ def map_files(given: object, endings: Sequence[str] = _MAPS) -> list[Path]:
         return _in_folder(Path(given), endings) if Path(given).is_dir() else [Path(given)]
     if not isinstance(given, Sequence) or not all(isinstance(path, str | Path) and path for path in given):
         raise InputError(
-            "volume names no maps", expected="a file, several: [A,B], or a folder of them", found=given
+            "volume names no maps",
+            expected="a file, several: [A,B], or a folder of them",
+            found=given,
+            remedy="write volume=map.mrc",
         )
     if not given:
-        raise InputError("volume names no maps", expected="one map or more", found="an empty list")
+        raise InputError(
+            "volume names no maps",
+            expected="one map or more",
+            found="an empty list",
+            remedy="write volume=map.mrc",
+        )
     return [Path(path) for path in given]
 
 
@@ -51,7 +59,10 @@ def _in_folder(folder: Path, endings: Sequence[str]) -> list[Path]:
     files = [path for path in folder.iterdir() if path.is_file() and _is_named(path.name.lower(), endings)]
     if not files:
         raise InputError(
-            "there is no map in this folder", file=folder, expected=f"files that end in {', '.join(endings)}"
+            "there is no map in this folder",
+            file=folder,
+            expected=f"files that end in {', '.join(endings)}",
+            remedy="name the maps themselves: volume=[A,B]",
         )
     files.sort(key=_natural)
     _log.info("%s: %d maps, from %s to %s", folder, len(files), files[0].name, files[-1].name)

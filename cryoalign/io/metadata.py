@@ -165,6 +165,9 @@ def passthrough_files(given: str | Path | Sequence[str | Path] | None) -> list[P
     paths = [given] if isinstance(given, (str, Path)) else [] if given is None else given
     if not isinstance(paths, Sequence) or not all(isinstance(path, (str, Path)) for path in paths):
         raise InputError(
-            "passthrough names no files", expected="a .cs file, or several: [A.cs,B.cs]", found=given
+            "passthrough names no files",
+            expected="a .cs file, or several: [A.cs,B.cs]",
+            found=given,
+            remedy="write passthrough=J25_passthrough_particles.cs, or leave it out",
         )
     return [Path(path) for path in paths]

@@ -114,7 +114,13 @@ def read_header(path: Path) -> MrcHeader:
         packed = is_packed(path)
         start = unpacked_bytes(path, HEADER_DTYPE.itemsize)
     except OSError as error:
-        raise InputError("the file cannot be read", file=path, found=error.strerror) from error
+        raise InputError(
+            "the file cannot be read",
+            file=path,
+            expected="an MRC file",
+            found=error.strerror,
+            remedy="look at its permissions and its disk, or copy it",
+        ) from error
     fields = _fields(path, start)
     if int(fields.mode) not in MODES:
         modes = ", ".join(f"{mode} ({name})" for mode, name in MODES.items())
@@ -131,7 +137,13 @@ def read_header(path: Path) -> MrcHeader:
     header = MrcHeader(path, fields, HEADER_DTYPE.itemsize + int(fields.nsymbt), dtype, packed)
     if min(header.shape) < 1 or int(fields.nsymbt) < 0:
         found = " x ".join(map(str, header.shape))
-        raise InputError("the header gives an impossible size", file=path, found=found)
+        raise InputError(
+            "the header gives an impossible size",
+            file=path,
+            expected="1 or more each way",
+            found=found,
+            remedy="copy or write the file again",
+        )
     if not packed:
         _check_length(path, header.shape, header.offset, dtype, size)
     return header
@@ -186,7 +198,13 @@ def _size(fields: Any) -> int:
 
 
 def _no_mrc(path: Path, found: str) -> InputError:
-    return InputError("this is not an MRC file", file=path, expected="an MRC2014 header", found=found)
+    return InputError(
+        "this is not an MRC file",
+        file=path,
+        expected="an MRC2014 header",
+        found=found,
+        remedy="give an .mrc or .mrcs file; if it should be one, copy it again",
+    )
 
 
 def _warn(path: Path, problem: str, reading: str) -> None:

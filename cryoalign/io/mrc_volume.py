@@ -68,13 +68,28 @@ def read_volume(path: Path | str) -> tuple[NDArray[np.float32], float | None]:
         cell = [float(header.fields.cella[axis]) / max(int(header.fields[f"m{axis}"]), 1) for axis in "xyz"]
         if max(cell) - min(cell) > 1e-3 * abs(max(cell)):
             raise InputError(
-                "the voxels are not cubic", file=path, found=" x ".join(f"{size:.5g}" for size in cell) + " A"
+                "the voxels are not cubic",
+                file=path,
+                expected="one pixel size each way",
+                found=" x ".join(f"{size:.5g}" for size in cell) + " A",
+                remedy="resample the map to cubic voxels, or correct its header",
             )
         volume = header.values().transpose(order).astype(np.float32)
         if not np.isfinite(volume).all():
-            raise InputError("the volume holds NaN or infinite values", file=path, expected="finite values")
+            raise InputError(
+                "the volume holds NaN or infinite values",
+                file=path,
+                expected="finite values",
+                remedy="write the map again, without a mask that divides by 0",
+            )
         if volume.min() == volume.max():
-            raise InputError("the volume is constant", file=path, found=f"{volume.flat[0]:g} everywhere")
+            raise InputError(
+                "the volume is constant",
+                file=path,
+                expected="values that vary",
+                found=f"{volume.flat[0]:g} everywhere",
+                remedy="give another map; this one holds nothing",
+            )
         _say_start(header, order)
         return np.ascontiguousarray(_cube(volume, path)), header.pixel_size
 

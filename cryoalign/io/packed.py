@@ -86,6 +86,7 @@ def unpacked_bytes(path: Path, size: int | None = None, *, most: int | None = No
                     file=path,
                     expected=f"at most {most:,} bytes once it is unpacked",
                     found=f"{len(found):,} bytes, and more to come",
+                    remedy="unpack it yourself, and look whether it is what it should be",
                 )
     return bytes(found if size is None else found[:size])
 

@@ -73,7 +73,13 @@ def read_structure(
     with reading(path):
         structure = _parse(path)
         if not 1 <= model <= len(structure):
-            raise InputError(f"there is no model {model}", file=path, expected=f"1 to {len(structure)}")
+            raise InputError(
+                f"there is no model {model}",
+                file=path,
+                expected=f"1 to {len(structure)}",
+                found=f"{len(structure)} models",
+                remedy="give one of these numbers",
+            )
         for place in reversed(range(len(structure))):
             if place != model - 1:
                 del structure[place]
@@ -122,6 +128,7 @@ def _present(path: Path, atoms: list[gemmi.Atom]) -> list[gemmi.Atom]:
             file=path,
             expected="0 to 1",
             found=f"{wrong.occ:g} of atom {wrong.serial}",
+            remedy="correct it in the file; 1 is an atom that is always there",
         )
     present = [atom for atom in atoms if atom.occ > 0]
     if atoms and not present:
@@ -162,6 +169,7 @@ def _known_atoms(path: Path, atoms: list[gemmi.Atom]) -> list[gemmi.Atom]:
             file=path,
             expected="a chemical symbol, in columns 77 and 78 of a PDB file",
             found=f"atom {unknown[0].name}, serial number {unknown[0].serial}",
+            remedy="write the file again with a program that fills them in",
         )
     if unknown:
         _log.warning(
@@ -180,6 +188,7 @@ def _check_positions(path: Path, atoms: list[gemmi.Atom], positions: NDArray[np.
             file=path,
             expected=f"coordinates within {_FARTHEST:,.0f} A of 0",
             found=f"{positions[lost[0]]} of atom {atoms[lost[0]].serial}",
+            remedy="correct the coordinates, or remove these atoms",
         )
 
 
@@ -192,15 +201,27 @@ def _parse(path: Path) -> gemmi.Structure:
             file=path,
             expected=f"{', '.join(SUFFIXES)}, each also with .gz",
             found=path.name,
+            remedy="give it the ending of what it holds",
         )
     kind = gemmi.CoorFormat.Pdb if name.endswith((".pdb", ".ent")) else gemmi.CoorFormat.Mmcif
     try:
         content = unpacked_bytes(path, most=_LARGEST)
         structure = gemmi.read_structure_string(content, format=kind)
     except (RuntimeError, ValueError, IndexError, OSError) as error:
-        raise InputError("this is not an atomic model", file=path, found=str(error)) from error
+        raise InputError(
+            "this is not an atomic model",
+            file=path,
+            expected="a PDB or mmCIF file",
+            found=str(error),
+            remedy="download or write it again",
+        ) from error
     if not len(structure) or not structure[0].count_atom_sites():
-        raise InputError("the file holds no atoms", file=path, expected="a PDB or mmCIF file with a model")
+        raise InputError(
+            "the file holds no atoms",
+            file=path,
+            expected="a PDB or mmCIF file with a model",
+            remedy="download or write it again",
+        )
     if kind == gemmi.CoorFormat.Pdb:
         _check_coordinates(path, content)
     return structure
@@ -229,6 +250,7 @@ def _check_coordinates(path: Path, content: bytes) -> None:
                     row=number,
                     expected="numbers in columns 31 to 54",
                     found=line[30:54].decode("latin-1").rstrip(),
+                    remedy="correct the line, or write the file again as mmCIF, whose columns have no width",
                 )
 
 

@@ -181,11 +181,15 @@ def _checked(weights: Mapping[str, float], known: list[str]) -> dict[str, float]
         raise InputError(
             "a term of the objective has no weight",
             expected=", ".join(f"loss.weights.{name}" for name in missing),
+            remedy="give each a number; 0 leaves a term out",
         )
     for name, weight in merged.items():
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
             raise InputError(
-                f"loss.weights.{name} cannot be used", expected="a number, 0 or more", found=weight
+                f"loss.weights.{name} cannot be used",
+                expected="a number, 0 or more",
+                found=weight,
+                remedy=f"give loss.weights.{name}=0 to leave the term out",
             )
     if not any(merged.values()):
         raise InputError(

@@ -252,6 +252,7 @@ def _one_map(noise_channels: int) -> int:
             "generator.noise_channels cannot be used",
             expected="1: the noise of this baseline is one map",
             found=noise_channels,
+            remedy="leave generator.noise_channels out",
         )
     return 1
 

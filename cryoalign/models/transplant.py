@@ -81,6 +81,7 @@ class Transplant(Baseline):
                 "generator.noise_channels cannot be used",
                 expected="1: the noise of this baseline is one residual",
                 found=noise_channels,
+                remedy="leave generator.noise_channels out",
             )
         super().__init__(box, noise_channels)
         self.most = int(within("generator.megabytes", megabytes, above=0) * 2**20) // (2 * box**2)

@@ -102,7 +102,11 @@ def potential(
         `bfactor` is not one of those above.
     """
     if not len(atoms):
-        raise InputError("there are no atoms to make a potential of", expected="at least one")
+        raise InputError(
+            "there are no atoms to make a potential of",
+            expected="at least one",
+            remedy="give a model that holds atoms",
+        )
     within("the additional B-factor", bfactor, 0, 1e4, unit="A^2")
     placed = place(atoms, centre)
     check_fit(placed, box, pixel_size)
@@ -147,7 +151,10 @@ def origin(atoms: Atoms, centre: str | Sequence[float] | None) -> NDArray[np.flo
         centred = (atoms.positions.min(axis=0) + atoms.positions.max(axis=0)) / 2
     elif centre is None or isinstance(centre, str) or len(centre) != 3:
         raise InputError(
-            "the centre of the atoms is not understood", expected="mass, extent or x, y, z in A", found=centre
+            "the centre of the atoms is not understood",
+            expected="mass, extent or x, y, z in A",
+            found=centre,
+            remedy="leave it out for the centre of mass",
         )
     else:
         centred = np.asarray(centre, dtype=np.float64)
@@ -194,6 +201,7 @@ def _draw(
             "there is no electron scattering factor for an element",
             expected="one of H to Cf",
             found=", ".join(unknown),
+            remedy="correct the element, or remove its atoms",
         )
     atom = gemmi.Atom()
     corner = placed + (box // 2) * step

@@ -107,6 +107,7 @@ class Ranges:
                 file=like.source,
                 row=int(like.row[neutral[0]]),
                 expected="an amplitude contrast below 1, voltage and spherical aberration",
+                found="an amplitude contrast of 1 or more",
                 remedy="leave conditions out: their CTF is 1 everywhere",
             )
 
@@ -125,7 +126,12 @@ class Ranges:
 
 def _check_range(name: str, given: Sequence[float], unit: str) -> None:
     if len(given) != 2 or not given[0] <= given[1]:
-        raise InputError(f"{name} is no range", expected=f"[least, largest] in {unit}", found=list(given))
+        raise InputError(
+            f"{name} is no range",
+            expected=f"[least, largest] in {unit}",
+            found=list(given),
+            remedy="write the smaller number first",
+        )
 
 
 def _between(limits: Sequence[float], numbers: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from cryoalign.population.poses import Poses
     from cryoalign.population.shifts import Shifts
 
+_MOST = 10**9  # particles: a thousand times what a cluster makes
 #: The file that rows of new particles are in: what a message names.
 WRITTEN = Path("sim.star")
 
@@ -109,7 +110,7 @@ class Population:
     maps: tuple[str, ...] = ("",)
 
     def __post_init__(self) -> None:
-        within("count", self.count, 1, whole=True, remedy="give the number of particles to be made")
+        within("count", self.count, 1, _MOST, whole=True, remedy="give the number of particles to be made")
         object.__setattr__(self, "like", lending(self.like))
         self.poses.check(self.count)
         self.conditions.check(self.like)

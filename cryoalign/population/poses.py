@@ -116,6 +116,7 @@ class Cone(_Drawn):
                 "poses.axis is no direction",
                 expected="three numbers [x, y, z] that are not all 0",
                 found=list(self.axis),
+                remedy="write poses.axis=[0,0,1], say",
             )
 
     def draw(self, block: Block, like: Particles) -> NDArray[np.float64]:  # noqa: ARG002  of no measured one

@@ -53,5 +53,6 @@ def read_views(path: Path) -> NDArray[np.float64]:
             file=path,
             expected=f"one table with {', '.join(POSE)}",
             found=f"{len(tables)} such tables" if len(tables) != 1 else "a table without rows",
+            remedy="give the STAR file of a refinement",
         )
     return np.column_stack([numbers(tables[0], name, path) for name in POSE])

@@ -37,7 +37,12 @@ def checked_sims(
             remedy="give a stack of images; of one image sim[None]; simulate at the box of the training data",
         )
     if np.iscomplexobj(sim) or not np.can_cast(sim.dtype, np.float64, "same_kind"):
-        raise InputError("these sims are no real numbers", expected="real numbers", found=sim.dtype)
+        raise InputError(
+            "these sims are no real numbers",
+            expected="real numbers",
+            found=sim.dtype,
+            remedy="give float32 images; of complex ones the real part",
+        )
     values = sim.astype(np.float32)
     constant = values.min(axis=(1, 2)) == values.max(axis=(1, 2))
     wrong = ~np.isfinite(values).all(axis=(1, 2))

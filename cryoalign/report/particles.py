@@ -110,12 +110,12 @@ def _read_test(arm: Arm) -> _Test:
             continue
         table = read_star(folder / _TABLE).get("particles")
         if table is None or _ORIGINAL not in table:
-            raise InputError(f"no {_ORIGINAL} in {folder / _TABLE}")
+            raise InputError(f"no {_ORIGINAL} in {folder / _TABLE}", remedy="test the run again")
         boxes = {MrcStack(path).box for path in stacks}
         if len(boxes) > 1:
-            raise InputError("sim, fake and raw have several boxes")
+            raise InputError("sim, fake and raw have several boxes", remedy="test the run again")
         return _Test(arm, folder, tuple(map(str, table[_ORIGINAL])), boxes.pop())
-    raise InputError("no run kept them")
+    raise InputError("no run kept them", remedy="train with test=true")
 
 
 def _unlike(test: _Test, first: _Test, names: Sequence[str]) -> str:

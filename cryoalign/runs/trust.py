@@ -104,7 +104,12 @@ def trusted_names(given: object) -> frozenset[str]:
         return frozenset()
     entries = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     if not all(isinstance(entry, str | type) for entry in entries):
-        raise InputError("trust cannot be used", expected="classes, e.g. [my_package.gain.Gain]", found=given)
+        raise InputError(
+            "trust cannot be used",
+            expected="classes, e.g. [my_package.gain.Gain]",
+            found=given,
+            remedy="write trust=[MODULE.CLASS]",
+        )
     return frozenset(entry if isinstance(entry, str) else _own_name(entry) for entry in entries)
 
 
@@ -169,12 +174,17 @@ def build(node: object, kind: type[_T], key: str, *, plain: bool = False, **argu
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None
         reason = error.__cause__ or error
-        raise InputError(f"{key} cannot be built", found=str(reason).splitlines()[0]) from error
+        raise InputError(
+            f"{key} cannot be built",
+            found=str(reason).splitlines()[0],
+            remedy="correct its arguments: cryoalign train --help all says what they mean",
+        ) from error
     if not isinstance(made, kind):
         raise InputError(
             f"{key}._target_ is not {_article(kind.__name__)}",
             expected=f"a class that derives from {_own_name(kind)}",
             found=node.get(_TARGET) if isinstance(node, DictConfig) else node,
+            remedy="name such a class, or leave the _target_ out",
         )
     return made
 
@@ -189,7 +199,12 @@ def entries(cfg: DictConfig, key: str) -> Iterator[tuple[str, object]]:
     """
     part = cfg.get(key)
     if part is not None and not isinstance(part, DictConfig):
-        raise InputError(f"{key} cannot be used", expected="names and what they stand for", found=str(part))
+        raise InputError(
+            f"{key} cannot be used",
+            expected="names and what they stand for",
+            found=str(part),
+            remedy=f"write {key}.NAME=VALUE, or leave {key} out",
+        )
     yield from ((f"{key}.{name!s}", node) for name, node in (part or {}).items() if node)
 
 

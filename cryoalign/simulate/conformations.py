@@ -65,9 +65,15 @@ class Conformations:
 
     def __init__(self, specimens: Sequence[Specimen]) -> None:
         if not specimens:
-            raise InputError("there is no map", expected="one map or more")
+            raise InputError(
+                "there is no map", expected="one map or more", remedy="give a map: volume=map.mrc"
+            )
         if len({type(specimen) for specimen in specimens}) > 1:
-            raise InputError("maps and atomic models stand in one list", expected="all of one kind")
+            raise InputError(
+                "maps and atomic models stand in one list",
+                expected="all of one kind",
+                remedy="give only maps, or only models",
+            )
         first, *others = specimens
         self.names = tuple(specimen.name for specimen in specimens)
         again = next((name for place, name in enumerate(self.names) if name in self.names[:place]), None)

@@ -68,7 +68,10 @@ class Counting:
     def __post_init__(self) -> None:
         if len(tuple(self.dqe)) != 2:
             raise InputError(
-                "detector.dqe has to be two numbers", expected="[at zero, at Nyquist]", found=self.dqe
+                "detector.dqe has to be two numbers",
+                expected="[at zero, at Nyquist]",
+                found=self.dqe,
+                remedy="write detector.dqe=[0.8,0.3], say, or leave it out",
             )
         low, high = self.dqe
         object.__setattr__(self, "dqe", (float(low), float(high)))

@@ -228,6 +228,7 @@ def _refuse_without_ctf(particles: Particles) -> None:
             file=particles.source,
             row=int(particles.row[without[0]]),
             expected="a defocus, and an amplitude contrast below 1",
+            found="an amplitude contrast of 1 or more",
             remedy="simulate with scattering=weak_phase",
         )
 

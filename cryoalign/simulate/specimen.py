@@ -306,7 +306,13 @@ def _to_centre(values: NDArray[np.float32], file: Path) -> NDArray[np.float64]:
     """Return (3,) the move in voxels that brings the centre of mass of the positive values to M // 2."""
     positive = np.clip(values, 0, None)
     if not positive.any():
-        raise InputError("the map has no positive values to find its centre by", file=file)
+        raise InputError(
+            "the map has no positive values to find its centre by",
+            file=file,
+            expected="positive density",
+            found="none above 0",
+            remedy="is its contrast inverted? Multiply it by -1",
+        )
     return np.array([len(values) // 2 - place for place in center_of_mass(positive)])
 
 

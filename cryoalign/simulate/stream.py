@@ -297,7 +297,10 @@ def _modelled(particles: Particles | str | Path, ignore_aberrations: bool) -> Pa
         particles = read_particles(particles)
     if len(particles) == 0:
         raise InputError(
-            "there are no particles to simulate", file=particles.source, expected="one row or more"
+            "there are no particles to simulate",
+            file=particles.source,
+            expected="one row or more",
+            remedy="give metadata that hold some",
         )
     if ignore_aberrations:
         particles = without_aberrations(particles)

@@ -157,7 +157,12 @@ def _classes(cfg: DictConfig, maps: int) -> Classes:
     if cfg.shares is None:
         return Classes.equal(maps, cfg.empty)
     if not isinstance(cfg.shares, ListConfig):
-        raise InputError("shares cannot be used", expected="a list, e.g. shares=[0.7,0.3]", found=cfg.shares)
+        raise InputError(
+            "shares cannot be used",
+            expected="a list, e.g. shares=[0.7,0.3]",
+            found=cfg.shares,
+            remedy="give one share for each map, or leave shares out for equal ones",
+        )
     if len(cfg.shares) != maps:
         raise InputError(
             "there are not as many shares as maps",

@@ -103,7 +103,11 @@ def _build_algorithm(cfg: DictConfig) -> OptimizerFactory:
     try:
         algorithm(iter([torch.nn.Parameter(torch.zeros(1))]))
     except (ValueError, TypeError) as error:
-        raise InputError("optimizer.algorithm cannot be used", found=error) from error
+        raise InputError(
+            "optimizer.algorithm cannot be used",
+            found=error,
+            remedy="correct its arguments, e.g. optimizer.algorithm.lr=0.0002",
+        ) from error
     return algorithm
 
 

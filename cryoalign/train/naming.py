@@ -84,7 +84,11 @@ def read_origin(folder: Path) -> Origin:
     name = known.get("name", "")
     if name in {".", ".."} or set(name) & {"/", os.sep, "\0"}:
         raise InputError(
-            "the name of this run is a path", file=path, expected="a name such as rpsd=0.5,seed=2", found=name
+            "the name of this run is a path",
+            file=path,
+            expected="a name such as rpsd=0.5,seed=2",
+            found=name,
+            remedy=REMEDY,
         )
     return Origin(**known)
 

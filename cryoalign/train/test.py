@@ -121,7 +121,10 @@ def device_of(accelerator: str) -> str:
         return choose_device({"gpu": "cuda"}.get(accelerator, accelerator))
     except InputError as error:
         raise InputError(
-            "this accelerator cannot be used", expected="auto, cpu or gpu", found=error.found
+            "this accelerator cannot be used",
+            expected="auto, cpu or gpu",
+            found=error.found,
+            remedy="leave it out: auto takes a GPU where there is one",
         ) from error
 
 

@@ -161,6 +161,18 @@ def test_a_value_of_another_kind_is_refused(given: str, expected: str, cli: Cli)
     done = cli("train", given)
     assert done.code == 1
     assert f"expected: {expected}" in done.err
+    assert "\n  found: " in done.err
+    assert "\n  remedy: " in done.err
+
+
+@pytest.mark.parametrize("given", ["2.5", "abc", "1e12", "nan"])
+def test_a_count_that_is_none(given: str, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "run.star").write_text("data_\n")
+    done = cli("simulate", "like=run.star", "volume=run.star", f"count={given}", "out=x")
+    found = "1000000000000.0" if given == "1e12" else given
+    kind = ("a finite number", "a plain number") if given == "nan" else ("a whole number", "digits alone")
+    said = f"  expected: {kind[0]}\n  found: {found}\n  remedy: write {kind[1]}, or leave count out\n"
+    assert (done.code, done.err) == (1, f"error: count cannot be used\n{said}")
 
 
 def test_a_value_without_default(cli: Cli) -> None:

@@ -27,6 +27,13 @@ LIST = "  remedy: cryoalign train --help all lists every key\n"
     [
         (["sede=3"], f"there is no key sede\n  expected: seed\n{LIST}"),
         (["-m", "sede=3", "threads=1,2"], f"there is no key sede\n  expected: seed\n{LIST}"),
+        (
+            ["measures=[]"],
+            (
+                "train has no measures; evaluate has it\n"
+                "  remedy: leave measures out; cryoalign train --help all lists every key\n"
+            ),
+        ),
         (["qqqq=3"], f"there is no key qqqq\n{LIST}"),
         (["generater=unet"], f"there is no key generater\n  expected: generator\n{LIST}"),
         (STARS, "data.sim belongs to data=stars\n  remedy: give data=stars, or leave data.sim out\n"),
@@ -67,6 +74,13 @@ def test_what_is_not_there(arguments: list[str], message: str, cli: Cli, tmp_pat
     done = cli("train", *arguments)
     assert (done.code, done.err) == (1, f"error: {message}")
     assert not list(tmp_path.glob("outputs/train/*"))
+
+
+def test_a_key_of_other_commands(cli: Cli) -> None:
+    """Which keys are alike is no guess where the same one is another command's."""
+    done = cli("simulate", "threads=2", "box=32")
+    said = "error: simulate has no threads; train, evaluate have it\n  remedy: leave threads out; "
+    assert (done.code, done.err[: len(said)]) == (1, said)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +154,7 @@ def run(
         seen.append(os.environ.get("HYDRA_FULL_ERROR"))
         reached.append(cfg)
         if cfg.seed == 13:
-            raise InputError("thirteen")
+            raise InputError("thirteen", remedy="no")
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr("sys.argv", words)
@@ -181,7 +195,7 @@ def test_an_error_is_all_that_is_printed(
     with pytest.raises(SystemExit) as stop:
         run(["train", "seed=13"], [], monkeypatch, tmp_path)
     assert stop.value.code == 1
-    assert capsys.readouterr().err == "error: thirteen\n"
+    assert capsys.readouterr().err == "error: thirteen\n  remedy: no\n"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +225,7 @@ def test_a_launcher_of_others_learns_of_an_error(
         run(["train", "-m", "seed=13,2"], [], monkeypatch, tmp_path)
     assert stop.value.code == 1
     said = capsys.readouterr().err.splitlines()
-    assert said[-1] == "error: job #0 of the sweep failed: thirteen"
+    assert said[-2:] == ["error: job #0 of the sweep failed: thirteen", "  remedy: no"]
     assert "error in job #0: thirteen" in said
 
 

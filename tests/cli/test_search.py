@@ -38,7 +38,7 @@ def states(folder: Path) -> list[str]:
 def test_a_search_goes_on_behind_a_trial_that_failed_and_one_that_was_interrupted(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    training = Trained(trial_1=InputError("a loss is not finite"), trial_2=KeyboardInterrupt())
+    training = Trained(trial_1=InputError("a loss is not finite", remedy="no"), trial_2=KeyboardInterrupt())
     monkeypatch.setattr(session, "train", training)
     command = ("train", "+hparams_search=full", "trainer=cpu", "search.trials=2")
     done = cli(*command)
@@ -66,7 +66,7 @@ def test_a_search_goes_on_behind_a_trial_that_failed_and_one_that_was_interrupte
 
 
 def test_a_search_without_any_result_says_so(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "train", Trained(trial_1=InputError("there are no data")))
+    monkeypatch.setattr(session, "train", Trained(trial_1=InputError("there are no data", remedy="no")))
     done = cli("train", "+hparams_search=rpsd_weight", "trainer=cpu", "search.trials=1")
     assert done.code == 1
     assert "error: no trial of the search came to an end" in done.err

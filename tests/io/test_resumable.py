@@ -79,7 +79,7 @@ def test_a_folder_goes_on_only_as_what_it_was(tmp_path: Path) -> None:
 
 def test_nothing_is_left_where_nothing_was_done(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no"), resumable(tmp_path / "out", "one"):
-        raise InputError("no")
+        raise InputError("no", remedy="no")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -118,7 +118,7 @@ def test_a_row_that_has_to_change_leaves_nothing_to_go_on_with(
 
     def fill(folder: Path) -> None:
         (folder / "half").touch()
-        raise InputError("no image", file="a.star", row=3)
+        raise InputError("no image", file="a.star", row=3, expected=1, found=2, remedy="no")
 
     with pytest.raises(InputError, match="row 3"), resumable(tmp_path / "out", "one") as place:
         fill(place)

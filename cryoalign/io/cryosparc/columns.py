@@ -95,7 +95,11 @@ def text(table: CsTable, name: str) -> NDArray[np.str_]:
     values = table[name]
     if values.dtype.kind not in "SU":
         raise InputError(
-            f"the column {name} is not text", file=table.place(name, 0)[0], found=f"type {values.dtype}"
+            f"the column {name} is not text",
+            file=table.place(name, 0)[0],
+            expected="text",
+            found=f"type {values.dtype}",
+            remedy="export the particles from CryoSPARC again",
         )
     found = decoded(table, name)
     refuse(table, name, found == "", "is empty", "a path")
@@ -109,14 +113,25 @@ def decoded(table: CsTable, name: str) -> NDArray[np.str_]:
         found: NDArray[np.str_] = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
     except UnicodeDecodeError as error:
         raise InputError(
-            f"the column {name} is not UTF-8 text", file=table.place(name, 0)[0], found=error.reason
+            f"the column {name} is not UTF-8 text",
+            file=table.place(name, 0)[0],
+            expected="UTF-8",
+            found=error.reason,
+            remedy="export the particles from CryoSPARC again",
         ) from error
     if found.dtype.itemsize:
         letters = np.ascontiguousarray(found).reshape(len(table), -1).view(np.uint32)
         bad = (letters > _LAST_LETTER) | ((letters >= _HALVES[0]) & (letters <= _HALVES[1]))
         if bad.any():
             file, row = table.place(name, int(bad.any(axis=1).argmax()))
-            raise InputError(f"{name} is not text", file=file, row=row, expected="letters of Unicode")
+            raise InputError(
+                f"{name} is not text",
+                file=file,
+                row=row,
+                expected="letters of Unicode",
+                found="a number that is no letter",
+                remedy="the file is damaged: copy it again, or export the particles again",
+            )
     distinct, inverse = np.unique(found, return_inverse=True)
     unwritable = np.array([not is_writable(value) for value in distinct.tolist()])
     rows = unwritable[inverse].reshape(len(table), -1).any(axis=1)

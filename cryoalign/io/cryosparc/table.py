@@ -159,7 +159,13 @@ def read_array(path: Path) -> NDArray[Any]:
             remedy="give the particles .cs of a job, e.g. J24/cryosparc_P12_J24_001_particles.cs",
         )
     if len(array) == 0:
-        raise InputError("the table of particles has no rows", file=path, expected="at least one particle")
+        raise InputError(
+            "the table of particles has no rows",
+            file=path,
+            expected="at least one particle",
+            found="none",
+            remedy="give the particles of a job that has some",
+        )
     return array
 
 
@@ -186,7 +192,13 @@ def file_format(path: Path) -> str | None:
         with path.open("rb") as file:
             return MAGIC.get(file.read(6))
     except OSError as error:
-        raise InputError("the file cannot be read", file=path, found=error.strerror) from error
+        raise InputError(
+            "the file cannot be read",
+            file=path,
+            expected="a CryoSPARC .cs file",
+            found=error.strerror,
+            remedy="look at its permissions and its disk, or copy it",
+        ) from error
 
 
 def _read_numpy(path: Path) -> NDArray[Any]:
@@ -251,6 +263,7 @@ def _refuse_twice(path: Path, uids: NDArray[np.uint64], rows: NDArray[np.int64])
             "two rows have the same uid, so that particles cannot be told",
             file=path,
             row=row + 1,
+            expected="a uid of its own for each row",
             found=f"uid {uids[row]}, as in row {int(rows[uids[rows] == uids[row]][0]) + 1}",
             remedy="remove the duplicates in CryoSPARC (Remove Duplicate Particles)",
         )

@@ -52,6 +52,7 @@ def read_aberrations(path: Path, table: pd.DataFrame, where: str) -> dict[str, A
                 row=int(np.flatnonzero(code == wrong)[0]) + 1,
                 expected="a finite number" if none else "finite numbers in brackets, as in [0.1,0.2]",
                 found=distinct[wrong],
+                remedy=f"correct the cell, or remove the column {name}",
             )
         read = [value for value in values if value is not None]
         columns[name] = AberrationColumn(code.astype(np.int64), read)
@@ -90,4 +91,5 @@ def _check_magnification(path: Path, columns: dict[str, AberrationColumn], rows:
             row=int(bad[0]) + 1,
             expected="elements of -2 to 2, with a determinant of 0.5 to 2",
             found=f"{', '.join(f'{element[bad[0]]:g}' for element in elements)}: {area[bad[0]]:g}",
+            remedy="correct the four rlnMagMat columns of the row; without distortion they are 1, 0, 0, 1",
         )

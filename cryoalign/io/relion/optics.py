@@ -18,6 +18,7 @@ from cryoalign.io.relion.aberrations import (
     AberrationColumn,
     read_aberrations,
 )
+from cryoalign.io.relion.pixel_size import MAGNIFICATION, PIXEL_SIZE, pixel_sizes
 from cryoalign.io.relion.star import numbers, whole_numbers
 from cryoalign.particles import Optics
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LENS = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
-PIXEL_SIZE = ("rlnImagePixelSize", "rlnPixelSize")
-MAGNIFICATION = ("rlnMagnification", "rlnDetectorPixelSize")
 MICROGRAPH_PIXEL_SIZE = ("rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize")
 OPTIONAL = ("rlnImageSize", "rlnCtfDataAreCtfPremultiplied")
 COLUMNS = (
@@ -39,7 +38,13 @@ COLUMNS = (
 
 
 _PIXEL_SIZES = (1e-3, 1e3)  # A
-_SAME_PIXEL_SIZE = 0.01  # relative difference of two columns that say the same
+_REMEDIES = {
+    "pixel size in A": "correct the cell, or give pixel_size= (data.pixel_size= in a training)",
+    "rlnVoltage in kV": "correct the cell; microscopes have 80 to 300 kV",
+    "rlnAmplitudeContrast": "correct the cell; 0.07 to 0.1 is usual",
+    OPTIONAL[0]: "correct the cell to the box size in px, or remove the column",
+    OPTIONAL[1]: "write 1 if the images were multiplied by their CTF, 0 if not",
+}
 
 
 class _Lens(NamedTuple):
@@ -93,7 +98,13 @@ def read_optics(
         )
         return groups, np.argsort(order)[inverse.reshape(-1)].astype(np.int64)
     if not len(optics):
-        raise InputError("the table data_optics has no rows", file=path)
+        raise InputError(
+            "the table data_optics has no rows",
+            file=path,
+            expected="a row for each optics group",
+            found="none",
+            remedy="use the STAR file as RELION wrote it",
+        )
     lens = _lens(path, optics, "data_optics", pixel_size)
     aberrations = read_aberrations(path, optics, "data_optics")
     numbering = _group_numbers(path, optics)
@@ -116,14 +127,23 @@ def _group_numbers(path: Path, optics: pd.DataFrame) -> NDArray[np.int64]:
     if "rlnOpticsGroup" not in optics:
         if len(optics) > 1:
             raise InputError(
-                "the table data_optics does not number its groups", file=path, expected="rlnOpticsGroup"
+                "the table data_optics does not number its groups",
+                file=path,
+                expected="rlnOpticsGroup",
+                found=f"{len(optics)} groups without a number",
+                remedy="add the column",
             )
         return np.ones(1, dtype=np.int64)
     numbering = whole_numbers(optics, "rlnOpticsGroup", path, where="data_optics")
     for row, group in enumerate(numbering):
         if group in numbering[:row]:
             raise InputError(
-                f"optics group {group} is there twice in table data_optics", file=path, row=row + 1
+                f"optics group {group} is there twice in table data_optics",
+                file=path,
+                row=row + 1,
+                expected="a number of its own for each group",
+                found=group,
+                remedy="give one of them another number, also in its particles",
             )
     return numbering
 
@@ -136,6 +156,8 @@ def _match(path: Path, particles: pd.DataFrame, numbering: NDArray[np.int64]) ->
                 "the particles do not say to which optics group they belong",
                 file=path,
                 expected="rlnOpticsGroup",
+                found=f"{len(numbering)} groups",
+                remedy="add the column to the table of particles",
             )
         return np.zeros(len(particles), dtype=np.int64)
     wanted = whole_numbers(particles, "rlnOpticsGroup", path)
@@ -176,6 +198,7 @@ def _lens(path: Path, table: pd.DataFrame, where: str, pixel_size: float | None)
                 row=row + 1,
                 expected=2,
                 found=f"{dimensions[row]:g} dimensions",
+                remedy="extract the particles as 2D images",
             )
     optional = [
         numbers(table, name, path, where=where) if name in table else np.zeros(len(table))
@@ -183,21 +206,22 @@ def _lens(path: Path, table: pd.DataFrame, where: str, pixel_size: float | None)
     ]
     needed = [numbers(table, name, path, where=where) for name in LENS]
     if pixel_size is None:
-        sizes = _pixel_size(path, table, where)
+        sizes = pixel_sizes(path, table, where)
     else:
         sizes = np.full(len(table), within("pixel_size", pixel_size, *_PIXEL_SIZES, unit="A"), np.float64)
     lens = _Lens(sizes, *needed, *optional)
-    _check_limits(path, lens, where)
+    _check_limits(path, table, lens, where)
     return lens
 
 
-def _check_limits(path: Path, lens: _Lens, where: str) -> None:
+def _check_limits(path: Path, table: pd.DataFrame, lens: _Lens, where: str) -> None:
     """Refuse what can only be a typing error or another unit."""
+    said = OPTIONAL[0] in table
     for what, values, low, high in (
         ("pixel size in A", lens.pixel_size, *_PIXEL_SIZES),
         ("rlnVoltage in kV", lens.voltage, 1.0, 5e3),
         ("rlnAmplitudeContrast", lens.amplitude_contrast, 0.0, 1.0),
-        (OPTIONAL[0], lens.box_size, 0, 2**31),
+        (OPTIONAL[0], lens.box_size, int(said), 2**31),
         (OPTIONAL[1], lens.premultiplied, 0, 1),
     ):
         fraction = (values != np.round(values)) & (what in OPTIONAL)
@@ -209,57 +233,8 @@ def _check_limits(path: Path, lens: _Lens, where: str) -> None:
                 row=int(bad[0]) + 1,
                 expected=f"{'a whole number, ' if what in OPTIONAL else ''}{low:g} to {high:g}",
                 found=f"{values[bad[0]]:g}",
+                remedy=_REMEDIES[what],
             )
-
-
-def _pixel_size(path: Path, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
-    """Pixel size in A, directly or as 10^4 x detector pixel size in um / magnification."""
-    direct = next((name for name in PIXEL_SIZE if name in table), None)
-    if direct is not None:
-        sizes = numbers(table, direct, path, where=where)
-        if all(name in table for name in MAGNIFICATION) and not (where and direct == PIXEL_SIZE[0]):
-            _refuse_contradiction(path, direct, sizes, _magnified(path, table, where))
-        return sizes
-    if any(name not in table for name in MAGNIFICATION):
-        raise InputError(
-            f"there is no pixel size{f' in table {where}' if where else ''}",
-            file=path,
-            expected=f"{PIXEL_SIZE[0]}, or {' and '.join(MAGNIFICATION)}",
-            remedy="add the column",
-        )
-    return _magnified(path, table, where)
-
-
-def _refuse_contradiction(
-    path: Path, name: str, sizes: NDArray[np.float64], magnified: NDArray[np.float64]
-) -> None:
-    """Refuse a single table with two pixel sizes: RELION's own converter takes that of the magnification."""
-    other = np.flatnonzero(~(np.abs(magnified / sizes - 1) <= _SAME_PIXEL_SIZE))
-    if len(other):
-        row = int(other[0])
-        raise InputError(
-            f"{name} contradicts {' and '.join(MAGNIFICATION)} ({len(other)} of {len(sizes)} rows)",
-            file=path,
-            row=row + 1,
-            expected=f"one pixel size, within {_SAME_PIXEL_SIZE:.0%}",
-            found=f"{name} {sizes[row]:g} A, and 10000 x {MAGNIFICATION[1]} / {MAGNIFICATION[0]} = "
-            f"{magnified[row]:.4g} A, which RELION's converter takes",
-            remedy="give the right one with pixel_size= (data.pixel_size= in a training)",
-        )
-
-
-def _magnified(path: Path, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
-    """Return 10^4 x detector pixel size in um / magnification, in A."""
-    magnification, detector = (numbers(table, name, path, where=where) for name in MAGNIFICATION)
-    bad = np.flatnonzero(magnification <= 0)
-    if len(bad):
-        raise InputError(
-            "the magnification is not positive",
-            file=path,
-            row=int(bad[0]) + 1,
-            found=f"{magnification[bad[0]]:g}",
-        )
-    return 1e4 * detector / magnification
 
 
 def _optics(group: int, name: str, lens: _Lens, aberrations: dict[str, AberrationColumn], row: int) -> Optics:

@@ -143,6 +143,7 @@ def parse_image_names(
             row=int(bad[0]) + 1 if rows is None else int(rows[bad[0]]),
             expected="NNNNNN@stack.mrcs with a number from 1, or the name of a stack",
             found=names.iloc[bad[0]] or "an empty cell",
+            remedy="write it as in 000001@stack.mrcs, or remove the row",
         )
     return _text(parts[1]), number - 1
 
@@ -160,7 +161,13 @@ def _particle_table(path: Path, tables: dict[str, pd.DataFrame]) -> pd.DataFrame
         )
     if len(found) > 1 and "particles" not in found:
         names = ", ".join(f"data_{name}" for name in found)
-        raise InputError(f"several tables have the column {IMAGE}", file=path, expected="one", found=names)
+        raise InputError(
+            f"several tables have the column {IMAGE}",
+            file=path,
+            expected="one",
+            found=names,
+            remedy="leave one of them in the file, or call it data_particles",
+        )
     table = tables["particles" if "particles" in found else found[0]]
     for name in [name for name in found if len(found) > 1 and name != "particles"]:
         _log.warning(
@@ -168,7 +175,13 @@ def _particle_table(path: Path, tables: dict[str, pd.DataFrame]) -> pd.DataFrame
             path, name, IMAGE, len(tables[name]),
         )  # fmt: skip
     if not len(table):
-        raise InputError("the table of particles has no rows", file=path, expected="at least one particle")
+        raise InputError(
+            "the table of particles has no rows",
+            file=path,
+            expected="at least one particle",
+            found="none",
+            remedy="give a STAR file that holds some; was a selection left empty?",
+        )
     return table
 
 

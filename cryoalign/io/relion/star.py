@@ -6,6 +6,7 @@ should be a number can be quoted when it is not one.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,6 +138,7 @@ def whole_numbers(table: pd.DataFrame, column: str, path: Path, *, where: str = 
             row=int(bad[0]) + 1,
             expected="a whole number",
             found=table[column].iloc[bad[0]],
+            remedy="correct the cell, or remove the row",
         )
     return values.astype(np.int64)
 
@@ -148,21 +150,39 @@ def _read_text(path: Path) -> str:
         with path.open("rb") as file:
             start = file.read(4096)
         if b"\0" in start:
+            utf_16 = start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or _is_utf_16(start)
             raise InputError(
                 "this is not a STAR file",
                 file=path,
-                expected="text",
-                found="binary data",
+                expected="UTF-8 text",
+                found="UTF-16 text" if utf_16 else "binary data",
+                remedy="save it as UTF-8 text" if utf_16 else "give a STAR file, e.g. run_data.star",
             )
         text = path.read_text(encoding="utf-8-sig")  # editors of Windows put a mark before the first line
     except UnicodeDecodeError as error:
         raise InputError(
-            "this is not a STAR file", file=path, expected="UTF-8 text", found=error.reason
+            "this is not a STAR file",
+            file=path,
+            expected="UTF-8 text",
+            found=error.reason,
+            remedy="save it as UTF-8 text",
         ) from error
     except OSError as error:
-        raise InputError("the file cannot be read", file=path, found=error.strerror) from error
+        raise InputError(
+            "the file cannot be read",
+            file=path,
+            expected="a STAR file",
+            found=error.strerror,
+            remedy="look at its permissions and its disk, or copy it",
+        ) from error
     if not text.strip():
         raise InputError(
             "the file is empty", file=path, expected="a STAR file", remedy="copy or write it again"
         )
     return text
+
+
+def _is_utf_16(start: bytes) -> bool:
+    """Return whether bytes are letters of ASCII with a zero before or behind each, as Windows writes text."""
+    texts = [start[: len(start) // 2 * 2].decode(f"utf-16-{order}", "replace") for order in ("le", "be")]
+    return any(text.isascii() and "\0" not in text for text in texts)

@@ -124,6 +124,7 @@ def quoted(path: Path, table: pd.DataFrame) -> pd.DataFrame:
                     row=row + 1,
                     expected="text without tabs, line breaks and other control characters",
                     found=ascii(cells.iloc[row]),
+                    remedy="rename what the cell names, or take the character out",
                 )
         if odd.any():
             marked[str(name)] = cells.map(lambda cell: _quote(cell) if _is_odd(cell) else cell)
@@ -201,14 +202,25 @@ def parse(path: Path, text: str) -> dict[str, pd.DataFrame]:
                 file=path,
                 expected="a line that starts with data_ above it",
                 found=line[:80],
+                remedy="write data_particles above it",
             )
     if not blocks:
         raise InputError(
-            "this is not a STAR file", file=path, expected="a line that starts with data_", found="none"
+            "this is not a STAR file",
+            file=path,
+            expected="a line that starts with data_",
+            found="none",
+            remedy="give the STAR file of a job of RELION, e.g. run_data.star",
         )
     tables = {name: _table(path, block) for name, block in blocks.items() if block.labels}
     if not tables:
-        raise InputError("this STAR file cannot be read", file=path, found="no table with columns")
+        raise InputError(
+            "this STAR file cannot be read",
+            file=path,
+            expected="a table with columns: loop_ and labels such as _rlnImageName",
+            found="no table with columns",
+            remedy="give the STAR file of particles",
+        )
     return tables
 
 
@@ -252,6 +264,7 @@ def _read_label(path: Path, block: _Block, line: str) -> None:
             file=path,
             expected="one value behind the label",
             found=line[:80],
+            remedy="quote a value with blanks, or leave the rest of the line out",
         ) from error
     block.rows = [_SEPARATOR.join([*block.rows, value])]
 
@@ -293,6 +306,12 @@ def _table(path: Path, block: _Block) -> pd.DataFrame:
             engine="c",
         )
     except (ValueError, IndexError) as error:
-        raise InputError("this STAR file cannot be read", file=path, found=error) from error
+        raise InputError(
+            "this STAR file cannot be read",
+            file=path,
+            expected="rows of values with blanks between them",
+            found=error,
+            remedy="copy or write the file again",
+        ) from error
     block.rows.clear()
     return table.where(table.notna(), "nan")

@@ -103,6 +103,7 @@ class Physical(Baseline):
                 "generator.noise_channels cannot be used",
                 expected=f"{MAPS}: this generator is made of so many noise maps",
                 found=noise_channels,
+                remedy="leave generator.noise_channels out",
             )
         super().__init__(box, noise_channels)
         within("generator.radius", radius, above=0, most=1)

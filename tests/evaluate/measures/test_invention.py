@@ -170,7 +170,7 @@ def test_one_question_does_not_need_the_other(
     )
 
     def broken(row: int) -> np.ndarray:
-        raise InputError("image 3 is constant", expected="finite values that vary")
+        raise InputError("image 3 is constant", expected="finite values that vary", remedy="no")
 
     monkeypatch.setattr(given.empty.stack, "image", broken)
     finding = InventionMeasure()(given)
