@@ -146,7 +146,7 @@ def test_train_evaluate_and_export(project: np.ndarray, cli: Cli, tmp_path: Path
         "part=train",
         "out=tested",
         "progress=false",
-        "accelerator=cpu",
+        "device=cpu",
         "measures=[]",
     )
     assert done.code == 0, done.err

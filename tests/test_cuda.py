@@ -24,6 +24,7 @@ from cryoalign.models.generator import map_metadata
 from cryoalign.refine.refiner import Refiner
 from cryoalign.train.system import PairedGAN
 from tests.conftest import SMALL, Cli, read_csv
+from tests.device_numbers import fitted, judged
 from tests.refine.test_refiner import generators, known
 from tests.simulate.commanded import GIVEN, STAR, THROUGH_A_LENS
 from tests.simulate.conftest import density
@@ -193,3 +194,25 @@ def test_ways_to_be_faster(options: list[str], cli: Cli, cache: Path, tmp_path: 
     assert done.code == 0, done.err
     row = read_csv(tmp_path / "run")[-1]
     assert all(np.isfinite(float(value)) for value in row.values())
+
+
+#: What is trained or searched for, and how far it may be off: an AUC, decibels, degrees and A.
+_LEARNED = {"auc_cnn": 0.1, "psnr": 0.1, "pose": 1.5}
+
+
+def test_an_evaluation() -> None:
+    expected, found = judged("cpu"), judged(DEVICE)
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        learned = next((off for name, off in _LEARNED.items() if key.startswith(name)), None)
+        assert found[key] == pytest.approx(value, rel=1e-3, abs=learned or 1e-4, nan_ok=True), key
+
+
+@pytest.mark.parametrize("name", ["white_noise", "spectral", "physical", "transplant"])
+def test_fits(name: str) -> None:
+    """Sums in float64 of float32 spectra; a mode of the noise has no sign."""
+    expected, found = fitted(name, "cpu"), fitted(name, DEVICE)
+    for key, values in expected.items():
+        torch.testing.assert_close(
+            found[key].abs(), values.abs(), rtol=1e-3, atol=1e-3, equal_nan=True, msg=key
+        )

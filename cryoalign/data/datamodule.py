@@ -17,6 +17,7 @@ from cryoalign.data.images import SAME_PIXEL_SIZE, ParticleImages
 from cryoalign.data.loader import StreamLoader, StreamSampler, end_workers_at_exit, outlive_sigterm
 from cryoalign.data.matching_rows import refuse_swapped
 from cryoalign.data.normalize import Normalization
+from cryoalign.data.packing import moved
 from cryoalign.data.pairs import match_pairs
 from cryoalign.data.partition import first_groups
 from cryoalign.data.partners import partners_of_like_defocus
@@ -301,6 +302,10 @@ class PairedDataModule(LightningDataModule):
         """Yield each validation pair once, over all processes together."""
         rank, world_size = self._processes()
         return self.evaluation_loader("validation", rank=rank, world_size=world_size)
+
+    def transfer_batch_to_device(self, batch: Pair, device: torch.device, *_: Any) -> Pair:
+        """Move a batch; Lightning's own way asks every value whether it is any kind of collection."""
+        return moved(batch, device)
 
     def fixed_batch(self, size: int) -> Pair:
         """Return the first pairs of the validation set: the batch that figures and training curves show.

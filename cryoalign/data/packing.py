@@ -63,6 +63,18 @@ def pack(batch: Pair) -> Packed:
     return Packed(batch["sim"], batch["raw"], torch.cat(parts), places)
 
 
+def moved(batch: Pair, device: torch.device) -> Pair:
+    """Bring a batch to a device, from pinned memory while the host goes on."""
+
+    def move(values: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: move(entry) if isinstance(entry, dict) else entry.to(device, non_blocking=True)
+            for name, entry in values.items()
+        }
+
+    return cast("Pair", move(cast("dict[str, Any]", batch)))
+
+
 def unpack(packed: Packed) -> Pair:
     """Undo `pack`, without copying."""
     found: dict[str, Any] = {"sim": packed.sim, "raw": packed.raw, _INSIDE: {}}

@@ -19,7 +19,7 @@ _OF_STACKS = {
 #: Keys that are arguments of `cryoalign.evaluate.given_stacks.evaluate_stacks`.
 _SHARED = (
     "by", "pattern", "box", "resample", "normalize", "root", "passthrough", "missing_ctf", "pixel_size",
-    "check_header", "bins", "draws", "seed", "overwrite", "progress",
+    "check_header", "bins", "draws", "seed", "overwrite", "device", "progress",
 )  # fmt: skip
 
 

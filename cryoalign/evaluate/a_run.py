@@ -35,7 +35,7 @@ from cryoalign.train.build import build_data, load_system
 from cryoalign.train.closed_form import check_baselines
 from cryoalign.train.slots import JUDGING
 from cryoalign.train.table import metrics_table
-from cryoalign.train.test import check_part, device_of, write_part
+from cryoalign.train.test import check_part, write_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -75,11 +75,13 @@ def evaluate_run(cfg: DictConfig) -> float:
         If the run, its data or a file cannot be used, or the output exists.
     """
     measures = measures_of(cfg.measures, cfg.measure)
-    settings = settings_of(volume=cfg.volume, draws=cfg.draws, seed=cfg.seed, progress=cfg.progress)
+    settings = settings_of(
+        volume=cfg.volume, draws=cfg.draws, seed=cfg.seed, progress=cfg.progress, device=cfg.device
+    )
     check_baselines(cfg.baselines)
     run = read_run(cfg.run, JUDGING, trusted_names(cfg.trust))
     system = load_system(run, cfg.checkpoint)
-    refiner = load_refiner(run, cfg.checkpoint, device_of(cfg.accelerator))
+    refiner = load_refiner(run, cfg.checkpoint, settings["device"])
     data = build_data(run.cfg, run.normalization)
     check_same_data(run, data)
     check_part(data, cfg.part)

@@ -31,6 +31,7 @@ class CaseSettings(TypedDict):
     draws: int
     seed: int
     progress: bool
+    device: str
 
 
 class Floors:
@@ -82,6 +83,8 @@ class Case:
         Shared by cases that differ in their fakes alone.
     threads : int
         Of the CPU, that work side by side; as many as torch uses if not given.
+    device : str
+        Where spectra are summed and networks are trained, as torch names it.
     reached : mapping of str to float
         What real noise reaches in the fakes' place, by key of the quantity: values of the baseline
         `transplant`. To lie between that and raw is no fault of truth and noise; empty where it was not
@@ -102,6 +105,7 @@ class Case:
     seed: int = 0
     floors: Floors = field(default_factory=Floors)
     threads: int = field(default_factory=torch.get_num_threads)
+    device: str = "cpu"
     reached: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -125,4 +129,4 @@ class Case:
     @cached_property
     def sums(self) -> Sums:
         """What one pass over all pairs adds up; made when first asked for."""
-        return gather(self.pairs, progress=self.progress)
+        return gather(self.pairs, progress=self.progress, device=self.device)

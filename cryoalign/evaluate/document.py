@@ -64,6 +64,8 @@ class Facts:
         Edges in A, one more than bins.
     draws, seed : int, optional
         Of the bootstrap.
+    device : str, optional
+        Where it was computed: ``cpu``, ``cuda``, ``cuda:1``.
     created : str, optional
         UTC, ISO 8601.
     command : tuple of str, or str
@@ -91,6 +93,7 @@ class Facts:
     defocus_bins: tuple[Number, ...] = ()
     draws: int | None = None
     seed: int | None = None
+    device: str | None = None
     created: str | None = None
     command: tuple[str, ...] | str = ()
     git: str | None = None

@@ -33,6 +33,7 @@ def fact_rows(facts: Facts) -> Iterator[tuple[str, str]]:
         "defocus bins": ", ".join(bin_names(facts.defocus_bins)) or None,
         "bootstrap draws": facts.draws,
         "seed": facts.seed,
+        "computed on": facts.device,
         "made": None if facts.created is None else moment(facts.created),
         "command": command_line(facts.command) or None,
         "commit": facts.git,

@@ -98,6 +98,7 @@ def evaluate_stacks(
     draws: int = 1000,
     seed: int = 0,
     overwrite: bool = False,
+    device: str = "auto",
     progress: bool = False,
     **more: Unpack[MoreFiles],
 ) -> Document:
@@ -149,6 +150,8 @@ def evaluate_stacks(
         Of everything that is drawn at random.
     overwrite : bool
         Replace `out` if it is of an earlier evaluation.
+    device : str
+        Where to compute: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
     progress : bool
         Show progress bars on standard error.
     **more
@@ -185,20 +188,13 @@ def evaluate_stacks(
         "group_by": group_description(by, pattern),
     }
     reader = Reader(
-        root=None if root is None else Path(root),
-        passthrough=passthrough,
-        missing_ctf=missing_ctf,
-        pixel_size=pixel_size,
-        check_header=check_header,
-        box=box,
-        resample=resample,
-        by=by,
-        pattern=pattern,
-        normalize=normalize,
-        bins=bins,
-        seed=seed,
+        root=None if root is None else Path(root), passthrough=passthrough, missing_ctf=missing_ctf,
+        pixel_size=pixel_size, check_header=check_header, box=box, resample=resample, by=by, pattern=pattern,
+        normalize=normalize, bins=bins, seed=seed,
+    )  # fmt: skip
+    settings = settings_of(
+        volume=more.get("volume"), draws=draws, seed=seed, progress=progress, device=device
     )
-    settings = settings_of(volume=more.get("volume"), draws=draws, seed=seed, progress=progress)
     with nullcontext() if out is None else staged(Path(out), overwrite, inputs) as folder:
         case = Case(_stacks(reader, files, pairs), **settings)
         _add_more(case, reader, more, fake)

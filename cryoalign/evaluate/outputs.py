@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 
+from cryoalign.cli import choose_device
 from cryoalign.errors import InputError
 from cryoalign.evaluate.document import FILE_NAME, Document, Facts, to_document, write_document
 from cryoalign.evaluate.page import evaluation_page
@@ -79,7 +80,9 @@ def measures_of(
     return {name: instantiate(settings[name]) for name in settings if name in names}
 
 
-def settings_of(*, volume: str | Path | None, draws: int, seed: int, progress: bool) -> CaseSettings:
+def settings_of(
+    *, volume: str | Path | None, draws: int, seed: int, progress: bool, device: str
+) -> CaseSettings:
     """Return what every case of an evaluation has in common.
 
     Parameters
@@ -90,6 +93,8 @@ def settings_of(*, volume: str | Path | None, draws: int, seed: int, progress: b
         Bootstrap replicates.
     seed : int
     progress : bool
+    device : str
+        Where to compute; ``auto`` is a GPU where there is one.
 
     Returns
     -------
@@ -98,7 +103,7 @@ def settings_of(*, volume: str | Path | None, draws: int, seed: int, progress: b
     Raises
     ------
     InputError
-        If the map cannot be read, or there are too few replicates.
+        If the map cannot be read, there are too few replicates, or this machine has no such device.
     """
     if draws < _FEWEST_DRAWS:
         raise InputError(
@@ -108,7 +113,14 @@ def settings_of(*, volume: str | Path | None, draws: int, seed: int, progress: b
             remedy="leave draws= out, or give it a thousand",
         )
     density, voxel_size = (None, None) if volume is None else read_map(volume)
-    return {"volume": density, "voxel_size": voxel_size, "draws": draws, "seed": seed, "progress": progress}
+    return {
+        "volume": density,
+        "voxel_size": voxel_size,
+        "draws": draws,
+        "seed": seed,
+        "progress": progress,
+        "device": choose_device(device),
+    }
 
 
 def group_description(by: str, pattern: str | None) -> str:
@@ -186,6 +198,7 @@ def describe_case(candidates: Mapping[str, list[Finding]], facts: dict[str, Any]
         "defocus_bins": tuple(pairs.bin_edges),
         "draws": case.draws,
         "seed": case.seed,
+        "device": case.device,
         "created": source["started"],
         "command": source["command"],
         "git": source["git"],

@@ -102,7 +102,9 @@ class RunStacks:
     def baseline(self, name: str) -> dict[str, Path]:
         """Fit a baseline to the training part and write two draws of its fakes of the part."""
         with one_thread_each():
-            generator = fit_baseline(name, self.data, seed=self.seed, progress=self.progress)
+            generator = fit_baseline(
+                name, self.data, seed=self.seed, progress=self.progress, device=self.refiner.device
+            )
         refiner = replace(self.refiner, generator=generator)
         fake = self._fakes(f"{name}_fake", self.rows, refiner, 0)
         return self.pairs() | {

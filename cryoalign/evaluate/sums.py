@@ -6,7 +6,7 @@ sums over the whole plane by at most 16 blocks of units.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -101,7 +101,7 @@ class Sums:
     background: dict[str, BackgroundSums] = field(default_factory=dict)
 
 
-def gather(pairs: Stacks, *, size: int | None = None, progress: bool = False) -> Sums:
+def gather(pairs: Stacks, *, size: int | None = None, progress: bool = False, device: str = "cpu") -> Sums:
     """Read every image once and add up.
 
     Parameters
@@ -112,23 +112,28 @@ def gather(pairs: Stacks, *, size: int | None = None, progress: bool = False) ->
         Images in a batch; see `cryoalign.evaluate.stacks.Stacks.batches`.
     progress : bool
         Show a progress bar.
+    device : str
+        Where it is added up.
 
     Returns
     -------
     Sums
+        On the CPU.
     """
     units, bins = pairs.unit_count, pairs.bin_count
     blocks = min(MOST_BLOCKS, units)
-    zeros = torch.zeros(units, bins, dtype=torch.float64)
-    sums = Sums(pairs.box, units, bins, blocks, zeros, torch.zeros(blocks, dtype=torch.float64), pairs.paired)
-    outside = torch.from_numpy(background(pairs.box, pairs.normalization["raw"].radius))
+    count = torch.zeros(units, bins, dtype=torch.float64, device=device)
+    sums = Sums(pairs.box, units, bins, blocks, count, count.new_zeros(blocks), pairs.paired)
+    outside = torch.from_numpy(background(pairs.box, pairs.normalization["raw"].radius)).to(device)
     kinds = [kind for kind in _SPECTRA if kind in pairs.kinds] + ["other1", "other2"]
     batches = pairs.batches(kinds, size=size, label="reading all pairs", progress=progress)
-    for rows, images in batches:
-        unit, in_bin = torch.from_numpy(pairs.units[rows]), torch.from_numpy(pairs.bins[rows])
+    for rows, read in batches:
+        images = {kind: values.to(device) for kind, values in read.items()}
+        unit, in_bin = (torch.from_numpy(of[rows]).to(device) for of in (pairs.units, pairs.bins))
         cell, block = unit * bins + in_bin, unit % blocks
-        _add(sums, "count", None, cell, torch.ones(len(rows)))
-        sums.block_count.index_add_(0, block, torch.ones(len(rows), dtype=torch.float64))
+        one = count.new_ones(len(rows))
+        _add(sums, "count", None, cell, one)
+        sums.block_count.index_add_(0, block, one)
         _distances(sums, images, cell)
         spectra = {kind: rfft2(images[kind]) / pairs.box for kind in kinds if kind in _SPECTRA}
         _rings(sums, spectra, cell)
@@ -137,6 +142,21 @@ def gather(pairs: Stacks, *, size: int | None = None, progress: bool = False) ->
             _grey_values(sums, kind, images[kind], outside, unit)
             if not pairs.paired:
                 _outside(sums, kind, images[kind] * outside, block)
+    return _on_cpu(sums)
+
+
+def _on_cpu(sums: Sums) -> Sums:
+    """Bring all sums to the CPU."""
+
+    def moved(value: object) -> object:
+        if isinstance(value, torch.Tensor):
+            return value.cpu()
+        if isinstance(value, BackgroundSums):
+            return BackgroundSums(*(part.cpu() for part in value))
+        return {key: moved(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+    for entry in fields(sums):
+        setattr(sums, entry.name, moved(getattr(sums, entry.name)))
     return sums
 
 
@@ -147,7 +167,7 @@ def _add(sums: Sums, name: str, key: object, cell: Tensor, values: Tensor) -> No
     else:
         tables = getattr(sums, name)
         if key not in tables:
-            tables[key] = torch.zeros(sums.units, sums.bins, *values.shape[1:], dtype=torch.float64)
+            tables[key] = sums.count.new_zeros(sums.units, sums.bins, *values.shape[1:])
         table = tables[key]
     table.view(-1, *values.shape[1:]).index_add_(0, cell, values.double())
 
@@ -191,7 +211,7 @@ def _outside(sums: Sums, kind: str, masked: Tensor, block: Tensor) -> None:
 
 def _add_plane(tables: dict[str, Tensor], key: str, block: Tensor, values: Tensor, blocks: int) -> None:
     if key not in tables:
-        tables[key] = torch.zeros(blocks, *values.shape[1:], dtype=values.dtype)
+        tables[key] = values.new_zeros(blocks, *values.shape[1:])
     tables[key].index_add_(0, block, values)
 
 
@@ -201,10 +221,10 @@ def _grey_values(sums: Sums, kind: str, images: Tensor, outside: Tensor, unit: T
     flat = unit[:, None] * GREY_BINS + place.flatten(1)
     counts = torch.bincount(flat.flatten(), minlength=sums.units * GREY_BINS).double()
     background = images[:, outside].double()
-    found = (torch.ones(len(images)), background.mean(1), background.std(1, unbiased=False))
+    found = (background.new_ones(len(images)), background.mean(1), background.std(1, unbiased=False))
     if kind not in sums.grey:
-        sums.grey[kind] = torch.zeros(sums.units, GREY_BINS, dtype=torch.float64)
-        sums.background[kind] = BackgroundSums(*torch.zeros(3, sums.units, dtype=torch.float64))
+        sums.grey[kind] = sums.count.new_zeros(sums.units, GREY_BINS)
+        sums.background[kind] = BackgroundSums(*sums.count.new_zeros(3, sums.units))
     sums.grey[kind] += counts.view(sums.units, GREY_BINS)
     for total, values in zip(sums.background[kind], found, strict=True):
         total.index_add_(0, unit, values.double())

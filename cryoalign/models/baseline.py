@@ -29,6 +29,8 @@ class Baseline(Generator):
     """
 
     closed_form: ClassVar[bool] = True
+    #: Whether `fit` takes pairs on any device, and adds up there; they come on the CPU otherwise.
+    fits_anywhere: ClassVar[bool] = False
     #: Buffers whose size depends on the data.
     sized_by_fit: ClassVar[tuple[str, ...]] = ()
 
@@ -51,6 +53,8 @@ class Baseline(Generator):
     @abstractmethod
     def fit(self, batches: Iterable[Batch]) -> None:
         """Fit to pairs, in one pass or several; memory does not grow with their number.
+
+        What is fitted stays where the generator is.
 
         Parameters
         ----------

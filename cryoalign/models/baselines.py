@@ -72,6 +72,7 @@ class WhiteNoise(Baseline):
         If the number of noise maps is another.
     """
 
+    fits_anywhere: ClassVar[bool] = True
     gain: Tensor
     offset: Tensor
     sigma: Tensor
@@ -87,7 +88,7 @@ class WhiteNoise(Baseline):
         for sim, raw, *_ in batches:
             s, r = sim.double(), raw.double()
             moments = [torch.ones_like(s), s, r, s * s, s * r, r * r]
-            sums += torch.stack([moment.sum() for moment in moments])
+            sums += torch.stack([moment.sum() for moment in moments]).cpu()
         if sums[0] == 0:
             raise ValueError("there are no pairs to fit")
         s1, r1, ss, sr, rr = (sums[1:] / sums[0]).unbind()
@@ -164,6 +165,7 @@ class Spectral(Baseline):
     """
 
     conditions: ClassVar[frozenset[str]] = frozenset({"defocus"})
+    fits_anywhere: ClassVar[bool] = True
     defocus: Tensor
     gain: Tensor
     power: Tensor

@@ -53,6 +53,7 @@ class DefocusSums:
         Returns
         -------
         (C, FOLDS, V) tensor
+            On the CPU.
 
         Raises
         ------
@@ -61,7 +62,7 @@ class DefocusSums:
         """
         if not self._cells:
             raise ValueError("there are no pairs to fit")
-        return torch.stack([self._cells[cell] for cell in sorted(self._cells)])
+        return torch.stack([self._cells[cell] for cell in sorted(self._cells)]).cpu()
 
 
 def between_knots(at: Tensor, tables: Iterable[Tensor], defocus: Tensor) -> list[Tensor]:

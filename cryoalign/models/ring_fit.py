@@ -95,11 +95,11 @@ class RingSums:
         """
         left, right = (torch.fft.rfft2(images.squeeze(1).float(), norm="ortho") for images in (sim, raw))
         products = torch.stack([squared(left), product(right, left), squared(right)], 1).double()
-        count = len(self.rings.pixels)
-        totals = torch.zeros(len(sim), 3, count, dtype=torch.float64).index_add_(
-            -1, self.rings.ring.flatten(), (products * self.rings.weight).flatten(2)
+        rings = half_plane(self.box, sim.device)
+        totals = products.new_zeros(len(sim), 3, len(rings.pixels)).index_add_(
+            -1, rings.ring.flatten(), (products * rings.weight).flatten(2)
         )
-        means = [torch.ones(len(sim)), defocus, left[:, 0, 0].real, right[:, 0, 0].real]
+        means = [torch.ones_like(defocus), defocus, left[:, 0, 0].real, right[:, 0, 0].real]
         rows = torch.cat([torch.stack([values.double() for values in means], 1), totals.flatten(1)], 1)
         self._sums.add(rows, defocus, group)
 

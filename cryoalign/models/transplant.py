@@ -70,6 +70,7 @@ class Transplant(Baseline):
 
     conditions: ClassVar[frozenset[str]] = frozenset({"defocus", "ctf", "particle"})
     reuses_noise: ClassVar[bool] = True
+    fits_anywhere: ClassVar[bool] = True
     sized_by_fit: ClassVar[tuple[str, ...]] = ("residuals", *(f"donor_{name}" for name in _KEPT))
     residuals: Tensor
 
@@ -190,8 +191,9 @@ class Transplant(Baseline):
     def _signal(self, sim: Tensor, defocus: Tensor) -> Tensor:
         """G sim with its offset, (B, 1, N, N), background-normalized."""
         spectra = torch.fft.rfft2(sim.squeeze(1).float(), norm="ortho")
+        model = self.physical.model.to(sim.device)
         signal: Tensor = torch.fft.irfft2(
-            self.physical.model.signal(spectra, defocus), s=(self.box, self.box), norm="ortho"
+            model.signal(spectra, defocus), s=(self.box, self.box), norm="ortho"
         )
         return signal[:, None]
 
@@ -210,8 +212,8 @@ class Transplant(Baseline):
             signal = self._signal(sim[rows], metadata["defocus"][rows])
             left = (raw[rows] - mean) / deviation - signal
             entries = cast("dict[str, Tensor]", metadata)
-            known = {name: entries[name][rows] for name in _KEPT}
-            yield left.squeeze(1).half(), cast("Metadata", known)
+            known = {name: entries[name][rows].cpu() for name in _KEPT}
+            yield left.squeeze(1).half().cpu(), cast("Metadata", known)
 
     def _distance(self, metadata: Metadata) -> Tensor:
         """(B, K) how far donors are from being alike; infinite for the particle itself."""

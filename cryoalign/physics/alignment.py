@@ -94,7 +94,7 @@ def align(
     Parameters
     ----------
     projector : Projector
-        Of the reference, with the box of the images.
+        Of the reference, with the box of the images. All tensors are on its device.
     spectra : (B, K, N, N // 2 + 1) complex tensor
         Half planes, the given shift already undone.
     transfers : (B, N, N // 2 + 1) real tensor
@@ -117,8 +117,9 @@ def align(
     """
     search = search or Search()
     generator = torch.Generator().manual_seed(seed)
-    grid = _ball(search)
+    grid = _ball(search).to(spectra.device)
     jitter = (torch.rand(len(spectra), 3, generator=generator) - 0.5) * math.radians(search.step)
+    jitter = jitter.to(spectra.device)
     step = max(_AT_ONCE // (len(grid) * spectra.shape[-1] * spectra.shape[-2]), 1)
     found = []
     for start in range(0, len(spectra), step):
@@ -141,13 +142,13 @@ def _align(
     """Search a few particles; the parts of an `Alignment`, in its order."""
     count, kinds = len(given), matcher.kinds
     turned = given[:, None] @ _matrices(vectors)  # (b, G, 3, 3)
-    moves = _square(search.reach)
+    moves = _square(search.reach).to(given.device)
     scores = matcher.scores(turned, moves.expand(count, kinds, -1, -1), shared=True)  # (b, K, G, S)
     best = scores.flatten(2).argmax(2)
-    rotation = turned[torch.arange(count)[:, None], best // len(moves)]
+    rotation = turned[torch.arange(count, device=given.device)[:, None], best // len(moves)]
     shift = moves[best % len(moves)]
     score = scores.flatten(2).amax(2)
-    turns, steps = _cube(), _square(1)
+    turns, steps = (values.to(given.device) for values in (_cube(), _square(1)))
     for level in range(1, _ROUNDS + 1):
         finer = _matrices(turns * math.radians(search.step / 2**level))
         turned = rotation[:, :, None] @ finer
@@ -159,7 +160,7 @@ def _align(
         shift = _pick(moves, best % moves.shape[2])
     relative = given[:, None].mT @ rotation
     flat = relative.reshape(-1, 3, 3)
-    angle = angular_distance(torch.eye(3).expand_as(flat), flat).reshape(count, kinds)
+    angle = angular_distance(torch.eye(3).to(flat).expand_as(flat), flat).reshape(count, kinds)
     tilt = torch.rad2deg(torch.acos(relative[..., 2, 2].clamp(-1, 1)))
     turn = torch.rad2deg(
         torch.atan2(relative[..., 1, 0] - relative[..., 0, 1], relative[..., 0, 0] + relative[..., 1, 1])
@@ -183,12 +184,12 @@ class _Matcher:
         box = projector.box
         self.projector, self.ratio, self.magnification = projector, pixel_ratio, magnification
         self.kinds = spectra.shape[1]
-        ky, kx = frequency_grid(box, 1 / box)
-        plane = half_plane(box)
-        used = (plane.ring > 0) & (plane.ring <= box // 2) & (weights > 0).any(0)
+        ky, kx = frequency_grid(box, 1 / box, device=weights.device)
+        ring, often = (values.to(weights.device) for values in (half_plane(box).ring, half_plane(box).weight))
+        used = (ring > 0) & (ring <= box // 2) & (weights > 0).any(0)
         self.used = used
         self.frequency = torch.stack([(kx + 0 * ky)[used], (ky + 0 * kx)[used]]) / box  # (2, S)
-        weight = weights[:, used] * plane.weight[used].float()  # (K, S)
+        weight = weights[:, used] * often[used].float()  # (K, S)
         transfer = transfers[:, None, used]  # (b, 1, S)
         images = spectra[..., used]
         power = (weight * squared(images)).sum(-1)  # (b, K)
@@ -263,6 +264,6 @@ def _square(reach: int) -> Tensor:
 def _pick(values: Tensor, place: Tensor) -> Tensor:
     """Gather from (b, K, R, ...) the (b, K) chosen ones."""
     first, second = torch.meshgrid(
-        torch.arange(values.shape[0]), torch.arange(values.shape[1]), indexing="ij"
+        *(torch.arange(size, device=values.device) for size in values.shape[:2]), indexing="ij"
     )
     return values[first, second, place]

@@ -37,23 +37,27 @@ class HalfPlane(NamedTuple):
     pixels: Tensor
 
 
-@lru_cache(maxsize=16)
-def half_plane(box: int) -> HalfPlane:
+@lru_cache(maxsize=32)
+def half_plane(box: int, device: torch.device | None = None) -> HalfPlane:
     """Describe the half plane of images.
 
     Parameters
     ----------
     box : int
         N, the image size in px, even or odd.
+    device : torch.device, optional
+        Where it is wanted; the CPU if not given.
 
     Returns
     -------
     HalfPlane
-        On the CPU; shared by all who ask, so not to be changed.
+        Shared by all who ask, so not to be changed.
     """
     # Outside inference mode, whoever asks first: a tensor made inside it could never enter autograd later,
     # and Lightning's sanity check asks before training does.
     with torch.inference_mode(mode=False), torch.no_grad():
+        if device is not None:
+            return HalfPlane(*(values.to(device) for values in half_plane(box)))
         along_y = torch.fft.fftfreq(box, 1 / box, dtype=torch.float64)[:, None]
         along_x = torch.arange(box // 2 + 1, dtype=torch.float64)[None]
         radius = torch.hypot(along_y, along_x)

@@ -6,6 +6,7 @@ the last before.
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,11 @@ class _RunCheckpoint(ModelCheckpoint):
         super().__init__(
             filename=filename, auto_insert_metric_name=False, enable_version_counter=False, **options
         )
+
+    @cached_property
+    def state_key(self) -> str:
+        """The name of its state; Lightning asks for it at every hook of every step."""
+        return super().state_key
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write into the run folder, wherever the loggers write."""

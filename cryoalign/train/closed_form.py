@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 from hydra.utils import get_object, instantiate
+from lightning.fabric.utilities import move_data_to_device
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader
 
@@ -20,6 +21,7 @@ from cryoalign.models.baselines import BASELINES
 from cryoalign.models.generator import Generator
 from cryoalign.train.checkpoints import WholeCheckpoints
 from cryoalign.train.quiet import without_known_warnings
+from cryoalign.train.test import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -92,6 +94,7 @@ def fit_baseline(
     seed: int = 0,
     images: int | None = 5000,
     progress: bool = False,
+    device: str = "cpu",
 ) -> Baseline:
     """Fit a baseline to a run's training pairs.
 
@@ -107,6 +110,8 @@ def fit_baseline(
         How many training pairs are used at the most, spread over the training part; all without it.
     progress : bool
         Show a progress bar on standard error.
+    device : str
+        Where pairs are added up, if the generator can do so elsewhere than on the CPU.
 
     Returns
     -------
@@ -123,7 +128,8 @@ def fit_baseline(
         radius = cast("Normalization", data.normalization).radius
         generator = BASELINES[generator].usual(data.box, radius)
     rows = _spread(data.rows["train"], images, seed)
-    generator.fit(_TrainingPairs(data, rows, progress=progress))
+    where = device if generator.fits_anywhere else "cpu"
+    generator.fit(_TrainingPairs(data, rows, progress=progress, device=where))
     return generator.eval()
 
 
@@ -163,9 +169,11 @@ def fit_run(
     """
     begun = time.monotonic()
     generator = cast("Baseline", system.generator)
-    fit_baseline(generator, data, images=None, progress=cfg.trainer.enable_progress_bar)
+    device = device_of(cfg.trainer.accelerator)
+    fit_baseline(generator, data, images=None, progress=cfg.trainer.enable_progress_bar, device=device)
     seconds = time.monotonic() - begun
-    _log.info("fitted      %d pairs in %.1f s", len(data.rows["train"]), seconds)
+    where = "" if device == "cpu" else f" on {device}"
+    _log.info("fitted      %d pairs in %.1f s%s", len(data.rows["train"]), seconds, where)
     options: dict[str, Any] = {"devices": 1, "enable_checkpointing": False, "enable_model_summary": False}
     trainer: Trainer = instantiate(
         OmegaConf.masked_copy(cfg.trainer, ["_target_", *_TRAINER]),
@@ -203,9 +211,13 @@ class _TrainingPairs:
         Of its table.
     progress : bool
         Show a progress bar, one for each time.
+    device : str
+        Where they are handed out.
     """
 
-    def __init__(self, data: PairedDataModule, rows: NDArray[np.int64], *, progress: bool) -> None:
+    def __init__(
+        self, data: PairedDataModule, rows: NDArray[np.int64], *, progress: bool, device: str
+    ) -> None:
         pairs = PairedImages(
             data.sim_images, data.raw_images, cast("Normalization", data.normalization), seed=data.seed
         )
@@ -218,11 +230,12 @@ class _TrainingPairs:
             generator=torch.Generator().manual_seed(data.seed),
         )
         self._groups = torch.from_numpy(number_groups(data.groups[rows]))
-        self._progress = progress
+        self._progress, self._device = progress, device
 
     def __iter__(self) -> Iterator[Batch]:
         first = 0
         for batch in progress_bar(self._loader, "fitting", shown=self._progress):
             last = first + len(batch["raw"])
-            yield batch["sim"], batch["raw"], batch["metadata"], self._groups[first:last]
+            pairs = batch["sim"], batch["raw"], batch["metadata"], self._groups[first:last]
+            yield move_data_to_device(pairs, self._device)
             first = last

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
 _WEIGHTS = "a weight"
 
@@ -60,7 +60,7 @@ class Finite:
         self._first: Tensor | None = None
 
     @torch.no_grad()
-    def note(self, step: int, values: Mapping[str, Tensor], networks: Iterable[nn.Module]) -> None:
+    def note(self, step: int, values: Mapping[str, Tensor], weights: Iterable[Tensor]) -> None:
         """Look at a step that was just made.
 
         Parameters
@@ -69,12 +69,14 @@ class Finite:
             Its number, from 1.
         values : mapping of str to scalar tensor
             The same names at every step; those that begin with ``loss_`` are looked at.
-        networks : iterable of Module
-            As they are after the step.
+        weights : iterable of Tensor
+            As they are after the step, all on one device.
         """
         losses = {name: value for name, value in values.items() if name.startswith("loss_")}
-        weights = [weight for network in networks for weight in network.parameters()]
-        largest = get_total_norm(weights, norm_type=float("inf"))
+        everything = list(weights)
+        # of itself torch calls one operation for all weights on a GPU alone
+        at_once = True if everything[0].device.type == "cpu" else None
+        largest = get_total_norm(everything, norm_type=float("inf"), foreach=at_once)
         self._names = [*losses, _WEIGHTS]
         numbers = torch.stack([*(loss.float() for loss in losses.values()), largest.float()])
         found = torch.where(torch.isfinite(numbers), 0, step)

@@ -6,12 +6,12 @@ A *step* is one update of the generator, wherever steps are counted: limits, log
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import LambdaLR
@@ -23,6 +23,7 @@ from cryoalign.metrics.suite import PairedSuite
 from cryoalign.train.average import MovingAverage
 from cryoalign.train.carried import Carried, Validation
 from cryoalign.train.finite import Finite, checked_fakes
+from cryoalign.train.module import QuickModule
 from cryoalign.train.speed import AS_THEY_ARE, Speed
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 SECOND = 2**31
 
 
-class PairedGAN(LightningModule):
+class PairedGAN(QuickModule):
     """Paired conditional GAN with a spectral loss.
 
     Parameters
@@ -146,10 +147,11 @@ class PairedGAN(LightningModule):
     # training
 
     def configure_optimizers(self) -> Any:
-        """Return one optimizer for each network, each with the same linear decay."""
+        """Return one optimizer for each network, each with the same linear decay if there is one."""
         factory = cast("OptimizerFactory", self.optimizer_factory)
         optimizers = [factory(network.parameters()) for network in self._networks()]
-        return optimizers, [LambdaLR(optimizer, self._decay) for optimizer in optimizers]
+        falling = [] if self.decay_start is None else optimizers
+        return optimizers, [LambdaLR(optimizer, self._decay) for optimizer in falling]
 
     def _networks(self) -> list[nn.Module]:
         return [self.generator] if self.discriminator is None else [self.generator, self.discriminator]
@@ -173,13 +175,12 @@ class PairedGAN(LightningModule):
             return
         self._update_average()
         self._check_finite(values)
-        schedulers = self.lr_schedulers()
-        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-            cast("LambdaLR", scheduler).step()
+        for config in self.trainer.lr_scheduler_configs:
+            cast("LambdaLR", config.scheduler).step()
         self._log_training(values)
 
     def _check_finite(self, values: Mapping[str, Tensor]) -> None:
-        self._finite.note(self.global_step, values, self._networks())
+        self._finite.note(self.global_step, values, chain(*self._weights))
         if self.device.type == "cpu" or self.global_step % self.log_every == 0:
             self._finite.check(Path(self.trainer.default_root_dir))
 
@@ -219,17 +220,26 @@ class PairedGAN(LightningModule):
     ) -> dict[str, Tensor]:
         logits = None
         if self.discriminator is not None:
-            self.discriminator.requires_grad_(False)
+            self._let_discriminator_learn(False)
             logits = self.discriminator(batch["sim"], fake)
         second = self.other_fakes(self, batch)
         terms = self.objective.terms(fake, batch["raw"], logits, second=second)
         loss = self.objective.total(terms)
         self.manual_backward(loss / self.accumulate)
         if self.discriminator is not None:
-            self.discriminator.requires_grad_(True)
+            self._let_discriminator_learn(True)
         if update:
             self._step(optimizer)
         return {"loss_G": loss.detach()} | self._named(terms)
+
+    @cached_property
+    def _weights(self) -> list[list[nn.Parameter]]:
+        """Of each network; to look for them takes longer than an operation on all of them."""
+        return [list(network.parameters()) for network in self._networks()]
+
+    def _let_discriminator_learn(self, learns: bool) -> None:
+        for weight in self._weights[1]:
+            weight.requires_grad_(learns)
 
     def _named(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
         titles = self.objective.titles
@@ -243,10 +253,10 @@ class PairedGAN(LightningModule):
 
     def _log_training(self, values: dict[str, Tensor]) -> None:
         if self.global_step % self.log_every == 0:
-            self.log("loss_G", values["loss_G"], prog_bar=True, logger=False)
-            mean = {
-                name: self.trainer.strategy.reduce(value, reduce_op="mean") for name, value in values.items()
-            }
+            # of a batch without a size Lightning would go through all values for one
+            self.log("loss_G", values["loss_G"], prog_bar=True, logger=False, batch_size=1)
+            reduce = self.trainer.strategy.reduce
+            mean = {name: reduce(value, reduce_op="mean") for name, value in values.items()}
             self.publish({f"train/{name}": cast("Tensor", value) for name, value in mean.items()})
 
     def publish(self, values: Mapping[str, Tensor]) -> None:

@@ -89,12 +89,12 @@ def command(place: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "cryoalign.evaluate", *given, "progress=false", *options]
 
 
-def steps(place: Path, threads: int) -> Times:
+def steps(place: Path, threads: int, device: str) -> Times:
     """Run the program, and give the time of each step and of the whole."""
     options = {"bufsize": 1, "text": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     found, begun, name = {}, time.perf_counter(), "start"
     children = os.times()
-    arguments = command(place, f"threads={threads}")
+    arguments = command(place, f"threads={threads}", f"device={device}")
     with subprocess.Popen(arguments, env=limited(threads), **options) as process:
         last = np.array([begun, 0.0])
         lines = []
@@ -149,6 +149,7 @@ def main() -> None:
     parser.add_argument("--box", type=int, default=64, help="box size in px")
     parser.add_argument("--images", type=int, nargs=2, default=[500, 2000], help="pairs of the two runs")
     parser.add_argument("--threads", type=int, nargs="+", default=[2, 1], help="threads on the CPU")
+    parser.add_argument("--device", default="cpu", help="as the command takes it")
     parser.add_argument("--repeats", type=int, default=2, help="runs of each, of which the shortest counts")
     parser.add_argument("--folder", help="where to write; the system's temporary folder if not given")
     arguments = parser.parse_args()
@@ -162,7 +163,7 @@ def main() -> None:
             for threads in arguments.threads:
                 for count in (few, many):
                     place = folder / str(count)
-                    found = steps(place, threads) | reading(place, threads)
+                    found = steps(place, threads, arguments.device) | reading(place, threads)
                     known = best.setdefault((threads, count), found)
                     best[threads, count] = {key: np.minimum(known[key], found[key]) for key in found}
     print(f"load after: {os.getloadavg()[0]:.1f}")

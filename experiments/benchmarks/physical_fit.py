@@ -37,7 +37,7 @@ from hydra import compose, initialize_config_dir
 from cryoalign.models.physical.generator import Physical
 from cryoalign.train.build import build_data
 from cryoalign.train.closed_form import fit_baseline
-folder, conf = sys.argv[1:]
+folder, conf, device = sys.argv[1:]
 with initialize_config_dir(conf, version_base=None):
     cfg = compose("train", [
         "data=stars", f"data.sim={folder}/sim.star", f"data.raw={folder}/raw.star", "data.check=read",
@@ -48,7 +48,7 @@ generator = Physical(data.box)
 held = [int(x.split()[1]) for x in Path("/proc/self/status").read_text().splitlines() if "RssAnon" in x]
 print("fit", flush=True)
 start, used = time.perf_counter(), time.process_time()
-fit_baseline(generator, data, images=None)
+fit_baseline(generator, data, images=None, device=device)
 print(json.dumps({
     "pairs": len(data.rows["train"]), "held": 1024 * held[0], "words": generator.description(),
     "time": time.perf_counter() - start, "processor": time.process_time() - used,
@@ -99,10 +99,10 @@ def prepare(folder: Path, count: int, box: int, seed: int = 0) -> None:
         )
 
 
-def fit(folder: Path) -> tuple[dict[str, str | float], int]:
+def fit(folder: Path, device: str) -> tuple[dict[str, str | float], int]:
     """Fit in another process; return what it reports, and its highest anonymous memory in bytes."""
     conf = Path(__file__).resolve().parents[2] / "conf"
-    command = [sys.executable, "-c", _FIT, str(folder), str(conf)]
+    command = [sys.executable, "-c", _FIT, str(folder), str(conf), device]
     highest = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         status = Path(f"/proc/{process.pid}/status")
@@ -126,6 +126,7 @@ def main() -> None:
     parser.add_argument("--box", type=int, default=64, help="box size in px")
     parser.add_argument("--images", type=int, nargs="+", default=[2000, 20000, 100000], help="pairs of each")
     parser.add_argument("--folder", help="where to write; the system's temporary folder if not given")
+    parser.add_argument("--device", default="cpu", help="where pairs are added up: cpu, cuda")
     arguments = parser.parse_args()
     print("| box/px | pairs | time/s | by processor/s | before/MB | peak/MB |", flush=True)
     print("| --: | --: | --: | --: | --: | --: |", flush=True)
@@ -133,7 +134,7 @@ def main() -> None:
     for count in arguments.images:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
             prepare(Path(name), count, arguments.box)
-            found, highest = fit(Path(name))
+            found, highest = fit(Path(name), arguments.device)
             words = str(found["words"])
             row = f"{found['pairs']} | {found['time']:.1f} | {found['processor']:.1f}"
             held = f"{float(found['held']) / 1e6:.0f} | {highest / 1e6:.0f}"

@@ -30,6 +30,7 @@ from lightning.pytorch import LightningDataModule, seed_everything
 from torch.utils.data import DataLoader
 
 from cryoalign.cli import CONF_DIR
+from cryoalign.data.packing import moved
 from cryoalign.train.build import build_system
 from cryoalign.train.loggers import build_loggers
 from cryoalign.train.quiet import without_known_warnings
@@ -143,6 +144,10 @@ class Turns(LightningDataModule):
         if self.bare.device.type == "cuda":
             torch.cuda.synchronize()
         return self.clock()
+
+    def transfer_batch_to_device(self, batch: Pair, device: torch.device, *_: Any) -> Pair:
+        """Move a batch as the data of a training do."""
+        return moved(batch, device)
 
     def train_dataloader(self) -> Turns:
         """Return this object itself."""

@@ -62,6 +62,11 @@ def parts(device: str, size: str, work: Path) -> list[Part]:
         ["--box", "32", "--batches", "4", "--steps", "2", "--workers", "0", "--pairs", "40", "--batch", "4"]
         if tiny else ["--box", "256", "--batch", "16", "--workers", "0", "4", "8"]
     )  # fmt: skip
+    judging = (
+        ["--box", "24", "--images", "100", "140", "--threads", "1", "--repeats", "1"]
+        if tiny else ["--threads", "4", "--repeats", "1"]
+    )  # fmt: skip
+    fitting = ["--box", "32", "--images", "60"] if tiny else ["--images", "5000", "--folder", _memory()]
     throughput = [python, str(HERE / "throughput.py"), "--device", there, "--export", *images]
     benchmarks = HERE.parent / "benchmarks"
     quick = ["--ways", "float32", "bf16"]
@@ -74,6 +79,8 @@ def parts(device: str, size: str, work: Path) -> list[Part]:
         Part("loader", [python, str(benchmarks / "loader.py"), "--device", there, *loader], 40),
         Part("simulate and export", throughput, 100),
         Part("paper", [python, "-m", "cryoalign.train", *paper], 150),
+        Part("evaluate", [python, str(benchmarks / "evaluate.py"), "--device", there, *judging], 80),
+        Part("fit", [python, str(benchmarks / "physical_fit.py"), "--device", there, *fitting], 40),
         Part("training steps, more ways", [python, str(HERE / "steps.py"), "--device", there, *steps, *slow],
              120),
     ]  # fmt: skip

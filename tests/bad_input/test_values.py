@@ -121,7 +121,8 @@ def test_values(option: str, says: list[str], cache: Path, run: Path, refused: R
     ("arguments", "says"),
     [
         (["evaluate", "part=all"], ["part", "found: all"]),
-        (["evaluate", "accelerator=abacus"], ["accelerator", "abacus"]),
+        (["evaluate", "device=abacus"], ["device", "auto, cpu, cuda", "abacus"]),
+        (["evaluate", "device=cuda:99"], ["this device cannot be used", "auto, cpu, cuda", "cuda:99"]),
         (["export", "draws=0"], ["draws is out of range", "1 or more", "found: 0"]),
         (["evaluate", "threads=100000"], ["threads is out of range", "1 to 1024"]),
         (["export", "workers=many"], ["workers", "whole number", "found: many"]),

@@ -27,9 +27,7 @@ KINDS = ("sim", "fake", "raw")
 
 
 def evaluate(cli: Cli, run: Path, *options: str) -> Path:
-    done = cli(
-        "evaluate", f"run={run}", "out=new", "accelerator=cpu", "progress=false", "measures=[]", *options
-    )
+    done = cli("evaluate", f"run={run}", "out=new", "device=cpu", "progress=false", "measures=[]", *options)
     assert done.code == 0, done.err
     assert "RPSD L1" in done.out
     assert "report.html" not in done.out  # without measures there is none

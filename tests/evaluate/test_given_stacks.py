@@ -88,9 +88,9 @@ def test_sims_as_they_are_fail(cli: Cli, folder: Path) -> None:
 
 def test_the_same_seed_gives_the_same_numbers(cli: Cli, folder: Path) -> None:
     for name in ("one", "two"):
-        assert judge(cli, folder, f"out={name}", "measures=[spectrum,content]").code == 0
-    one, two = (document(Path(name))["candidates"] for name in ("one", "two"))
-    assert one == two
+        assert judge(cli, folder, f"out={name}", "device=cpu", "measures=[spectrum,content]").code == 0
+    one, two = (document(Path(name)) for name in ("one", "two"))
+    assert (one["candidates"], one["device"]) == (two["candidates"], "cpu")
 
 
 def test_one_micrograph(cli: Cli, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_stacks_of_different_length(cli: Cli, folder: Path, tmp_path: Path) -> N
 def test_a_run_beside_its_baselines(run: Path, cli: Cli) -> None:
     """Of the training part, as the others are too small; the run's own predictions stand there as before."""
     done = cli(
-        "evaluate", f"run={run}", "out=new", "part=train", "accelerator=cpu", *FAST,
+        "evaluate", f"run={run}", "out=new", "part=train", "device=cpu", *FAST,
         "measures=[spectrum,noise,invented,memorized]", "measure.invented.images=24", "baselines=[spectral]",
     )  # fmt: skip
     assert done.code == 0, done.err
@@ -242,7 +242,7 @@ def test_a_truth_of_other_particles(run: Path, cli: Cli, tmp_path: Path) -> None
     part = read_particles(sim).take(np.arange(5))
     names = [f"{slot + 1:06d}@{sim.parent / 'sim.mrcs'}" for slot in part.slot]
     write_particles(tmp_path / "few.star", part, image_names=names)
-    options = ("out=new", "part=train", "accelerator=cpu", "measures=[content]", "baselines=[]")
+    options = ("out=new", "part=train", "device=cpu", "measures=[content]", "baselines=[]")
     done = cli("evaluate", f"run={run}", f"truth={tmp_path / 'few.star'}", *options, *FAST)
     assert done.code == 1
     assert "few.star: " in done.err
@@ -266,7 +266,7 @@ def test_a_domain_on_another_grid(cli: Cli, folder: Path, tmp_path: Path) -> Non
 
 
 def test_too_few_pairs_of_a_run_leave_its_table(run: Path, cli: Cli) -> None:
-    done = cli("evaluate", f"run={run}", "out=new", "accelerator=cpu", "progress=false")
+    done = cli("evaluate", f"run={run}", "out=new", "device=cpu", "progress=false")
     assert done.code == 0, done.err
     assert "too few pairs for the referee" in done.out + done.err
     assert Path("new/metrics.json").is_file()

@@ -71,7 +71,7 @@ def test_one_call_an_image_and_draw_and_one_stack_a_role(
     monkeypatch.setattr(StackWriter, "__enter__", noted)
     monkeypatch.setattr(Stacks, "__post_init__", seen)
     done = cli(
-        "evaluate", f"run={trained}", f"part={part}", "out=judged", "accelerator=cpu", "progress=false",
+        "evaluate", f"run={trained}", f"part={part}", "out=judged", "device=cpu", "progress=false",
         "measures=[spectrum,invented,memorized]", "baselines=[white_noise]", "draws=100",
     )  # fmt: skip
     assert done.code == 0, done.err
@@ -98,7 +98,7 @@ def test_one_call_an_image_and_draw_and_one_stack_a_role(
 def test_with_transplant_all_are_held_against_the_truth(trained: Path, cli: Cli) -> None:
     """Verdicts on it are relative to what transplant reaches, but for that of transplant."""
     done = cli(
-        "evaluate", f"run={trained}", "part=held_out", "out=relative", "accelerator=cpu", "progress=false",
+        "evaluate", f"run={trained}", "part=held_out", "out=relative", "device=cpu", "progress=false",
         "measures=[content,noise]", "baselines=[white_noise,transplant]", "draws=100",
     )  # fmt: skip
     assert done.code == 0, done.err

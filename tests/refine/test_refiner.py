@@ -64,7 +64,7 @@ def test_test_export_evaluation_and_python_make_the_same_fakes(grey: str, cli: C
     assert cli("export", f"run={run}", f"particles={sims(run)}", "out=exported", "draws=2", "seed=1",
                "progress=false", "device=cpu").code == 0  # fmt: skip
     assert cli("evaluate", f"run={run}", "part=validation", "out=judged", "measures=[]", "progress=false",
-               "accelerator=cpu").code == 0  # fmt: skip
+               "device=cpu").code == 0  # fmt: skip
     exported, draws = (mrcfile.read(f"exported/fake_draw0{draw}.mrcs") for draw in (1, 2))
     names = starfile.read("exported/fake_draw01.star")["particles"]["rlnImageOriginalName"].tolist()
     for folder in (run / "test", Path("judged")):

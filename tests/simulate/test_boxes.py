@@ -181,7 +181,7 @@ def test_from_simulate_to_evaluate(folder: Path, cli: Cli) -> None:
     assert done.code == 0, done.err
     assert MrcStack(folder / "fakes" / "fake.mrcs").box == 32
     done = cli(
-        "evaluate", "run=run", "part=held_out", "measures=[spectrum]", "baselines=[]", "accelerator=cpu",
+        "evaluate", "run=run", "part=held_out", "measures=[spectrum]", "baselines=[]", "device=cpu",
         "progress=false", "draws=100",
     )  # fmt: skip
     assert done.code == 0, done.err

@@ -128,7 +128,7 @@ def test_pairs_can_be_gone_through_several_times(data: EmbeddedDataModule) -> No
 
 
 def test_evaluate_gives_the_runs_own_fakes(fitted: Path, cli: Cli, tmp_path: Path) -> None:
-    options = ["measures=[]", "progress=false", "accelerator=cpu"]
+    options = ["measures=[]", "progress=false", "device=cpu"]
     done = cli("evaluate", f"run={fitted}", "checkpoint=best", "out=again", *options)
     assert done.code == 0, done.err
     again, first = (mrcfile.read(place / "fake.mrcs") for place in (tmp_path / "again", fitted / "test"))
@@ -136,7 +136,7 @@ def test_evaluate_gives_the_runs_own_fakes(fitted: Path, cli: Cli, tmp_path: Pat
 
 
 def test_a_baseline_is_not_judged_beside_itself(fitted: Path, cli: Cli, tmp_path: Path) -> None:
-    options = ["part=train", "measures=[spectrum]", "draws=100", "progress=false", "accelerator=cpu"]
+    options = ["part=train", "measures=[spectrum]", "draws=100", "progress=false", "device=cpu"]
     done = cli("evaluate", f"run={fitted}", "out=judged", "baselines=[identity,spectral]", *options)
     assert done.code == 0, done.err
     found = json.loads((tmp_path / "judged" / "evaluation.json").read_text())

@@ -68,12 +68,12 @@ def test_before_the_first_checkpoint_nothing_is_left(
 def test_the_first_step_is_named_however_late_it_is_asked_for() -> None:
     network, finite = nn.Linear(2, 2), Finite()
     good, bad = torch.tensor(1.0), torch.tensor(float("inf"))
-    finite.note(1, {"loss_G": good, "L1": bad}, [network])
+    finite.note(1, {"loss_G": good, "L1": bad}, network.parameters())
     finite.check(Path("run"))
-    finite.note(2, {"loss_G": bad, "L1": good}, [network])
+    finite.note(2, {"loss_G": bad, "L1": good}, network.parameters())
     with torch.no_grad():
         network.bias[1] = float("nan")
-    finite.note(3, {"loss_G": good, "L1": good}, [network])
+    finite.note(3, {"loss_G": good, "L1": good}, network.parameters())
     with pytest.raises(NotFiniteError, match=r"at step 2: loss_G\n"):
         finite.check(Path("run"))
 
@@ -82,6 +82,6 @@ def test_a_weight_alone_is_seen_too() -> None:
     network, finite = nn.Linear(2, 2), Finite()
     with torch.no_grad():
         network.weight[0, 1] = float("-inf")
-    finite.note(7, {"loss_G": torch.tensor(0.5)}, [network])
+    finite.note(7, {"loss_G": torch.tensor(0.5)}, network.parameters())
     with pytest.raises(NotFiniteError, match=r"at step 7: a weight\n"):
         finite.check(Path("run"))

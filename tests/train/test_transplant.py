@@ -38,7 +38,7 @@ def test_a_transplant_is_exported_with_a_warning_and_judged_as_a_baseline(
         "train", "generator=identity", *SMALL, f"paths.cache={cache}", "hydra.run.dir=other", "audit=off"
     )
     assert done.code == 0, done.err
-    options = ["part=train", "measures=[noise]", "draws=100", "progress=false", "accelerator=cpu"]
+    options = ["part=train", "measures=[noise]", "draws=100", "progress=false", "device=cpu"]
     done = cli("evaluate", "run=other", "out=judged", "baselines=[transplant]", *options)
     assert done.code == 0, done.err
     candidate = json.loads((tmp_path / "judged" / "evaluation.json").read_text())["candidates"]["transplant"]

@@ -20,7 +20,7 @@ def assert_validated_as_by_one(run: Path, cli: Cli) -> None:
     """Evaluate the last checkpoint of a run in this process, and find the numbers of its last validation."""
     assert json.loads((run / "data.json").read_text())["pairs"]["validation"] % 2
     logged = [row for row in read_csv(run) if "val/RPSD_L1" in row][-1]
-    options = ("part=validation", "accelerator=cpu", "progress=false", "measures=[]")
+    options = ("part=validation", "device=cpu", "progress=false", "measures=[]")
     done = cli("evaluate", f"run={run}", *options)
     assert done.code == 0, done.err
     alone = json.loads((run / "validation_last" / "metrics.json").read_text())

@@ -60,7 +60,8 @@ def _along_one_axis(images: Tensor, lags: int) -> tuple[Tensor, ...]:
     """Covariances across the left and right edge, at the left one and at the right one."""
     box = images.shape[-1]
     columns = torch.fft.rfft(images, dim=1)
-    near = torch.arange(-min(_MOST_ALONG, box // 8), min(_MOST_ALONG, box // 8) + 1) % box
+    most = min(_MOST_ALONG, box // 8)
+    near = torch.arange(-most, most + 1, device=images.device) % box
 
     def covariance(start: int, other: int, width: int) -> Tensor:
         one, two = columns[..., start : start + width], columns[..., other : other + width]

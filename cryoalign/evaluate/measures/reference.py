@@ -126,7 +126,13 @@ class Reference:
 
 
 def reference_of(
-    volume: Tensor, voxel_size: float, box: int, pixel_size: float, made_of: str = "the reference map"
+    volume: Tensor,
+    voxel_size: float,
+    box: int,
+    pixel_size: float,
+    made_of: str = "the reference map",
+    *,
+    device: str = "cpu",
 ) -> Reference:
     """Prepare a map for images of a small box.
 
@@ -141,16 +147,18 @@ def reference_of(
         Of the images, in A.
     made_of : str
         Where the map is from, in words.
+    device : str
+        Where its views are made.
 
     Returns
     -------
     Reference
     """
     fitted, voxel = fit_volume(volume.float(), voxel_size, box, Announced.of(pixel_size))
-    return Reference(Projector(fitted, 2.0, box=box), pixel_size / voxel, made_of)
+    return Reference(Projector(fitted.to(device), 2.0, box=box), pixel_size / voxel, made_of)
 
 
-def reference_for(case: Case, box: int, most: int) -> Reference:
+def reference_for(case: Case, box: int, most: int, device: str = "cpu") -> Reference:
     """Take the map that was given, or make one of the sims of pairs and training set.
 
     Parameters
@@ -160,6 +168,8 @@ def reference_for(case: Case, box: int, most: int) -> Reference:
         Small box in px.
     most : int
         Sims that a map is made of, at the most.
+    device : str
+        Where its views are made.
 
     Returns
     -------
@@ -173,7 +183,8 @@ def reference_for(case: Case, box: int, most: int) -> Reference:
     pairs = case.pairs
     if case.volume is not None:
         voxel = case.voxel_size or pairs.pixel_size
-        return reference_of(case.volume, voxel, box, small_pixel(pairs, box), case.volume_source)
+        pixel_size = small_pixel(pairs, box)
+        return reference_of(case.volume, voxel, box, pixel_size, case.volume_source, device=device)
     if "sim" not in pairs.kinds:
         raise InputError("a reference map is needed", remedy="give one with volume=, or the sims with sim=")
     made = Reconstruction(box)
@@ -182,7 +193,8 @@ def reference_for(case: Case, box: int, most: int) -> Reference:
         rows = source.choose(most - made.count, case.seed)
         particles = source.particles_of("sim")
         lay_in(made, partial(_on_background, source), particles, rows, small_pixel(source, box))
-    return Reference(Projector(made.density(), 2.0, box=box), 1.0, f"a map made of {made.count} sims")
+    density = made.density().to(device)
+    return Reference(Projector(density, 2.0, box=box), 1.0, f"a map made of {made.count} sims")
 
 
 def lay_in(

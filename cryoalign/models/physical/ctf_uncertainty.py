@@ -163,7 +163,7 @@ class UncertaintySums:
     """
 
     def __init__(self, box: int) -> None:
-        self._rings = half_plane(box)
+        self._box, self._rings = box, half_plane(box)
         cells = len(self._rings.pixels) * _AMPLITUDES
         self._count = torch.zeros(FOLDS, cells * _POWERS, dtype=torch.float64)
         self._power = torch.zeros(cells * _POWERS, dtype=torch.float64)
@@ -179,7 +179,10 @@ class UncertaintySums:
         group : (B,) int64 tensor
             Number of what stays together when a part is held out; from 0 on.
         """
-        weight = (self._rings.weight / 2).flatten()  # a complex number is a pixel and its negative
+        rings = half_plane(self._box, power.device)
+        weight = (rings.weight / 2).flatten()  # a complex number is a pixel and its negative
+        sums = self._count, self._power, self._amplitude
+        self._count, self._power, self._amplitude = (values.to(power.device) for values in sums)
         for one, along, number in zip(power.double(), amplitude.double(), group.tolist(), strict=True):
             a = along.flatten().clamp(max=_LARGEST)
             # Over what is expected: at any amplitude, C / B of thousands included, it is of the order of 1.
@@ -187,7 +190,7 @@ class UncertaintySums:
             across = (_FINER * a).log1p() * (_AMPLITUDES / math.log1p(_FINER * _LARGEST))
             across = across.long().clamp(max=_AMPLITUDES - 1)
             step = (q.clamp(min=1e-30).log() - _LOWEST) * (_POWERS / (_HIGHEST - _LOWEST))
-            row = self._rings.ring.flatten() * _AMPLITUDES + across
+            row = rings.ring.flatten() * _AMPLITUDES + across
             cell = row * _POWERS + step.long().clamp(min=0, max=_POWERS - 1)
             self._count[number % FOLDS].index_add_(0, cell, weight)
             self._power.index_add_(0, cell, weight * q)
@@ -200,6 +203,8 @@ class UncertaintySums:
         -------
         Uncertainty
         """
+        sums = self._count, self._power, self._amplitude
+        self._count, self._power, self._amplitude = (values.cpu() for values in sums)
         values = self._on_grid()
         seen = self._count.sum(1) > 0
         total = values.sum(0)

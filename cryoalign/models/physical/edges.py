@@ -69,9 +69,9 @@ class EdgeSums:
             within = within + (images[:, :, lag:] * images[:, :, :-lag]).mean((1, 2))
             across.append(ends)
             inside.append(within / 2)
-        self._across.append(torch.stack(across, 1).double())
-        self._inside.append(torch.stack(inside, 1).double())
-        self._group.append(group)
+        self._across.append(torch.stack(across, 1).double().cpu())
+        self._inside.append(torch.stack(inside, 1).double().cpu())
+        self._group.append(group.cpu())
 
     def fit(self, setting: bool | str, box: int) -> Verdict:
         """Decide whether the noise ends at the edges.
@@ -111,7 +111,7 @@ def choose_edges(sample: Iterable[Spectra], model: Model, setting: bool | str) -
     box = len(model.pattern)
     sums = EdgeSums(box)
     for spectra in sample:
-        sums.add(model.residual(spectra)[0], spectra.group)
+        sums.add(model.to(spectra.raw.device).residual(spectra)[0], spectra.group)
     return sums.fit(setting, box)
 
 
@@ -205,12 +205,12 @@ def correction(model: Model, ctf_power: Tensor) -> Tensor:
 
 
 def mean_ctf_power(sample: Iterable[Spectra]) -> Tensor:
-    """Average CTF^2 over images, (N, N // 2 + 1)."""
+    """Average CTF^2 over images, (N, N // 2 + 1), on the CPU."""
     count, total = 0, torch.zeros(())
     for spectra in sample:
         count += len(spectra.ctf)
         total = total + spectra.ctf.square().sum(0, dtype=torch.float64)
-    return total / count
+    return total.cpu() / count
 
 
 def _covariance(power: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ def background_values(images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     -------
     mean, deviation : (B, 1, 1, 1) float64 tensor
     """
-    outside = images[..., mask].double()
+    outside = images[..., mask.to(images.device)].double()
     deviation, mean = torch.std_mean(outside, -1, correction=0, keepdim=True)
     return mean[..., None], deviation.clamp(min=1e-12)[..., None]
 
@@ -159,7 +159,7 @@ class Pairs:
                 mean, deviation = background_values(raw, self._mask)
                 values = ((raw.double() - mean) / deviation).float()
                 rows = torch.stack([torch.ones_like(mean), mean / deviation, 1 / deviation])
-                self._scale += rows.flatten(1).sum(1)
+                self._scale += rows.flatten(1).sum(1).cpu()
             if self.by_micrograph:
                 group = metadata.get("micrograph", group)  # noqa: PLW2901
             yield to_spectra(sim, values, metadata, group)
@@ -179,7 +179,8 @@ def fit(
     Parameters
     ----------
     batches : iterable of (sim, raw, metadata, group)
-        It is iterated once, and some times more where not all pairs fit into the sample.
+        It is iterated once, and some times more where not all pairs fit into the sample. Where they are,
+        their sums are made; what is fitted to those is on the CPU.
     box : int
         Image size in px.
     settings : mapping of str to bool or ``auto``

@@ -46,10 +46,10 @@ class GainSums:
         power : (B, N, N // 2 + 1) tensor
             Of the noise. The zero frequency, which has an offset too, is not weighted.
         """
-        zero, ring = power[:, :1, :1].double(), self._rings.ring.flatten()
+        zero, rings = power[:, :1, :1].double(), half_plane(power.shape[1], power.device)
         products = torch.stack([squared(spectra.sim), product(spectra.raw, spectra.sim)], 1) / power[:, None]
-        totals = torch.zeros(len(power), 2, len(self._rings.pixels), dtype=torch.float64)
-        totals.index_add_(-1, ring, (products.double() * self._rings.weight).flatten(2))
+        totals = zero.new_zeros(len(power), 2, len(rings.pixels))
+        totals.index_add_(-1, rings.ring.flatten(), (products.double() * rings.weight).flatten(2))
         totals[..., 0] *= zero[:, 0]
         left, right = spectra.sim[:, 0, 0].real, spectra.raw[:, 0, 0].real
         means = torch.stack([torch.ones_like(left), spectra.defocus, left, right], 1)

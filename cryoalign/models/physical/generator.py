@@ -63,6 +63,7 @@ class Physical(Baseline):
 
     conditions: ClassVar[frozenset[str]] = frozenset({"defocus", "ctf"})
     sized_by_fit: ClassVar[tuple[str, ...]] = ("micrograph_name", "micrograph_number")
+    fits_anywhere: ClassVar[bool] = True
     defocus: Tensor
     factor: Tensor
     offset: Tensor

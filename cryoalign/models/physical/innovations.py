@@ -129,7 +129,9 @@ def third_moments(
         lowest rings; the part that they keep.
     """
     box = residual.shape[1]
-    values = torch.fft.irfft2(residual, s=(box, box), norm="ortho")[:, background].double()
+    values = torch.fft.irfft2(residual, s=(box, box), norm="ortho")[
+        :, background.to(residual.device)
+    ].double()
     values = values - values.mean(1, keepdim=True)
     skewness = values.pow(3).mean(1) / values.square().mean(1).clamp(min=_TINY).pow(1.5)
     factor = power.sqrt() if amplitude is None else amplitude
@@ -139,9 +141,10 @@ def third_moments(
 
 def _kept(factor: Tensor, power: Tensor, band: Tensor) -> Tensor:
     """Return how much of the skewness of white noise is left of it in some rings, (B,)."""
-    box = factor.shape[1]
+    box, band = factor.shape[1], band.to(factor.device)
     kernel = torch.fft.irfft2(factor * band, s=(box, box)).double()
-    variance = (power * (band * half_plane(box).weight)).sum((1, 2)) / box**2
+    weight = half_plane(box, band.device).weight
+    variance = (power * (band * weight)).sum((1, 2)) / box**2
     kept: Tensor = kernel.pow(3).sum((1, 2)) / variance.clamp(min=_TINY).pow(1.5)
     return kept
 
@@ -267,7 +270,7 @@ def _log_normal(values: Tensor, shape: float) -> Tensor:
 
 def _lowest_skewness(spectra: Tensor) -> Tensor:
     size = min(spectra.shape[1], _GRID)
-    low = spectra[:, _corner(spectra.shape[1]), : size // 2 + 1] * _band(size, LOWEST)
+    low = spectra[:, _corner(spectra.shape[1]), : size // 2 + 1] * _band(size, LOWEST).to(spectra.device)
     field = torch.fft.irfft2(low, s=(size, size), norm="ortho")
     variance = field.square().mean((1, 2)).clamp(min=_TINY)
     skewness: Tensor = field.pow(3).mean((1, 2)) / variance.pow(1.5)

@@ -58,6 +58,11 @@ class Model(NamedTuple):
     pattern: Tensor
     ramps: Tensor
 
+    def to(self, device: torch.device) -> Model:
+        """Return the same on a device."""
+        gain, *others = self
+        return Model(Gain(*(values.to(device) for values in gain)), *(values.to(device) for values in others))
+
     def power(self, ctf: Tensor) -> Tensor:
         """Compute the noise power at each frequency of an orthonormal transform.
 

@@ -133,7 +133,7 @@ class Modes(NamedTuple):
         """
         used, scale = _used(pixels), _scale(pixels)
         modes = torch.cat([self._of_images, self.between], 1).double()[used] / scale[:, None]
-        gram = torch.eye(modes.shape[1], dtype=torch.float64) + modes.t() @ modes
+        gram = torch.eye(modes.shape[1], dtype=torch.float64, device=modes.device) + modes.t() @ modes
         centred = (u - self.mean).double()[:, used] / scale
         amounts = torch.linalg.solve(gram, (centred @ modes).t()).t()
         found = self.mean.double().expand(len(u), -1).clone()
@@ -230,15 +230,15 @@ def log_ring_power(relative: Tensor, box: int, weight: Tensor | None = None) -> 
     pixels : (B, R) tensor
         n.
     """
-    rings = half_plane(box)
-    ring, count = rings.ring.to(relative.device).flatten(), len(rings.pixels)
+    rings = half_plane(box, relative.device)
+    ring, count = rings.ring.flatten(), len(rings.pixels)
 
     def summed(values: Tensor) -> Tensor:
-        weighted = (values.double() * rings.weight.to(relative.device)).flatten(1)
+        weighted = (values.double() * rings.weight).flatten(1)
         return weighted.new_zeros(len(values), count).index_add_(1, ring, weighted)
 
     if weight is None:
-        pixels = rings.pixels.to(relative.device).expand(len(relative), -1)
+        pixels = rings.pixels.expand(len(relative), -1)
         sums = summed(relative)
     else:
         pixels, sums = summed(weight), summed(relative * weight)

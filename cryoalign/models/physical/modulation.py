@@ -61,7 +61,7 @@ class ModulationSums:
             That the noise of each image is expected to have.
         group : (B,) int64 tensor
         """
-        rings = half_plane(self._box)
+        rings = half_plane(self._box, power.device)
         level = (self._ring_sums(power) / rings.pixels)[:, rings.ring].to(power)
         level = level.clamp(min=UNSEEN * power.mean())
         # Beyond, interpolation leaves next to nothing, or anything.
@@ -73,18 +73,20 @@ class ModulationSums:
         excess = excess - 2 * torch.fft.rfft2(covariance.square()).real
         amplitude = self._image((power / level).sqrt() * counted) / self._box
         product = torch.fft.rfft2(amplitude.square()).real
-        self._excess.append(self._ring_sums(excess))
-        self._response.append(self._ring_sums(4 * (product / product[:, :1, :1]).square()))
-        self._group.append(group)
+        response = self._ring_sums(4 * (product / product[:, :1, :1]).square())
+        self._excess.append(self._ring_sums(excess).cpu())
+        self._response.append(response.cpu())
+        self._group.append(group.cpu())
 
     def _image(self, spectra: Tensor) -> Tensor:
         image: Tensor = torch.fft.irfft2(spectra, s=(self._box, self._box), norm="ortho")
         return image
 
     def _ring_sums(self, values: Tensor) -> Tensor:
-        rings = half_plane(self._box)
-        sums = torch.zeros(len(values), len(rings.pixels), dtype=torch.float64)
-        return sums.index_add_(1, rings.ring.flatten(), (values * rings.weight).flatten(1).double())
+        rings = half_plane(self._box, values.device)
+        weighted = (values * rings.weight).flatten(1).double()
+        sums = weighted.new_zeros(len(values), len(rings.pixels))
+        return sums.index_add_(1, rings.ring.flatten(), weighted)
 
     def fit(self, setting: bool | str) -> tuple[Tensor, Verdict]:
         """Decide whether the noise is stronger in places.
@@ -133,8 +135,10 @@ def choose_modulation(
     setting : bool or str
     """
     box = len(model.pattern)
-    sums, ring = ModulationSums(box), half_plane(box).ring
+    sums = ModulationSums(box)
     for spectra in sample:
+        device = spectra.raw.device
+        ring, model, variation = half_plane(box, device).ring, model.to(device), variation.to(device)
         left, fraction = model.residual(spectra)
         power = model.power(spectra.ctf) * variation.expected(spectra, model)[:, ring].exp() * fraction
         sums.add(left, power, spectra.group)

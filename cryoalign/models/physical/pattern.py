@@ -38,7 +38,7 @@ class PatternSums:
             |residual|^2 over what rings and CTF predict.
         group : (B,) int64 tensor
         """
-        fold = group % FOLDS
+        fold, self._sums = group % FOLDS, self._sums.to(relative.device)
         for number in torch.unique(fold).tolist():
             inside = relative[fold == number]
             self._count[number] += len(inside)
@@ -59,7 +59,7 @@ class PatternSums:
         verdict : Verdict
         """
         there = self._count > 0
-        count, sums = self._count[there], self._sums[there]
+        count, sums = self._count[there], self._sums.cpu()[there]
         gains = torch.stack([self._gain(count, sums, fold) for fold in range(len(count))])
         verdict = decide(setting, gains)
         pattern = _shrunk(sums.sum(0), float(count.sum()))

@@ -36,9 +36,8 @@ class PowerTable:
     """
 
     def __init__(self, box: int, largest: float) -> None:
-        rings = half_plane(box)
-        self._ring, self._weight, self._largest = rings.ring, rings.weight, largest
-        self._sums = torch.zeros(FOLDS * len(rings.pixels) * BINS, 3, dtype=torch.float64)
+        self._box, self._largest = box, largest
+        self._sums = torch.zeros(FOLDS * len(half_plane(box).pixels) * BINS, 3, dtype=torch.float64)
 
     def add(self, power: Tensor, ctf: Tensor, group: Tensor) -> None:
         """Add a batch.
@@ -52,9 +51,11 @@ class PowerTable:
         """
         ctf2 = ctf.square()
         bins = (ctf2 * (BINS / self._largest)).long().clamp(max=BINS - 1)
-        rings = len(self._sums) // (FOLDS * BINS)
-        place = (((group % FOLDS)[:, None, None] * rings + self._ring) * BINS + bins).flatten()
-        weight = self._weight.expand(power.shape)
+        plane = half_plane(self._box, power.device)
+        rings = len(plane.pixels)
+        place = (((group % FOLDS)[:, None, None] * rings + plane.ring) * BINS + bins).flatten()
+        weight = plane.weight.expand(power.shape)
+        self._sums = self._sums.to(power.device)
         for column, values in ((_COUNT, weight), (_CTF2, weight * ctf2), (_POWER, weight * power)):
             self._sums[:, column] += torch.bincount(place, values.flatten(), minlength=len(self._sums))
 
@@ -69,7 +70,7 @@ class PowerTable:
         Returns
         -------
         constant, following : (R,) tensor
-            float64; the latter is 0 where the noise does not follow the CTF.
+            float64, on the CPU; the latter is 0 where the noise does not follow the CTF.
         verdict : Verdict
         """
         table = self._sums.reshape(FOLDS, -1, BINS, 3)
@@ -80,7 +81,7 @@ class PowerTable:
         gains = _likelihood(table, *line) - _likelihood(table, *flat)
         verdict = decide(setting, gains)
         constant, following = line if verdict.kept else flat
-        return constant[-1], following[-1], verdict
+        return constant[-1].cpu(), following[-1].cpu(), verdict
 
 
 def _means(table: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -31,10 +31,11 @@ class RampSums:
         """Add the slopes of a batch's residuals, and the variances that the noise of the model gives them."""
         found = slopes(spectra.raw - model.signal(spectra.sim, spectra.defocus)).double().square()
         box = spectra.raw.shape[1]
-        weighted = squared(unit_ramps(box)) * half_plane(box).weight.float()
+        weighted = (squared(unit_ramps(box)) * half_plane(box).weight.float()).to(found.device)
         power = model.power(spectra.ctf)
         expected = torch.stack([power[:, :, 0] @ weighted[0, :, 0], power[:, 0] @ weighted[1, 0]], 1).double()
         columns = [torch.ones_like(found), found, expected, expected.log(), found / expected]
+        self._sums = self._sums.to(found.device)
         self._sums.index_add_(0, spectra.group % FOLDS, torch.stack(columns, -1))
 
     def fit(self, setting: bool | str) -> tuple[Tensor, Verdict]:
@@ -50,8 +51,9 @@ class RampSums:
             Standard deviation of the slopes, 0 where they are the noise's.
         verdict : Verdict
         """
-        total = self._sums.sum(0)
-        sums = self._sums[self._sums[:, 0, _COUNT] > 0]
+        sums = self._sums.cpu()
+        total = sums.sum(0)
+        sums = sums[sums[:, 0, _COUNT] > 0]
         others = total - sums
         spread = others[..., _SQUARE] / others[..., _COUNT].clamp(min=1)
         spread = spread.clamp(min=1e-30)

@@ -64,7 +64,7 @@ def to_spectra(sim: Tensor, raw: Tensor, metadata: Metadata, group: Tensor) -> S
     Spectra
     """
     left, right = (torch.fft.rfft2(images.squeeze(1).float(), norm="ortho") for images in (sim, raw))
-    unknown = torch.full((len(sim),), torch.nan)
+    unknown = torch.full((len(sim),), torch.nan, device=sim.device)
     name = metadata.get("micrograph", torch.zeros_like(group))
     return Spectra(
         left,
@@ -120,9 +120,7 @@ class Sample:
     def add(self, spectra: Spectra) -> None:
         """Keep some of a batch (reservoir sampling; Vitter 1985, doi:10.1145/3147.3165)."""
         if not self._tables:  # pages that nobody writes to cost nothing
-            self._tables = [
-                torch.empty(self._most, *values.shape[1:], dtype=values.dtype) for values in spectra
-            ]
+            self._tables = [values.new_empty(self._most, *values.shape[1:]) for values in spectra]
         for row in range(len(spectra.group)):
             place = self._seen
             self._seen += 1

@@ -48,14 +48,14 @@ def first_look(sample: Iterable[Spectra], box: int) -> Start:
     """
     rings = half_plane(box)
     count, largest = 0, 1e-6
-    power = torch.zeros(rings.ring.shape, dtype=torch.float64)
+    power = torch.zeros((), dtype=torch.float64)
     for spectra in sample:
         count += len(spectra.raw)
         largest = max(largest, float(spectra.ctf.square().max()))
         # Ramps would be taken for the noise of the first ring.
-        power += squared(without_ramps(spectra.raw)).sum(0, dtype=torch.float64)
+        power = power + squared(without_ramps(spectra.raw)).sum(0, dtype=torch.float64)
     sums = torch.zeros_like(rings.pixels).index_add_(
-        0, rings.ring.flatten(), (power * rings.weight).flatten()
+        0, rings.ring.flatten(), (power.cpu() * rings.weight).flatten()
     )
     constant = (sums / rings.pixels / count).float()
     constant = constant.clamp(min=1e-9 * float(constant[1:].max()))
@@ -118,7 +118,8 @@ def one_round(
     verdicts: dict[str, Verdict] = {}
     gain_sums = GainSums(box)
     for spectra in pairs:
-        power, removed = model.power(spectra.ctf), bool((model.ramps > 0).any())
+        power = model.to(spectra.ctf.device).power(spectra.ctf)
+        removed = bool((model.ramps > 0).any())
         sim, raw = (without_ramps(image) if removed else image for image in (spectra.sim, spectra.raw))
         gain_sums.add(spectra._replace(sim=sim, raw=raw), power)
     gain, verdicts["gain_by_defocus"] = gain_sums.fit(settings["gain_by_defocus"])
@@ -128,20 +129,21 @@ def one_round(
     if last or settings["ramps"] is False:
         ramp_sums = RampSums()
         for spectra in pairs:
-            ramp_sums.add(spectra, model)
+            ramp_sums.add(spectra, model.to(spectra.raw.device))
         spread, verdicts["ramps"] = ramp_sums.fit(settings["ramps"])
     model = model._replace(ramps=spread.float())
 
     table = PowerTable(box, start.largest)
     for spectra in pairs:
-        left, fraction = model.residual(spectra)
-        table.add(squared(left) / (fraction * model.pattern), spectra.ctf, spectra.group)
+        here = model.to(spectra.raw.device)
+        left, fraction = here.residual(spectra)
+        table.add(squared(left) / (fraction * here.pattern), spectra.ctf, spectra.group)
     constant, following, verdicts["ctf_noise"] = table.fit(settings["ctf_noise"])
     model = model._replace(constant=constant.float(), following=following.float())
 
     flat = model._replace(pattern=torch.ones_like(model.pattern))
     pattern_sums = PatternSums(box)
     for spectra in pairs:
-        pattern_sums.add(flat.relative(spectra), spectra.group)
+        pattern_sums.add(flat.to(spectra.raw.device).relative(spectra), spectra.group)
     pattern, verdicts["pattern"] = pattern_sums.fit(settings["pattern"])
     return model._replace(pattern=pattern.float()), verdicts

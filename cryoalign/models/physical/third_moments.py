@@ -54,18 +54,19 @@ def choose_innovations(
     """
     if settings["skewness"] is False and settings["blobs"] is False:
         return Innovations(), {name: Verdict(kept=False) for name in ("skewness", "blobs")}
-    ring, moments, fold = half_plane(len(mask)).ring, [], []
-    total = torch.zeros(ring.shape, dtype=torch.float64)
+    moments, fold, total = [], [], torch.zeros((), dtype=torch.float64)
     for spectra in sample:
+        device = spectra.raw.device
+        ring, model, variation = half_plane(len(mask), device).ring, model.to(device), variation.to(device)
         level = variation.expected(spectra, model)[:, ring].exp()
         power, amplitude = model.power(spectra.ctf) * level, None
         if bool((variation.rho > 0).any()):
             ratio = (model.following / model.constant).sqrt()[ring] * spectra.ctf.abs()
             root = mean_root(ratio, variation.rho[ring])
             amplitude = root * (level * model.constant[ring] * model.pattern).sqrt()
-        moments.append(third_moments(model.residual(spectra)[0], power, mask, amplitude))
-        total += power.sum(0, dtype=torch.float64)
-        fold.append(spectra.group % FOLDS)
+        moments.append(third_moments(model.residual(spectra)[0], power, mask, amplitude).cpu())
+        total = total + power.sum(0, dtype=torch.float64)
+        fold.append((spectra.group % FOLDS).cpu())
     table, folds = torch.cat(moments), torch.cat(fold)
     gains: tuple[Tensor, ...] = (torch.zeros(len(torch.unique(folds))),) * 2
     if len(gains[0]) >= FEWEST_GROUPS:
@@ -75,6 +76,6 @@ def choose_innovations(
         for name, gain in zip(("skewness", "blobs"), gains, strict=True)
     }
     skewness = fit_skewness(table) if verdicts["skewness"].kept else 0.0
-    mean = (total / len(table)).float()
+    mean = (total.cpu() / len(table)).float()
     lowest = fit_lowest(table, mean, skewness) if verdicts["blobs"].kept else 0.0
     return Innovations(skewness, lowest), verdicts

@@ -80,6 +80,18 @@ class Variation(NamedTuple):
     pixels: Tensor
     normalized: bool
 
+    def to(self, device: torch.device) -> Variation:
+        """Return the same on a device."""
+        covariates, modes, micrographs, rho, pixels, normalized = self
+        return Variation(
+            Covariates(*(values.to(device) for values in covariates)),
+            Modes(*(values.to(device) for values in modes)),
+            Micrographs(*(values.to(device) for values in micrographs)),
+            rho.to(device),
+            pixels.to(device),
+            normalized,
+        )
+
     def expected(self, spectra: Spectra, model: Model) -> Tensor:
         """Compute the log power of the rings of images that were measured, (B, R)."""
         known = _predicted(self.covariates, spectra)
@@ -165,12 +177,15 @@ def measure(pairs: Iterable[Spectra], model: Model, rho: Tensor) -> tuple[LogPow
     log_power : LogPower
     pixels : (R,) tensor
         Of each ring, as many as tell of its power.
+
+    Both are on the CPU.
     """
     step, seen, filled, pixels = 1, 0, 0, torch.zeros(len(rho), dtype=torch.float64)
     tables: list[Tensor] = []  # filled in place: rows kept one by one would split up the memory
     for spectra in pairs:
-        u, count = _log_ring_power(spectra, model, rho)
-        pixels += count.sum(0)
+        device = spectra.raw.device
+        u, count = _log_ring_power(spectra, model.to(device), rho.to(device))
+        pixels += count.sum(0).cpu()
         known = LogPower(u, *(getattr(spectra, name) for name in LogPower._fields[1:]))
         tables = tables or [values.new_empty(_MOST, *values.shape[1:]) for values in known]
         place = torch.arange(seen, seen + len(u))
@@ -184,14 +199,14 @@ def measure(pairs: Iterable[Spectra], model: Model, rho: Tensor) -> tuple[LogPow
         for table, values in zip(tables, known, strict=True):
             table[new] = values[rows]
         filled = new.stop
-    return LogPower(*(table[:filled] for table in tables)), pixels / seen
+    return LogPower(*(table[:filled].cpu() for table in tables)), pixels / seen
 
 
 def _log_ring_power(spectra: Spectra, model: Model, rho: Tensor) -> tuple[Tensor, Tensor]:
     """Return log power and number of pixels of rings, where frequencies that scatter count less."""
     box, weight = len(model.pattern), None
     if bool((rho > 0).any()):
-        ring = half_plane(box).ring
+        ring = half_plane(box, rho.device).ring
         amplitude = spectra.ctf.square() * (model.following / model.constant)[ring]
         weight = 1 / relative_variance(amplitude.sqrt(), rho[ring])
     return log_ring_power(model.relative(spectra), box, weight)
@@ -332,9 +347,11 @@ def _choose_rho(
     nothing = torch.zeros(len(model.constant))
     if setting is False or not bool((model.following > 0).any()):
         return nothing, NOTHING
-    ring = half_plane(len(model.pattern)).ring
-    sums = UncertaintySums(len(model.pattern))
+    box = len(model.pattern)
+    sums = UncertaintySums(box)
     for spectra in sample:
+        device = spectra.raw.device
+        ring, model, variation = half_plane(box, device).ring, model.to(device), variation.to(device)
         left, fraction = model.residual(spectra)
         level = model.pattern * fraction * variation.expected(spectra, model)[:, ring].exp()
         little = 0.01 * UNSEEN * model.power(spectra.ctf).mean()

@@ -58,7 +58,7 @@ def whitened_residuals(images: Tensor, sims: Tensor) -> Tensor:
         Zero where nothing remains.
     """
     box = images.shape[-1]
-    ring = rings_and_corner(box)
+    ring = rings_and_corner(box).to(images.device)
     shown, content = rfft2(images.float()), rfft2(sims.float())
     transfer = _mean(product(shown, content), ring) / _mean(squared(content), ring).clamp_min(1e-30)
     residual = shown - transfer.float()[ring] * content
@@ -73,7 +73,7 @@ def whitened_residuals(images: Tensor, sims: Tensor) -> Tensor:
 
 def _mean(values: Tensor, ring: Tensor) -> Tensor:
     """Average (n, N, N // 2 + 1) values over images and over each ring with its corners: (R + 1,) float64."""
-    weight = half_plane(values.shape[-2]).weight
+    weight = half_plane(values.shape[-2]).weight.to(values.device)
     count = int(ring.max()) + 1
     total = torch.bincount(ring.flatten(), (values.double().mean(0) * weight).flatten(), minlength=count)
     return total / torch.bincount(ring.flatten(), weight.flatten(), minlength=count)
@@ -143,8 +143,8 @@ def _once_in(count: int) -> float:
 
 
 def _largest(fakes: Tensor, others: Tensor, allowed: Tensor) -> tuple[Tensor, float]:
-    """Largest correlation with any allowed one of others in any position: (n,) and the spread of all."""
-    best = torch.full((len(fakes),), -torch.inf)
+    """Largest correlation with any allowed one of others in any position, (n,) on the CPU; spread of all."""
+    best, allowed = fakes.new_full((len(fakes),), -torch.inf), allowed.to(fakes.device)
     squares, count = 0.0, 0
     flat = fakes.flatten(1)
     for number in range(_SYMMETRIES):
@@ -154,4 +154,4 @@ def _largest(fakes: Tensor, others: Tensor, allowed: Tensor) -> tuple[Tensor, fl
         best = torch.maximum(best, table.masked_fill(~allowed, -torch.inf).amax(1))
         kept = table[allowed].double()
         squares, count = squares + float(kept.square().sum()), count + len(kept)
-    return best.double(), math.sqrt(squares / count)
+    return best.double().cpu(), math.sqrt(squares / count)

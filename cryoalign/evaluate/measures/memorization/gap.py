@@ -99,4 +99,4 @@ def gap_quantities(case: Case, train: Part, held: Part) -> list[Quantity]:
 def _correlations(part: Part, step: int) -> NDArray[np.float64]:
     """(n,) correlation of each fake's noise with that of the raw image so many rows on."""
     raws = part.noise["raw"].roll(step, 0)
-    return (part.noise["fake"] * raws).double().sum((-2, -1)).numpy()
+    return (part.noise["fake"] * raws).double().sum((-2, -1)).cpu().numpy()

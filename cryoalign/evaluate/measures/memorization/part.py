@@ -38,7 +38,7 @@ class Part:
     Attributes
     ----------
     noise : dict of str to (n, N, N) float32 tensor
-        By kind.
+        By kind, on the case's device.
     distances : dict of str to Distances
         By kind.
     units, groups : (n,) int64
@@ -58,7 +58,8 @@ def read_part(stacks: Stacks, count: int, kinds: Sequence[str], case: Case) -> P
     small: dict[str, list[Tensor]] = {kind: [] for kind in (*kinds, "sim")}
     distances: dict[str, list[Distances]] = {kind: [] for kind in compared}
     wanted = sorted({*small, *compared})
-    for _, images in stacks.batches(wanted, rows=rows, label="memory: reading", progress=case.progress):
+    for _, read in stacks.batches(wanted, rows=rows, label="memory: reading", progress=case.progress):
+        images = {kind: values.to(case.device) for kind, values in read.items()}
         for kind, parts in small.items():
             parts.append(fourier_resize(images[kind], box))
         for kind in compared:
@@ -78,4 +79,4 @@ def read_part(stacks: Stacks, count: int, kinds: Sequence[str], case: Case) -> P
 def _distances(images: Tensor, raws: Tensor) -> Distances:
     spectral = rpsd_distance(radial_log_power(images), radial_log_power(raws))
     pixel = (images.double() - raws.double()).abs().mean((-2, -1))
-    return Distances(spectral.double().numpy(), pixel.numpy())
+    return Distances(spectral.double().cpu().numpy(), pixel.cpu().numpy())

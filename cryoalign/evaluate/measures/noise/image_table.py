@@ -101,21 +101,25 @@ def image_table(case: Case, images: int) -> ImageTable:
     pairs, content = case.pairs, content_of(case)
     rows = pairs.choose(images, case.seed)
     bands = tuple(band_masks(pairs.box, pairs.pixel_size))
-    outside = torch.from_numpy(background(pairs.box, pairs.normalization["raw"].radius))
+    rings = [mask.to(case.device) for _, mask in bands]
+    outside = torch.from_numpy(background(pairs.box, pairs.normalization["raw"].radius)).to(case.device)
     whitenings = {kind: _Whitening.of(case, kind, content) for kind in ("fake", "raw")}
     found: dict[str, list[OfImages]] = {kind: [] for kind in whitenings}
     lenses: dict[str, list[Tensor]] = {kind: [] for kind in whitenings}
     kinds = ["fake", "raw", *([] if content is None else [content])]
     batches = pairs.batches(kinds, rows=rows, label="reading the noise of images", progress=case.progress)
-    for part, read in batches:
+    for part, from_files in batches:
+        read = {kind: values.to(case.device) for kind, values in from_files.items()}
         seen = None if content is None else rfft2(read[content]) / pairs.box
         once = {"raw": _ctf_squared(case, part, "raw")}
         once["fake"] = once["raw"] if pairs.paired else _ctf_squared(case, part, "fake")
         for kind, whitening in whitenings.items():
             lens = once[kind]
-            lenses[kind].append(torch.stack([ring_sum(power, pairs.box) for power in (lens, lens.square())]))
+            powers = [ring_sum(power, pairs.box) for power in (lens, lens.square())]
+            lenses[kind].append(torch.stack(powers).cpu())
             left = whitening.residual(rfft2(read[kind]) / pairs.box, seen)
-            found[kind].append(_measure(left, left * whitening.scale, read[kind][:, outside], lens, bands))
+            of_batch = _measure(left, left * whitening.scale, read[kind][:, outside], lens, rings)
+            found[kind].append(OfImages(*(values.cpu() for values in of_batch)))
     pixels = ring_pixels(pairs.box)
     return ImageTable(
         pairs.units[rows],
@@ -142,7 +146,8 @@ class _Whitening(NamedTuple):
         scale[0] = 0
         rings, beyond = rings_and_corner(sums.box), torch.zeros(1, dtype=torch.float64)
         gain, scale = (
-            torch.cat([values, beyond])[rings].float() for values in (cross / seen.clamp_min(_FAINT), scale)
+            torch.cat([values, beyond])[rings].float().to(case.device)
+            for values in (cross / seen.clamp_min(_FAINT), scale)
         )
         return cls(gain, scale)
 
@@ -153,7 +158,7 @@ class _Whitening(NamedTuple):
 def _ctf_squared(case: Case, rows: NDArray[np.int64], kind: str) -> Tensor:
     """(B, N, N // 2 + 1) CTF^2 of the images of a kind."""
     pairs = case.pairs
-    optics = conditions(pairs.particles_of(kind), rows, "cpu")
+    optics = conditions(pairs.particles_of(kind), rows, case.device)
     optics = replace(optics, pixel_size=torch.full_like(optics.pixel_size, pairs.pixel_size))
     even, _ = optics.aberrations(*optics.frequencies(pairs.box))
     return optics.ctf(pairs.box, even).square()
@@ -164,11 +169,14 @@ def _measure(
     white: Tensor,
     outside: Tensor,
     ctf_squared: Tensor,
-    bands: tuple[tuple[str, Tensor], ...],
+    bands: list[Tensor],
 ) -> OfImages:
-    """Measure a batch: residuals, whitened ones, CTF^2 (B, N, H), grey values of the background (B, P)."""
+    """Measure a batch: residuals, whitened ones, CTF^2 (B, N, H), grey values of the background (B, P).
+
+    Bands are (R,) bool; all on one device.
+    """
     box, power = white.shape[-2], squared(white)
-    pixels = ring_pixels(box)
+    pixels = ring_pixels(box).to(white.device)
     sums = ring_sum(power, box).double()
     logs = power.clamp_min(_FAINT).log()
     first, second = (ring_sum(values, box).double() / pixels for values in (logs, logs.square()))
@@ -176,7 +184,7 @@ def _measure(
     spread = (second - first.square()) * half / (half - 1).clamp_min(0.5)
 
     def by_band(values: Tensor) -> Tensor:
-        return torch.stack([values[:, mask].sum(-1) / pixels[mask].sum() for _, mask in bands], -1)
+        return torch.stack([values[:, mask].sum(-1) / pixels[mask].sum() for mask in bands], -1)
 
     away = outside.double() - outside.double().mean(-1, keepdim=True)
     variance = away.square().mean(-1)
@@ -211,7 +219,7 @@ def modulation(white: Tensor) -> Tensor:
     box = white.shape[-2]
     plane = half_plane(box)
     kernel = torch.exp(-4 * math.pi**2 * SMOOTHING**2 * plane.radius.square())  # squared, of the power
-    weight = kernel * plane.weight
+    weight = (kernel * plane.weight).to(white.device)
     weight[0, 0] = 0
 
     def smoothed(power: Tensor) -> Tensor:

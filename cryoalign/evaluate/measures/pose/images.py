@@ -33,7 +33,7 @@ def align_images(
     ----------
     case : Case
     reference : Reference
-        For images of `box`.
+        For images of `box`; where its projector is, they are aligned.
     rows : (B,) int64
         Of the pairs.
     kinds : list of str
@@ -44,6 +44,7 @@ def align_images(
     Returns
     -------
     Alignment
+        On the CPU.
     """
     of_kind = {kind: case.pairs.particles_of(kind) for kind in kinds}
     own = [kind for kind in kinds if of_kind[kind] is of_kind[kinds[0]]]
@@ -60,21 +61,23 @@ def align_images(
         )
         for kind in kinds
     }
+    device = reference.projector.device
     stack = torch.stack([spectra[kind] for kind in kinds], 1)
-    weights = torch.stack([whitening(spectra[kind]) for kind in kinds])
+    weights = torch.stack([whitening(spectra[kind]) for kind in kinds]).to(device)
 
     def align_some(start: int) -> Alignment:
         of = views.part(start, start + _AT_ONCE)
-        return align(
+        found = align(
             reference.projector,
-            stack[start : start + _AT_ONCE],
-            transfers=of.transfers,
+            stack[start : start + _AT_ONCE].to(device),
+            transfers=of.transfers.to(device),
             weights=weights,
-            rotations=of.rotations,
+            rotations=of.rotations.to(device),
             pixel_ratio=reference.pixel_ratio,
             magnification=of.magnification,
             seed=case.seed + start,
         )
+        return Alignment(*(getattr(found, name).cpu() for name in _NAMES))
 
     starts = range(0, len(rows), _AT_ONCE)
     parts, count = side_by_side(align_some, starts, case.threads), len(starts)

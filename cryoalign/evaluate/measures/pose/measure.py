@@ -89,7 +89,7 @@ class PoseMeasure:
             reason = "It needs a map to align images to: volume=, or the fakes' own sims (sim=)."
             return Finding(self.name, by_key([not_asked("pose", QUESTION, reason)]))
         box = min(self.box, pairs.box)
-        reference = reference_for(case, box, self.sims)
+        reference = reference_for(case, box, self.sims, case.device)
         rows = pairs.choose(self.images, case.seed)
         kinds = ["fake", "raw", *(["sim"] if "sim" in pairs.kinds else []), CHANCE]
         found = align_images(case, reference, rows, kinds, box)

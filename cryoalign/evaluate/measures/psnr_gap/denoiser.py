@@ -32,7 +32,9 @@ class DnCNN(nn.Module):
         return denoised
 
 
-def train_denoiser(noisy: torch.Tensor, clean: torch.Tensor, *, steps: int, seed: int) -> DnCNN:
+def train_denoiser(
+    noisy: torch.Tensor, clean: torch.Tensor, *, steps: int, seed: int, device: str = "cpu"
+) -> DnCNN:
     """Train a denoiser by the mean squared error.
 
     Parameters
@@ -43,17 +45,19 @@ def train_denoiser(noisy: torch.Tensor, clean: torch.Tensor, *, steps: int, seed
     seed : int
         Of the weights, the order and the turns: two denoisers of one seed and as many pairs differ in their
         images alone.
+    device : str
+        Where it is trained.
 
     Returns
     -------
     DnCNN
-        In evaluation mode.
+        In evaluation mode, on that device.
     """
-    network = seeded(DnCNN, seed)
+    network = seeded(DnCNN, seed).to(device)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps)
-    pairs = torch.stack([noisy, clean], 1)
+    pairs = torch.stack([noisy, clean], 1).to(device)
     network.train()
     for _ in range(steps):
         chosen = torch.randint(len(pairs), (_BATCH,), generator=generator)
@@ -77,10 +81,12 @@ def squared_errors(network: DnCNN, noisy: torch.Tensor, clean: torch.Tensor) -> 
     Returns
     -------
     (n,) float64 tensor
+        On the CPU.
     """
+    device = next(network.parameters()).device
     with torch.inference_mode():
         parts = [
-            (network(given[:, None])[:, 0] - wanted).square().mean((-2, -1))
+            (network(given.to(device)[:, None])[:, 0] - wanted.to(device)).square().mean((-2, -1))
             for given, wanted in zip(torch.split(noisy, 64), torch.split(clean, 64), strict=True)
         ]
-    return torch.cat(parts).double().clone()
+    return torch.cat(parts).double().clone().cpu()

@@ -161,7 +161,9 @@ class PSNRGapMeasure:
         """(seeds, m) squared errors on raw images of denoisers that learned from these pairs."""
 
         def train(number: int) -> Tensor:
-            network = train_denoiser(noisy, clean, steps=self.steps, seed=case.seed + number)
+            network = train_denoiser(
+                noisy, clean, steps=self.steps, seed=case.seed + number, device=case.device
+            )
             return squared_errors(network, halves.test_raw, halves.test_truth)
 
         found = side_by_side(train, range(self.seeds), min(case.threads, self.seeds))

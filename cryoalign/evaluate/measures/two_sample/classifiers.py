@@ -72,7 +72,7 @@ def spectral_features(images: Tensor) -> Tensor:
 
 def _rings_and_corners(values: Tensor, box: int) -> Tensor:
     """Average a half plane (B, N, H) over each ring, and over the corners: (B, R + 1)."""
-    whole = (values * half_plane(box).weight).sum((-2, -1))
+    whole = (values * half_plane(box).weight.to(values.device)).sum((-2, -1))
     corners = (whole - ring_sum(values, box).sum(-1)) / (box**2 - ring_pixels(box).sum())
     return torch.cat([ring_mean(values, box), corners[..., None]], -1)
 
@@ -154,7 +154,9 @@ class SmallCNN(nn.Module):
         return scores
 
 
-def score_by_cnn(train: Tensor, is_fake: Tensor, test: Tensor, *, epochs: int, seed: int) -> Tensor:
+def score_by_cnn(
+    train: Tensor, is_fake: Tensor, test: Tensor, *, epochs: int, seed: int, device: str = "cpu"
+) -> Tensor:
     """Train a small CNN on windows of images, and score other images.
 
     Each epoch shows one window of every image, flipped and turned at random. Grey values are brought to mean
@@ -173,13 +175,15 @@ def score_by_cnn(train: Tensor, is_fake: Tensor, test: Tensor, *, epochs: int, s
         more than 64 px for 200.
     seed : int
         Of the weights, the order, the windows and the turns.
+    device : str
+        Where it is trained.
 
     Returns
     -------
     (m,) float64 tensor
-        Mean log odds over the windows; high means fake.
+        Mean log odds over the windows, on the CPU; high means fake.
     """
-    network = seeded(SmallCNN, seed)
+    network, train = seeded(SmallCNN, seed).to(device), train.to(device)
     generator = torch.Generator().manual_seed(seed)
     offset, scale = train.mean(), 1 / train.std()
     batch, fewest_steps = _PACE if train.shape[-1] <= _LARGE else _PACE_OF_LARGE
@@ -187,7 +191,7 @@ def score_by_cnn(train: Tensor, is_fake: Tensor, test: Tensor, *, epochs: int, s
     epochs = max(epochs, math.ceil(fewest_steps / steps_an_epoch))
     optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=epochs * steps_an_epoch)
-    wanted = is_fake.float()
+    wanted = is_fake.float().to(device)
     network.train()
     for _ in range(epochs):
         for part in _batches(len(train), batch, generator):
@@ -203,9 +207,10 @@ def score_by_cnn(train: Tensor, is_fake: Tensor, test: Tensor, *, epochs: int, s
     network.eval()
     with torch.inference_mode():
         scores = [
-            network((part.flatten(0, 1)[:, None] - offset) * scale) for part in torch.split(test, batch)
+            network((part.to(device).flatten(0, 1)[:, None] - offset) * scale)
+            for part in torch.split(test, batch)
         ]
-    return torch.cat(scores).double().view(len(test), -1).mean(1)
+    return torch.cat(scores).cpu().double().view(len(test), -1).mean(1)
 
 
 def _batches(count: int, most: int, generator: torch.Generator) -> Iterator[Tensor]:

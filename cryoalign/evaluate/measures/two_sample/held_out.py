@@ -66,6 +66,7 @@ def cross_fit(
     seed: int = 0,
     threads: int = 1,
     progress: bool = False,
+    device: str = "cpu",
 ) -> Scores:
     """Score every image by a classifier that was trained on the other fold.
 
@@ -81,6 +82,8 @@ def cross_fit(
         With two or more the folds are learned side by side.
     progress : bool
         Show a progress bar.
+    device : str
+        Where the CNN is trained.
 
     Returns
     -------
@@ -97,7 +100,9 @@ def cross_fit(
         known = fold != number
         if method == "spectrum":
             return score_by_spectrum(values[known], is_fake[known], values[~known])
-        return score_by_cnn(values[known], is_fake[known], values[~known], epochs=epochs, seed=seed + number)
+        return score_by_cnn(
+            values[known], is_fake[known], values[~known], epochs=epochs, seed=seed + number, device=device
+        )
 
     label = f"two-sample test: {NAMES[method]}"
     found = side_by_side(score, (0, 1), min(threads, 2))

@@ -109,7 +109,7 @@ class TwoSampleMeasure:
         reason = _too_few(groups, case.seed)
         if reason is not None:
             return Finding(self.name, left_out=(f"Two-sample test: {reason}.",))
-        sides = read_sides(case.pairs, rows, seed=case.seed, progress=case.progress)
+        sides = read_sides(case.pairs, rows, seed=case.seed, progress=case.progress, device=case.device)
         asked = "+".join(self.methods)
         settings = (self.name, asked, self.images, self.epochs, case.seed, case.draws)
         references = case.floors.find(settings, lambda: self._references(case, sides, groups))
@@ -171,6 +171,7 @@ class TwoSampleMeasure:
             seed=case.seed,
             threads=case.threads,
             progress=case.progress,
+            device=case.device,
         )
         bins: list[Interval | None] = []
         if method == "spectrum":

@@ -40,7 +40,7 @@ def band_moments(images: Tensor) -> Tensor:
     spectra = rfft2(images.float())
     found: list[Tensor] = []
     for mask in _planes(box):
-        values = irfft2(spectra * mask, box).flatten(1).double()
+        values = irfft2(spectra * mask.to(spectra.device), box).flatten(1).double()
         deviation = values.square().mean(1).sqrt().clamp_min(_NOTHING)
         standard = values / deviation[:, None]
         square = standard.square()

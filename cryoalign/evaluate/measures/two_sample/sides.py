@@ -38,7 +38,9 @@ def split_in_two(groups: Rows, seed: int) -> tuple[Rows, Rows]:
     return order[::2], order[1::2]
 
 
-def read_sides(pairs: Stacks, rows: Rows, *, seed: int, progress: bool = False) -> dict[str, Side]:
+def read_sides(
+    pairs: Stacks, rows: Rows, *, seed: int, progress: bool = False, device: str = "cpu"
+) -> dict[str, Side]:
     """Read what the classifiers see of fake, raw and, where there is one, sim.
 
     The CNN sees images at their full pixel size: whole, or, of more than 128 px, two windows of 128 px at
@@ -52,10 +54,13 @@ def read_sides(pairs: Stacks, rows: Rows, *, seed: int, progress: bool = False) 
         Of the folds and the windows.
     progress : bool
         Show a progress bar.
+    device : str
+        Where features are computed.
 
     Returns
     -------
     dict of str to Side
+        On the CPU.
     """
     kinds = [kind for kind in ("fake", "raw", "sim") if kind in pairs.kinds]
     count = 1 if pairs.box <= _WINDOW else _WINDOWS
@@ -66,7 +71,7 @@ def read_sides(pairs: Stacks, rows: Rows, *, seed: int, progress: bool = False) 
     start = 0
     for part, images in pairs.batches(kinds, rows=rows, label="two-sample test: reading", progress=progress):
         for kind in kinds:
-            features[kind].append(spectral_features(images[kind]))
+            features[kind].append(spectral_features(images[kind].to(device)).cpu())
             if kind != "sim":
                 windows[kind].append(_windows(images[kind], corners[start : start + len(part)]))
         start += len(part)
