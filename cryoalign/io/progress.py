@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from rich.console import Console
-from rich.progress import track
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -28,5 +25,10 @@ def progress_bar(items: Iterable[T], label: str, *, shown: bool, total: int | No
     total : int, optional
         Number of items, where they have no length.
     """
+    if not shown:
+        return items
+    from rich.console import Console  # noqa: PLC0415  a tenth of a second, for which jobs of a cluster need not wait
+    from rich.progress import track  # noqa: PLC0415
+
     console = Console(stderr=True)
-    return track(items, label, total=total, console=console, disable=not shown, transient=console.is_terminal)
+    return track(items, label, total=total, console=console, transient=console.is_terminal)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from cryoalign.io.output import NO_ROOM, absolute, busy_error, claimed, lock_fil
 from cryoalign.io.ownership import MARKER, check_free, identity_of, is_empty, is_marked, job_of, mark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from cryoalign.io.lock import Lock
@@ -28,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 NOTE = "provenance.json"
 """What an output may hold before its first image."""
+_AGREED = ("batch_size",)
+"""Settings that decide no more than the last digit: of one output all shards have the same."""
 _PATIENCE, _LONG = 5.0, 60.0  # s: for a job that is leaving, and for one that is entering
 
 
@@ -158,8 +161,11 @@ def _join(folder: Path, identity: str, job: Mapping[str, object], lock: Lock) ->
     """Make the folder, or join those that fill it; one in which there is nothing yet is made anew."""
     if folder.is_symlink() or folder.exists():
         if is_marked(folder) and identity_of(folder) == identity:
-            if job_of(folder) is None:  # begun by a process that was to make the whole
+            first = job_of(folder)
+            if first is None:  # begun by a process that was to make the whole
                 mark(folder, identity=identity, job=job, finished=False)
+            elif any(_setting(first, name) != _setting(job, name) for name in _AGREED):
+                raise _other_settings(folder, job)
             return
         if not (is_empty(folder) or is_marked(folder)):
             raise _not_ours(folder)
@@ -169,6 +175,12 @@ def _join(folder: Path, identity: str, job: Mapping[str, object], lock: Lock) ->
     folder.mkdir()
     mark(folder, identity=identity, job=job, finished=False)
     sync(folder)
+
+
+def _setting(job: Mapping[str, object], name: str) -> object:
+    """Return a setting of a command, None where it has none of that name."""
+    config = job.get("config")
+    return config.get(name) if isinstance(config, Mapping) else None
 
 
 def _other_settings(folder: Path, job: Mapping[str, object] | None = None) -> InputError:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.spatial.transform import Rotation
     from torch import Tensor
 
 
@@ -42,7 +42,7 @@ def euler_to_matrix(angles_deg: Tensor) -> Tensor:
              [ 1.,  0.,  0.],
              [ 0.,  0.,  1.]]])
     """
-    return _like(Rotation.from_euler("ZYZ", _numpy(angles_deg), degrees=True).as_matrix(), angles_deg)
+    return _like(_rotation().from_euler("ZYZ", _numpy(angles_deg), degrees=True).as_matrix(), angles_deg)
 
 
 def matrix_to_euler(matrices: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def matrix_to_euler(matrices: Tensor) -> Tensor:
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Gimbal lock", UserWarning)
-        angles = Rotation.from_matrix(_numpy(matrices)).as_euler("ZYZ", degrees=True)
+        angles = _rotation().from_matrix(_numpy(matrices)).as_euler("ZYZ", degrees=True)
     return _like(angles, matrices)
 
 
@@ -76,7 +76,7 @@ def rotation_vector_to_matrix(vectors: Tensor) -> Tensor:
     -------
     (B, 3, 3) tensor
     """
-    return _like(Rotation.from_rotvec(_numpy(vectors)).as_matrix(), vectors)
+    return _like(_rotation().from_rotvec(_numpy(vectors)).as_matrix(), vectors)
 
 
 def angular_distance(a: Tensor, b: Tensor) -> Tensor:
@@ -99,8 +99,15 @@ def angular_distance(a: Tensor, b: Tensor) -> Tensor:
     >>> round(angular_distance(a, b).item(), 3)
     30.0
     """
-    between = Rotation.from_matrix(_numpy(a)).inv() * Rotation.from_matrix(_numpy(b))
+    between = _rotation().from_matrix(_numpy(a)).inv() * _rotation().from_matrix(_numpy(b))
     return torch.rad2deg(_like(np.asarray(between.magnitude()), a))
+
+
+def _rotation() -> type[Rotation]:
+    """Return SciPy's class of rotations."""
+    from scipy.spatial.transform import Rotation  # noqa: PLC0415  0.3 s, for which an export need not wait
+
+    return Rotation
 
 
 def _numpy(values: Tensor) -> NDArray[np.float64]:

@@ -139,7 +139,12 @@ class Drawing:
                     parts = _batches(own, writer.written, batch_size)
                     batches += [(int(own[part.start]), writer, rows[part]) for part in parts]
                 batches.sort(key=lambda batch: batch[0])  # a map is made once for all of these files
-                label = "simulating" if len(files) == 1 else f"simulating {files[start][0].name}"
+                names = [path.name for path, _ in files[start : start + at_once]]
+                label = (
+                    "simulating"
+                    if len(files) == 1
+                    else f"simulating {' to '.join(names[:1] + names[1:][-1:])}"
+                )
                 self._draw(
                     particles, progress_bar(batches, label, shown=progress and bool(batches)), identity
                 )

@@ -83,6 +83,19 @@ def test_what_is_not_needed_is_not_imported(name: str, arguments: list[str]) -> 
     assert heavy in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(("name", "further"), [("simulate", set()), ("export", {"scipy", "gemmi"})])
+def test_a_job_of_a_cluster_waits_for_nothing_that_it_does_not_need(name: str, further: set[str]) -> None:
+    heavy = {
+        *("lightning", "matplotlib", "rich", "scipy.optimize", "scipy.stats", "tensorboard"),
+        *("torch._dynamo", "torch._inductor", "torchmetrics", *further),
+    }
+    code = (
+        f"import sys, cryoalign.{name}.job; print('torch' in sys.modules, sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "True []\n", done.stdout + done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code"),

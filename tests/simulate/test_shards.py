@@ -144,6 +144,7 @@ def test_what_does_not_belong_together_is_refused(cli: Cli, tmp_path: Path) -> N
     run(cli, *first, "shard=0")
     before = content(tmp_path / ".cut.unfinished")
     assert "found: seed: 0, now 3" in run(cli, *first, "shard=1", "seed=3", code=1)
+    assert "found: batch_size: 2, now 3" in run(cli, *first, "shard=1", "batch_size=3", code=1)
     text = (tmp_path / "ten.star").read_text()
     (tmp_path / "ten.star").write_text(text.replace("9100", "9101"))
     assert "a file that they read has changed" in run(cli, *first, "shard=1", code=1)

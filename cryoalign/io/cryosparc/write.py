@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from cryoalign.io.cryosparc.optics import ABERRATIONS
 from cryoalign.io.cryosparc.table import UID, VECTOR, from_cryosparc
@@ -156,6 +155,8 @@ def _ctf(particles: Particles) -> dict[str, NDArray[Any]]:
 
 def _alignments(particles: Particles) -> dict[str, NDArray[Any]]:
     """Return poses as rotation vectors and shifts in px of the alignments' pixel size."""
+    from scipy.spatial.transform import Rotation  # noqa: PLC0415  0.3 s, for which a STAR file need not wait
+
     rotations = Rotation.from_euler("ZYZ", particles.angles, degrees=True)
     name = "alignments3D/psize_A"
     size = particles.table[name].to_numpy(dtype=np.float64)
