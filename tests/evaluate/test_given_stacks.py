@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_numbers(cli: Cli, folder: Path) -> None:
     for name in ("one", "two"):
         assert judge(cli, folder, f"out={name}", "device=cpu", "measures=[spectrum,content]").code == 0
     one, two = (document(Path(name)) for name in ("one", "two"))
-    assert (one["candidates"], one["device"]) == (two["candidates"], "cpu")
+    assert (one["candidates"], one["facts"]["device"]) == (two["candidates"], "cpu")
 
 
 def test_one_micrograph(cli: Cli, tmp_path: Path) -> None:
