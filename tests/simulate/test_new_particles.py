@@ -166,7 +166,7 @@ def test_boxes_of_their_optics_groups(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("like=particles.star", "count=0"), "count is out of range\n  expected: a whole number, 1 or more"),
+        (("like=particles.star", "count=0"), "count is out of range\n  expected: a whole number, 1 to"),
         (("like=particles.star",), "how many new particles?\n  remedy: give count="),
         (("like=particles.star", "count=some"), "count cannot be used\n  expected: a whole number"),
         (

@@ -80,8 +80,10 @@ def check_what_the_page_says(work: Path, printed: dict[str, str], suffix: str) -
         assert row is not None
         made = [tested[f"{prefix}{name}"] for prefix in ("sim_", "", "floor_")]
         shown = [float(number) for number in row[0].split("│")[2:5]]
-        # The page shows RELION's; the particles of CryoSPARC are others to the noise: by uid, not by name.
-        np.testing.assert_allclose(made, shown, rtol=0.01 if suffix == "star" else 0.15)
+        np.testing.assert_allclose(made[::2], shown[::2], rtol=0.01)
+        # The noise of the fakes is another where the map's last digits are: on another processor. That of
+        # CryoSPARC's particles always is: they are known by uid, not by name.
+        np.testing.assert_allclose(made[1], shown[1], rtol=0.15)
     judged = verdicts(work / "judged/evaluation.json")["fake"]
     of_stacks = ("spectrum", "peaks", "content", "noise", "grey", "shared", "copied")
     assert {name: judged[name] for name in of_stacks} == dict.fromkeys(of_stacks, "pass")
